@@ -1,0 +1,98 @@
+"""Every error the gateway raises on purpose.
+
+    GatewayError
+    ├── UsageError     the command or the configuration must change        no retry
+    ├── InputError     the sender must change something about the object   no retry
+    ├── PeerError      the other side or the network                       retry, backing off
+    ├── ResourceError  this machine: disk, memory, model files             retry
+    └── SealBroken     a check of the seal failed                          no retry, alarm
+
+A branch says who can mend it. A leaf carries `code` (a word for logs, metrics and JSON), `retry` (whether doing
+the same thing again can help) and `hint` (what a person can do). Shells map codes to DIMSE and HTTP statuses in one
+table each. Messages name files, tags and keys, never values that could identify a patient.
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """Base of all errors below; never raised itself."""
+
+    code = "gateway-error"
+    retry = False
+    hint = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
+
+
+class UsageError(GatewayError):
+    """The command line or the configuration must change."""
+
+    code = "usage"
+
+
+class InputError(GatewayError):
+    """The sender must change something about the object."""
+
+    code = "input"
+
+
+class PeerError(GatewayError):
+    """The other side or the network failed."""
+
+    code = "peer"
+    retry = True
+
+
+class ResourceError(GatewayError):
+    """This machine lacks something: disk, memory, a model file."""
+
+    code = "resource"
+    retry = True
+
+
+class SealBroken(GatewayError):
+    """A check of the seal failed; `check` is its number in FORMAT.md."""
+
+    code = "seal-broken"
+    hint = "Do not use the object; compare it with the modality's copy and look for who changed it."
+
+    def __init__(self, message: str, *, check: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.check = check
+
+
+class ConfigurationError(UsageError):
+    """A configuration file is wrong; the message names the key."""
+
+    code = "configuration"
+
+
+class KeyFileError(UsageError):
+    """A key file is missing, unreadable, of the wrong kind, or open to others."""
+
+    code = "key-file"
+
+
+class UnreadableObject(InputError):
+    """The bytes are not a DICOM object that can be parsed."""
+
+    code = "unreadable"
+    hint = "Look at the quarantined bytes; the modality or the transfer damaged them."
+
+
+class UnsupportedPixels(InputError):
+    """The pixel data can't be decoded or encoded here."""
+
+    code = "unsupported-pixels"
+    hint = "Ask the sender for an uncompressed or losslessly compressed transfer syntax."
+
+
+class RecordTooLarge(InputError):
+    """The record does not fit into the pixel data of this object."""
+
+    code = "record-too-large"
+    hint = "Configure fewer or shorter fields."
