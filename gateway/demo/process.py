@@ -1,0 +1,129 @@
+"""Programs that we start and stop: found, started, watched, ended by their own process id."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gateway.errors import ResourceError
+
+# Debian's DCMTK leaves Nagle's algorithm on unless this is set: 40 ms lost for each message.
+PEER_ENVIRONMENT = {"TCP_NODELAY": "1"}
+
+# Full paths first: pynetdicom installs scripts named storescu, echoscu... into virtual environments.
+SYSTEM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin")
+
+INSTALL_HINT = "Install it: sh deploy/install-peers.sh (Debian, Ubuntu: apt-get install {package})."
+
+
+def program(name: str, package: str) -> Path:
+    """The full path of a system program, or ResourceError saying which package holds it."""
+    found = shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
+    if found is None:
+        raise ResourceError(f"{name} is not installed", hint=INSTALL_HINT.format(package=package))
+    return Path(found)
+
+
+def free_port(preferred: int | None = None) -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on: `preferred` if it is free, else any."""
+    for candidate in (preferred, 0):
+        if candidate is None:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ResourceError("no free TCP port on 127.0.0.1")
+
+
+class Process:
+    """A program in the background with its output in a file; ends with the `with` block."""
+
+    def __init__(
+        self, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.command = list(command)
+        self.log = log
+        self._environment = {**os.environ, **PEER_ENVIRONMENT, **(environment or {})}
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._child is None:
+            raise ResourceError(f"{self.command[0]} was not started")
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def start(self) -> None:
+        """Start in an own process group, so that `kill` reaches the workers too."""
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def wait_until(self, ready: Callable[[], bool], *, what: str, timeout_s: float = 60.0) -> None:
+        """Return once `ready()`; ResourceError with the log's end if the program dies or takes too long."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if ready():
+                return
+            if not self.running:
+                raise ResourceError(
+                    f"{what} ended while starting: {self.last_lines()}", hint=f"See {self.log}."
+                )
+            time.sleep(0.05)
+        raise ResourceError(f"{what} was not ready after {timeout_s:.0f} s", hint=f"See {self.log}.")
+
+    def last_lines(self, count: int = 12) -> str:
+        if not self.log.exists():
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+
+    def stop(self, timeout_s: float = 30.0) -> int | None:
+        """SIGTERM, then SIGKILL to the group after `timeout_s`; the exit code, or None if never started."""
+        if self._child is None:
+            return None
+        if self.running:
+            self._child.terminate()
+        try:
+            return self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+
+    def kill(self) -> int | None:
+        """SIGKILL to the whole process group: what a power cut looks like to the program."""
+        if self._child is None:
+            return None
+        if self.running:
+            os.killpg(self._child.pid, signal.SIGKILL)
+        return self._child.wait(10)
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

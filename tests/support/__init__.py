@@ -1,0 +1,1 @@
+"""What the tests share: real peers, a running gateway, synthetic objects."""

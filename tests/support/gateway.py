@@ -1,0 +1,60 @@
+"""A running gateway for tests: `sealgate serve` as its own process, with own keys, ports and folders."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.demo.gateway_process import GatewayProcess, Node, Route
+from gateway.demo.process import free_port
+from tests.support.orthanc import Orthanc
+
+__all__ = ["Node", "Route", "RunningGateway", "sealing_to", "wait_for"]
+
+
+class RunningGateway(GatewayProcess):
+    """GatewayProcess plus what tests ask of it."""
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum over all samples of `name` whose labels include `labels`; 0 when there is none."""
+        total = 0.0
+        for line in self.get("/metrics").splitlines():
+            found = re.fullmatch(rf"{re.escape(name)}(\{{.*\}})? (\S+)", line)
+            if found and all(f'{key}="{value}"' in (found[1] or "") for key, value in labels.items()):
+                total += float(found[2])
+        return total
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "gateway.log").read_text(errors="replace")
+
+
+def sealing_to(
+    folder: Path, orthanc: Orthanc, *, extra: str = "", nodes: tuple[Node, ...] = ()
+) -> RunningGateway:
+    """A gateway (not started) that seals what SEALGATE receives and sends it to `orthanc`.
+
+    nodes: further nodes; the first, if any, is where objects sent to VERIFY go after being restored.
+    """
+    routes = [Route(called="SEALGATE", action="seal", to=("pacs",))]
+    if nodes:
+        routes.append(Route(called="VERIFY", action="restore", to=(nodes[0].name,)))
+    pacs = Node(name="pacs", ae_title=orthanc.ae_title, port=orthanc.dicom_port)
+    return RunningGateway(
+        folder,
+        nodes=[pacs, *nodes],
+        routes=routes,
+        extra=extra,
+        dicom_port=free_port(),
+        http_port=free_port(),
+    )
+
+
+def wait_for(reached: Callable[[], bool], *, what: str, timeout_s: float = 60.0) -> None:
+    """Return once `reached()`; AssertionError naming `what` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not reached():
+        assert time.monotonic() < deadline, f"not reached within {timeout_s:.0f} s: {what}"
+        time.sleep(0.1)

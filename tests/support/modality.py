@@ -1,0 +1,122 @@
+"""A modality that sends raw data set bytes exactly as they are in the file, damaged ones included.
+
+DCMTK's senders parse and re-encode; this one does not, so hostile files reach the gateway unchanged.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydicom.filereader import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.presentation import build_context
+
+CONTEXTS_MAX = 128  # PS3.8: presentation context ids are odd numbers of one byte
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """One object ready to be sent: what the C-STORE request says, and the data set bytes."""
+
+    sop_class: str
+    sop_instance: str
+    syntax: str
+    dataset: bytes
+
+
+def parcel(data: bytes, *, fallback_uid: str) -> Parcel:
+    """Split a file into meta information and data set bytes.
+
+    A file without readable meta information is sent whole, as secondary capture `fallback_uid`, in the syntax
+    its first bytes suggest: that is what a broken modality would do.
+    """
+    try:
+        meta = dcmread(io.BytesIO(data), specific_tags=[], stop_before_pixels=True).file_meta
+        sop_class, sop_instance = str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID)
+        return Parcel(sop_class, sop_instance, str(meta.TransferSyntaxUID), data[_meta_end(data) :])
+    except Exception:  # noqa: BLE001 - any file at all must be sendable; what it is worth is the gateway's business
+        explicit = len(data) > 6 and data[4:6].isalpha()
+        syntax = str(ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian)
+        return Parcel(str(SecondaryCaptureImageStorage), fallback_uid, syntax, data)
+
+
+def send(
+    parcels: Iterable[Parcel],
+    port: int,
+    *,
+    called: str = "SEALGATE",
+    calling: str = "MODALITY",
+    host: str = "127.0.0.1",
+) -> list[int]:
+    """Send all parcels; the C-STORE status of each, in order. Opens a new association when contexts run out.
+
+    Raises AssertionError when an association or a context is refused or the peer hangs up.
+    """
+    statuses: list[int] = []
+    batch: list[Parcel] = []
+    offered: set[tuple[str, str]] = set()
+    for item in parcels:
+        needed = offered | {(item.sop_class, item.syntax)}
+        if len(needed) > CONTEXTS_MAX:
+            statuses += _send_batch(batch, offered, host, port, called, calling)
+            batch, needed = [], {(item.sop_class, item.syntax)}
+        batch.append(item)
+        offered = needed
+    return statuses + (_send_batch(batch, offered, host, port, called, calling) if batch else [])
+
+
+def _send_batch(
+    batch: list[Parcel], offered: set[tuple[str, str]], host: str, port: int, called: str, calling: str
+) -> list[int]:
+    entity = AE(ae_title=calling)
+    entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = 30, 60, 60
+    contexts = [build_context(sop_class, syntax) for sop_class, syntax in sorted(offered)]
+    association = entity.associate(host, port, contexts=contexts, ae_title=called)
+    assert association.is_established, f"{called} refused the association"
+    try:
+        accepted = {
+            (c.abstract_syntax, c.transfer_syntax[0]): c.context_id for c in association.accepted_contexts
+        }
+        return [_send_one(association, accepted, item, number) for number, item in enumerate(batch, 1)]
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _send_one(
+    association: Association, accepted: dict[tuple[str, str], int], item: Parcel, number: int
+) -> int:
+    context = accepted.get((item.sop_class, item.syntax))
+    assert context is not None, f"context refused: {item.sop_class} in {item.syntax}"
+    request = C_STORE()
+    request.MessageID = number % 65535 + 1
+    request.AffectedSOPClassUID = item.sop_class
+    request.AffectedSOPInstanceUID = item.sop_instance
+    request.Priority = 2
+    request.DataSet = io.BytesIO(item.dataset)
+    association._reactor_checkpoint.clear()  # else the association's own thread takes the answer
+    while not association._is_paused:
+        time.sleep(0.0001)
+    association.dimse.send_msg(request, context)
+    _, answer = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    assert answer is not None and answer.Status is not None, "the peer did not answer the C-STORE"
+    return int(answer.Status)
+
+
+def _meta_end(data: bytes) -> int:
+    """The offset of the data set: preamble, prefix, then group 0002 in explicit VR little endian."""
+    offset = 132 if data[128:132] == b"DICM" else 0
+    while data[offset : offset + 2] == b"\x02\x00":
+        long = data[offset + 4 : offset + 6] in (b"OB", b"UN", b"UT", b"OW", b"SQ")
+        size = int.from_bytes(
+            data[offset + 8 : offset + 12] if long else data[offset + 6 : offset + 8], "little"
+        )
+        offset += (12 if long else 8) + size
+    return offset
