@@ -1,0 +1,79 @@
+# Sealgate. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --retries 10 --timeout 120 --disable-pip-version-check
+WORKERS ?= 2
+KEEP ?=
+STUDY ?=
+
+.PHONY: help venv demo test lint campaign bench train evaluate peers clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.dev ## virtual environment .venv with the gateway and what its tests need
+
+$(VENV)/bin/python:
+	@found=""; \
+	for candidate in $(PYTHON) python3.14 python3.13 python3.12 python3.11; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "Python 3.11 or newer is needed, and none was found (say which: make PYTHON=/path/to/python3)." >&2; exit 1; \
+	fi; \
+	if ! "$$found" -m venv $(VENV); then \
+	  rm -rf $(VENV); \
+	  echo "$$found can't make a virtual environment. Debian, Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	fi
+
+# Three attempts: a package index that hiccups should not cost a run.
+define install
+	@echo "Installing Python packages ($(1))"
+	@for attempt in 1 2 3; do \
+	  if $(PIP) --editable '$(2)'; then touch $@; exit 0; fi; \
+	  echo "pip failed (attempt $$attempt of 3)" >&2; sleep $$((attempt * 5)); \
+	done; exit 1
+endef
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(call install,gateway and tests,.[dev])
+
+$(VENV)/.train: pyproject.toml | $(VENV)/bin/python
+	$(call install,training,.[dev$(comma)train])
+
+comma := ,
+
+peers: ## Orthanc, DCMTK, dicom3tools and GDCM tools, through apt
+	@sh deploy/install-peers.sh
+
+demo: venv peers ## the whole product on this machine, shown and proven (KEEP=1 stays up, STUDY=folder)
+	@$(BIN)/sealgate demo $(if $(KEEP),--keep) $(if $(STUDY),--study '$(STUDY)')
+
+lint: venv ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: venv peers lint ## everything that must hold: lint, format, types, tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not campaign'
+
+campaign: venv peers ## the long runs: every file and series of the collection beside the repository
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m campaign --timeout 3600
+
+bench: venv peers ## instances per second, and milliseconds of each step of sealing
+	$(BIN)/python -m tests.benchmarks.gateway
+
+train: $(VENV)/.train ## train the networks (CPU, about an hour)
+	$(BIN)/python -m export.train
+
+evaluate: $(VENV)/.train ## measure the shipped networks on the evaluation images
+	$(BIN)/python -m export.evaluate
+
+clean: ## remove caches, builds, work folders and the virtual environment
+	rm -rf .work build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(VENV)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,61 @@
+"""`sealgate extract`: the record hidden in the pixels."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.commands import batch, loading, options
+from gateway.commands.exits import Exit
+from gateway.commands.files import Item, inputs
+from gateway.commands.printing import Printer
+from gateway.verify import extract
+
+
+@dataclass(frozen=True)
+class ExtractFile:
+    recipient_key: Path
+
+    def __call__(self, item: Item) -> batch.Outcome:
+        found = extract(
+            item.source.read_bytes(),
+            recipient_key=loading.recipient_key(self.recipient_key),
+            codec=loading.codec(),
+        )
+        line = {
+            "path": str(item.source),
+            "found": found.found,
+            "mode": found.mode,
+            "record": found.record,
+            "raw_bit_error_rate": found.raw_bit_error_rate,
+        }
+        values = ", ".join(f"{keyword}={value}" for keyword, value in (found.record or {}).items())
+        return batch.Outcome(
+            line=line,
+            word="found" if found.found else "nothing",
+            text=f"{item.source}  {values}".rstrip(),
+            exit_code=Exit.OK if found.found else Exit.FINDINGS,
+        )
+
+    def failed(self, item: Item, code: str) -> dict[str, Any]:
+        nothing = {"found": False, "mode": None, "record": {}, "raw_bit_error_rate": None}
+        return {"path": str(item.source)} | nothing | {"reason": code}
+
+
+@click.command("extract")
+@click.argument("given", type=options.EXISTING, metavar="IN")
+@options.recipient_key(required=True)
+@options.jobs
+@options.json_lines
+def command(given: Path, recipient_key: Path, jobs: int, as_json: bool) -> None:
+    """Show the patient record hidden in the pixels of the file IN, or of every file of the folder IN.
+
+    Works also when every private element was removed and the file was re-encoded.
+    """
+    loading.recipient_key(recipient_key)
+    task = ExtractFile(recipient_key)
+    sys.exit(batch.run(task, inputs(given), jobs=jobs, printer=Printer(as_json=as_json)))

@@ -1,0 +1,34 @@
+"""Networks and keys, loaded once per process."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from gateway import keys
+from gateway.seal.codec.codec import Codec
+
+
+@cache
+def codec() -> Codec:
+    return Codec.load()
+
+
+@cache
+def recipient(path: Path) -> keys.Recipient:
+    return keys.load_recipient(path)
+
+
+@cache
+def recipient_key(path: Path) -> keys.RecipientKey:
+    return keys.load_recipient_key(path)
+
+
+@cache
+def signer(path: Path) -> keys.Signer:
+    return keys.load_signer(path)
+
+
+@cache
+def trusted_signers(path: Path) -> keys.TrustedSigners:
+    return keys.load_trusted_signers(path)

@@ -1,0 +1,92 @@
+"""`sealgate seal`: seal a file or a folder, without a gateway in between."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.commands import batch, loading, options
+from gateway.commands.files import Item, inputs_and_outputs, write_atomically
+from gateway.commands.printing import Printer
+from gateway.errors import UnreadableObject
+from gateway.seal import SealOptions, SealResult, seal
+from gateway.seal.codec.codec import Profile
+
+FIELDS = (
+    "sop_instance_uid", "level", "reason", "mode", "payload_bits", "coded_bits",
+    "psnr_range_db", "max_change", "digest", "seal_ms",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SealFile:
+    recipient: Path
+    signer: Path
+    profile: Profile
+
+    def __call__(self, item: Item) -> batch.Outcome:
+        data = item.source.read_bytes()
+        try:
+            sealed, result = seal(
+                data,
+                recipient=loading.recipient(self.recipient),
+                signer=loading.signer(self.signer),
+                codec=loading.codec(),
+                options=SealOptions(profile=self.profile),
+                now=datetime.now(UTC),
+            )
+        except UnreadableObject:
+            _write(item, data)  # every input gives an output
+            raise
+        _write(item, sealed)
+        line = {"path": str(item.source)} | {name: getattr(result, name) for name in FIELDS}
+        return batch.Outcome(line=line, word=result.level, text=f"{item.source}  {_described(result)}")
+
+    def failed(self, item: Item, code: str) -> dict[str, Any]:
+        return {"path": str(item.source)} | dict.fromkeys(FIELDS) | {"level": "pass", "reason": code}
+
+
+@click.command("seal")
+@click.argument("given", type=options.EXISTING, metavar="IN")
+@click.argument("out", type=options.ANY_PATH, metavar="OUT")
+@click.option(
+    "--recipient", type=options.EXISTING, required=True, help="Public key the record is encrypted to."
+)
+@click.option("--signer", type=options.EXISTING, required=True, help="Private key that signs.")
+@click.option(
+    "--profile",
+    type=click.Choice([p.value for p in Profile]),
+    default=Profile.FIDELITY.value,
+    show_default=True,
+)
+@options.jobs
+@options.json_lines
+def command(
+    given: Path, out: Path, recipient: Path, signer: Path, profile: str, jobs: int, as_json: bool
+) -> None:
+    """Seal the file IN into OUT, or every file of the folder IN into the folder OUT.
+
+    Every input gives an output: what must not be changed is passed on as it is, and the reason is told.
+    """
+    loading.recipient(recipient)
+    loading.signer(signer)
+    task = SealFile(recipient, signer, Profile(profile))
+    sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=Printer(as_json=as_json)))
+
+
+def _write(item: Item, data: bytes) -> None:
+    if item.target is not None:
+        write_atomically(item.target, data)
+
+
+def _described(result: SealResult) -> str:
+    if result.level != "full":
+        return f"({result.reason})"
+    quality = "unchanged" if result.psnr_range_db is None else f"{result.psnr_range_db:.1f} dB"
+    bits, change = result.payload_bits, result.max_change
+    return f"({result.mode}, {bits} bits hidden, {quality}, largest change {change}, {result.seal_ms:.0f} ms)"

@@ -1,0 +1,18 @@
+"""`sealgate serve`: the gateway, in the foreground."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from gateway import config, service
+from gateway.commands import options
+
+
+@click.command("serve")
+@options.config_file
+def command(config_path: Path) -> None:
+    """Run the gateway in the foreground. SIGTERM drains and stops, SIGHUP reloads the configuration."""
+    sys.exit(service.run(config.load(config_path)))

@@ -1,0 +1,91 @@
+"""`sealgate verify`: what is true of a file, or of every file of a folder."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.commands import batch, loading, options
+from gateway.commands.exits import Exit
+from gateway.commands.files import Item, inputs
+from gateway.commands.printing import Printer
+from gateway.verify import Report, verify
+
+TILES_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class VerifyFile:
+    signers: Path | None
+    recipient_key: Path | None
+
+    def __call__(self, item: Item) -> batch.Outcome:
+        report = verify(
+            item.source.read_bytes(),
+            trusted=loading.trusted_signers(self.signers) if self.signers else None,
+            recipient_key=loading.recipient_key(self.recipient_key) if self.recipient_key else None,
+            codec=loading.codec(),
+        )
+        return batch.Outcome(
+            line={"path": str(item.source)} | report.to_json(),
+            word=report.verdict.value,
+            text=f"{item.source}{described(report)}",
+            exit_code=Exit.OK if report.ok else Exit.FINDINGS,
+        )
+
+    def failed(self, item: Item, code: str) -> dict[str, Any]:
+        return {
+            "path": str(item.source),
+            "sop_instance_uid": None,
+            "verdict": "unreadable",
+            "level": None,
+            "checks": [{"n": 0, "name": code, "ok": False, "detail": "the file could not be examined"}],
+            "header_differences": [],
+            "tampered_tiles": [],
+        }
+
+
+@click.command("verify")
+@click.argument("given", type=options.EXISTING, metavar="IN")
+@click.option(
+    "--signers", type=options.EXISTING, help="Public key, or folder of them, whose seals are believed."
+)
+@options.recipient_key(required=False)
+@options.jobs
+@options.json_lines
+def command(given: Path, signers: Path | None, recipient_key: Path | None, jobs: int, as_json: bool) -> None:
+    """Verify the file IN, or every file of the folder IN.
+
+    Exit code 0 only if all are intact or transcoded; 3 if any is not.
+    """
+    if signers:
+        loading.trusted_signers(signers)
+    if recipient_key:
+        loading.recipient_key(recipient_key)
+    task = VerifyFile(signers, recipient_key)
+    sys.exit(batch.run(task, inputs(given), jobs=jobs, printer=Printer(as_json=as_json)))
+
+
+def described(report: Report) -> str:
+    """What follows the path: fields that differ, tiles that changed, else the first check that failed."""
+    said = []
+    if report.header_differences:
+        said.append(
+            ", ".join(str(difference["keyword"]) for difference in report.header_differences) + " changed"
+        )
+    if report.tampered_tiles:
+        shown = [
+            f"frame {frame} at row {row}, column {column} ({height}x{width})"
+            for frame, row, column, height, width in report.tampered_tiles[:TILES_SHOWN]
+        ]
+        more = len(report.tampered_tiles) - len(shown)
+        said.append("pixels changed in " + "; ".join(shown) + (f" and {more} more" if more else ""))
+    if not said and not report.ok:
+        said += [f"check {check.n}, {check.name}: {check.detail}" for check in report.checks if not check.ok][
+            :1
+        ]
+    return f"  ({'; '.join(said)})" if said else ""
