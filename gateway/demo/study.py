@@ -1,0 +1,94 @@
+"""The study that the demo sends: a real one, else a small series made of what pydicom ships."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
+from pydicom.uid import generate_uid
+
+from gateway.errors import UsageError
+
+REAL_STUDY = Path("shared/data/dicom/series/mr_t1_mprage_philips_170")
+SLICES = 12
+
+
+def find(given: Path | None, *, beside: Path) -> tuple[str, list[Path]]:
+    """What the study is and its files; none when nothing real is at hand and one must be made.
+
+    given: a folder the user named. beside: the folder whose neighbour `shared/` may hold a real series.
+    """
+    folder = given or beside.parent / REAL_STUDY
+    if given is None and not folder.is_dir():
+        return f"a series of {SLICES} slices made from a CT image that pydicom ships", []
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise UsageError(f"there are no files in {folder}", hint="Name a folder with DICOM files.")
+    return f"{len(files)} files of {folder.name}", files
+
+
+def make_series(folder: Path) -> list[Path]:
+    """A series of different slices cut from one real CT image: enlarged and shifted, new UIDs."""
+    source = get_testdata_file("CT_small.dcm", download=False)
+    if source is None:
+        raise UsageError(
+            "this pydicom ships no test files", hint="Name a study: sealgate demo --study FOLDER."
+        )
+    template = dcmread(str(source))
+    stored = template.pixel_array
+    study, series = generate_uid(), generate_uid()
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for number in range(1, SLICES + 1):
+        pixels = np.roll(
+            np.kron(stored, np.ones((2, 2), stored.dtype)), (number * 3, number * 5), axis=(0, 1)
+        )
+        dataset = dcmread(str(source))
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.InstanceNumber = str(number)
+        dataset.Rows, dataset.Columns = pixels.shape
+        dataset.PixelData = pixels.tobytes()
+        path = folder / f"slice{number:03d}.dcm"
+        dataset.save_as(path)
+        written.append(path)
+    return written
+
+
+def headers(files: Sequence[Path]) -> dict[str, tuple[Path, Dataset]]:
+    """SOP Instance UID -> file and header (without pixels) of every readable object among `files`."""
+    found: dict[str, tuple[Path, Dataset]] = {}
+    for path in files:
+        dataset = dcmread(path, stop_before_pixels=True, force=True)
+        if "SOPInstanceUID" in dataset:
+            found[str(dataset.SOPInstanceUID)] = (path, dataset)
+    return found
+
+
+def with_one_pixel_changed(data: bytes, *, row: int, column: int) -> bytes:
+    """A copy of an uncompressed object, whose lowest bit of one stored value differs."""
+    dataset = dcmread(io.BytesIO(data))
+    size = dataset.BitsAllocated // 8
+    position = (row * dataset.Columns + column) * size * dataset.SamplesPerPixel
+    pixels = bytearray(dataset.PixelData)
+    pixels[position] ^= 1
+    dataset.PixelData = bytes(pixels)
+    return _written(dataset)
+
+
+def with_patient_id(data: bytes, patient_id: str) -> bytes:
+    """A copy that claims to be of another patient."""
+    dataset = dcmread(io.BytesIO(data))
+    dataset.PatientID = patient_id
+    return _written(dataset)
+
+
+def _written(dataset: Dataset) -> bytes:
+    out = io.BytesIO()
+    dataset.save_as(out)
+    return out.getvalue()
