@@ -96,3 +96,46 @@ class RecordTooLarge(InputError):
 
     code = "record-too-large"
     hint = "Configure fewer or shorter fields."
+
+
+class PeerUnreachable(PeerError):
+    """No association: nobody listens, the network fails, or the peer rejected it."""
+
+    code = "peer-unreachable"
+    hint = "Check address, port and AE titles on both sides, then `sealgate check --echo`."
+
+
+class PeerFailed(PeerError):
+    """The peer broke off or answered a C-STORE with a failure that may pass."""
+
+    code = "peer-failed"
+    hint = "Look at the peer's log and its free disk space."
+
+
+class RefusedByPeer(InputError):
+    """The peer refused this object for good."""
+
+    code = "refused-by-peer"
+    hint = "Look at the peer's log; change its settings or the object, then `sealgate queue retry`."
+
+
+class SpoolFull(ResourceError):
+    """The disk of the spool is full, below its watermark, or fails."""
+
+    code = "spool-full"
+    hint = "Free disk space below gateway.data_dir."
+
+
+class WorkerDied(ResourceError):
+    """A worker process ended, or was ended after its time limit, while it held an object."""
+
+    code = "worker-died"
+    hint = "Look at the log for what it was doing; three deaths quarantine the object."
+
+
+class AlreadyRunning(ResourceError):
+    """Another gateway uses the same data folder."""
+
+    code = "already-running"
+    retry = False
+    hint = "Stop the other one, or give this one another gateway.data_dir."

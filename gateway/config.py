@@ -1,0 +1,286 @@
+"""The configuration file: one frozen value, read once, every mistake named with its key and a hint.
+
+The format is TOML; the tables are those of docs/operations.md. Relative paths are relative to the file. A value
+can be overridden from the environment, `SEALGATE_<TABLE>__<KEY>=value`, which is also where secrets belong.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydicom.datadict import tag_for_keyword
+
+from gateway.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX = "SEALGATE_"
+
+HINTS = {
+    "extra_forbidden": "there is no such key here; look for a misspelling",
+    "missing": "add the key",
+    "greater_than_equal": "use a larger number",
+    "less_than_equal": "use a smaller number",
+    "int_parsing": "write a number without quotes",
+    "literal_error": "choose one of the words listed",
+    "string_type": "put the value in quotes",
+    "tuple_type": "write a list: [..., ...]",
+}
+
+
+def _ae_title(value: str) -> str:
+    """PS3.5 6.2, AE: 1 to 16 printable characters, no backslash, not only spaces."""
+    title = value.strip(" ")
+    if not title or len(title) > 16 or "\\" in title or not (title.isascii() and title.isprintable()):
+        raise ValueError("an AE title has 1 to 16 ASCII characters and no backslash")
+    return title
+
+
+def _against_file(value: Path, info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {}).get("folder", Path())
+    return (folder / value.expanduser()).absolute()
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+FilePath = Annotated[Path, AfterValidator(_against_file)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0.01, le=7 * 86400)]
+
+
+class Table(BaseModel):
+    """Unknown keys are errors; a loaded table never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Gateway(Table):
+    data_dir: FilePath = Path("sealgate-data")  # spool, queue, ledger, quarantine
+    workers: int = Field(default=0, ge=0, le=256)  # sealing processes; 0: one for each CPU
+
+
+class Keys(Table):
+    recipient: FilePath | None = None  # whom records are encrypted to
+    signer: FilePath | None = None  # what this gateway signs with
+    signers: FilePath | None = None  # public keys whose seals are believed: a file or a folder
+    recipient_key: FilePath | None = None  # only where records may be opened
+
+
+class Listener(Table):
+    host: str = "0.0.0.0"
+    port: Port = 11112
+    ae_title: AETitle = "SEALGATE"
+    unreadable: Literal["quarantine", "refuse"] = "quarantine"  # accept and quarantine, or answer C000
+
+
+class Http(Table):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    token: SecretStr | None = None  # asked of POST /api/v1/verify as `Authorization: Bearer ...`
+    body_bytes_max: int = Field(default=512 << 20, ge=1 << 10)
+
+
+class Destination(Table):
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    ae_title: AETitle
+    host: str = Field(min_length=1)
+    port: Annotated[int, Field(ge=1, le=65535)]
+    calling_ae_title: AETitle | None = None  # how we call ourselves; the listener's title when absent
+    associations: int = Field(default=2, ge=1, le=64)  # parallel associations, kept open
+
+
+class Route(Table):
+    """Objects whose called AE title and conditions match; the first matching route of the file is taken.
+
+    Conditions are shell patterns (`*`, `?`), compared case-sensitively. `where` maps DICOM keywords of
+    top-level elements to patterns.
+    """
+
+    called: AETitle
+    action: Literal["seal", "verify", "restore", "pass"]  # pass: forwarded untouched, the way around
+    to: tuple[str, ...] = Field(min_length=1)
+    calling: tuple[str, ...] = ()
+    modality: tuple[str, ...] = ()
+    sop_class: tuple[str, ...] = ()
+    where: dict[str, str] = Field(default_factory=dict)
+    on_failure: Literal["quarantine", "mark"] = "quarantine"  # of verification
+
+    @field_validator("calling", "modality", "sop_class", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("where")
+    @classmethod
+    def _known_keywords(cls, value: dict[str, str]) -> dict[str, str]:
+        for keyword in value:
+            if tag_for_keyword(keyword) is None:
+                raise ValueError(f"{keyword} is not a DICOM keyword")
+        return value
+
+    @property
+    def needs_header(self) -> bool:
+        """Whether the data set must be parsed to decide."""
+        return bool(self.modality or self.where)
+
+    @property
+    def key(self) -> str:
+        """What makes two routes do the same with the same object."""
+        return f"{self.called}/{self.action}/{','.join(self.to)}"
+
+    def admits(self, called: str, calling: str) -> bool:
+        return called == self.called and _any(self.calling, calling)
+
+    def matches(self, called: str, calling: str, sop_class: str, header: Mapping[str, str]) -> bool:
+        """header: keyword -> text of the elements that conditions name (empty text when absent)."""
+        return (
+            self.admits(called, calling)
+            and _any(self.sop_class, sop_class)
+            and _any(self.modality, header.get("Modality", ""))
+            and all(fnmatchcase(header.get(keyword, ""), pattern) for keyword, pattern in self.where.items())
+        )
+
+
+class Seal(Table):
+    profile: Literal["fidelity", "robust"] = "fidelity"
+    fields: tuple[str, ...] | None = None  # DICOM keywords of the record; None: the default set
+    identity: Literal["keep", "derive"] = "keep"
+    impossible: Literal["hold", "forward-marked"] = (
+        "hold"  # sealing failed for good: keep it back, or send it marked
+    )
+    station_name: str = Field(default="", max_length=16)
+
+
+class Queue(Table):
+    attempts: int = Field(default=10, ge=1, le=1000)  # of one object; an unreachable peer does not count
+    backoff_s: Seconds = 2.0  # before the second attempt, then doubled
+    backoff_max_s: Seconds = 300.0
+    lease_s: Seconds = 120.0  # after which a silent worker has lost its work
+    batch: int = Field(default=16, ge=1, le=1000)
+    remember_hours: float = Field(
+        default=168.0, ge=0
+    )  # how long a repeated arrival of delivered bytes is known
+
+
+class Limits(Table):
+    associations: int = Field(default=64, ge=1, le=10_000)  # two threads each
+    pdu_bytes: int = Field(default=128 << 10, ge=4 << 10, le=16 << 20)
+    acse_timeout_s: Seconds = 30.0
+    dimse_timeout_s: Seconds = 60.0  # of an answer, after the last byte was handed to the socket
+    network_timeout_s: Seconds = 60.0  # without a complete PDU an association is ended
+    connect_timeout_s: Seconds = 10.0
+    idle_release_s: Seconds = 10.0  # an outgoing association without work is released
+    free_bytes_min: int = Field(default=512 << 20, ge=0)  # below it C-STORE answers A700
+    drain_s: Seconds = 30.0  # after SIGTERM
+    seal_timeout_s: Seconds = 900.0  # of one object, then its worker is ended
+
+
+class Config(Table):
+    gateway: Gateway = Gateway()
+    keys: Keys = Keys()
+    listener: Listener = Listener()
+    http: Http = Http()
+    seal: Seal = Seal()
+    queue: Queue = Queue()
+    limits: Limits = Limits()
+    destination: tuple[Destination, ...] = Field(min_length=1)
+    route: tuple[Route, ...] = Field(min_length=1)
+    _source: Path | None = PrivateAttr(default=None)
+
+    @property
+    def source(self) -> Path | None:
+        """The file this was loaded from; read again on SIGHUP."""
+        return self._source
+
+    @property
+    def called_ae_titles(self) -> frozenset[str]:
+        return frozenset({self.listener.ae_title, *(route.called for route in self.route)})
+
+    def destination_named(self, name: str) -> Destination | None:
+        return next((destination for destination in self.destination if destination.name == name), None)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        names = [destination.name for destination in self.destination]
+        if len(set(names)) != len(names):
+            raise ValueError("destination.name: two destinations have the same name (rename one)")
+        for number, route in enumerate(self.route):
+            for name in route.to:
+                if name not in names:
+                    known = ", ".join(names)
+                    raise ValueError(f"route.{number}.to: no destination is called {name!r} (known: {known})")
+            for key in _KEYS_OF_ACTION[route.action]:
+                if getattr(self.keys, key) is None:
+                    raise ValueError(
+                        f"keys.{key}: missing, but route.{number} needs it to {route.action} "
+                        "(make keys with `sealgate keygen DIR`)"
+                    )
+        return self
+
+
+_KEYS_OF_ACTION: dict[str, tuple[str, ...]] = {
+    "seal": ("recipient", "signer"),
+    "verify": ("signers",),
+    "restore": ("signers", "recipient_key"),
+    "pass": (),
+}
+
+
+def _any(patterns: tuple[str, ...], value: str) -> bool:
+    return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read and check a file. Raises ConfigurationError whose message has one line for each mistake."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigurationError(f"{path}: {reason}", hint="Give the path of a TOML file.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 text", hint="Save the file as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: {error}", hint="Correct the TOML at that line.") from error
+    _override(tables, environment)
+    try:
+        config = Config.model_validate(tables, context={"folder": path.absolute().parent})
+    except ValidationError as error:
+        lines = "\n".join(f"  {line}" for line in _explain(error))
+        raise ConfigurationError(f"{path}:\n{lines}", hint="Correct the keys named above.") from error
+    config._source = path.absolute()
+    return config
+
+
+def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for variable, value in environment.items():
+        table, separator, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if variable.startswith(ENVIRONMENT_PREFIX) and separator:
+            if not isinstance(tables.setdefault(table, {}), dict):
+                raise ConfigurationError(f"{variable}: only plain tables can be overridden")
+            tables[table][key] = value
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """`key: what is wrong (hint)` for each mistake; values are left out, they may be secret."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        hint = HINTS.get(problem["type"])
+        text = f"{key}: {message}" if key else message
+        lines.append(f"{text} ({hint})" if hint else text)
+    return lines
