@@ -1,0 +1,102 @@
+"""The hidden payload: an envelope (the record, encrypted with HPKE) or a locator that points to one.
+
+FORMAT.md, "Payload". Encryption is HPKE base mode (RFC 9180) with the KEM of the recipient's curve, HKDF-SHA256 and
+AES-128-GCM. The library draws the ephemeral key itself.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from gateway.errors import SealBroken
+from gateway.keys import RECIPIENT_ID_BYTES, Recipient, RecipientKey
+
+INFO = b"sealgate v1"
+X25519_ENVELOPE = 0x11
+P256_ENVELOPE = 0x12
+LOCATOR = 0x1F
+LOCATOR_ID_BYTES = 16
+CHECK = 8  # the number of the check that this module serves, see FORMAT.md
+
+_X25519_POINT, _P256_POINT, _P256_COMPRESSED, _TAG, _CRC = 32, 65, 33, 16, 4
+_SUITES = {
+    X25519_ENVELOPE: Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM),
+    P256_ENVELOPE: Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_128_GCM),
+}
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """An encrypted record. encapsulated: 32 bytes (X25519) or 33 (compressed P-256 point)."""
+
+    suite: int
+    recipient_id: bytes
+    encapsulated: bytes
+    ciphertext: bytes
+
+    def to_payload(self) -> bytes:
+        return _with_crc(bytes([self.suite]) + self.recipient_id + self.encapsulated + self.ciphertext)
+
+
+@dataclass(frozen=True)
+class Locator:
+    """A random name; the envelope itself is in the private block."""
+
+    locator_id: bytes
+
+    def to_payload(self) -> bytes:
+        return _with_crc(bytes([LOCATOR]) + self.locator_id)
+
+
+def close(packed_record: bytes, recipient: Recipient) -> Envelope:
+    """Encrypt a packed record to its recipient."""
+    suite = X25519_ENVELOPE if recipient.curve == "x25519" else P256_ENVELOPE
+    sealed = _SUITES[suite].encrypt(packed_record, recipient.public, INFO)
+    if suite == X25519_ENVELOPE:
+        return Envelope(suite, recipient.key_id, sealed[:_X25519_POINT], sealed[_X25519_POINT:])
+    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sealed[:_P256_POINT])
+    compressed = point.public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
+    )
+    return Envelope(suite, recipient.key_id, compressed, sealed[_P256_POINT:])
+
+
+def open_envelope(envelope: Envelope, key: RecipientKey) -> bytes:
+    """The packed record. Raises SealBroken when it was encrypted to another key or was changed."""
+    if envelope.recipient_id != key.key_id:
+        raise SealBroken("the record is encrypted to another recipient key", check=CHECK)
+    encapsulated = envelope.encapsulated
+    try:
+        if envelope.suite == P256_ENVELOPE:
+            encapsulated = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), encapsulated).public_bytes(
+                serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+            )
+        return bytes(_SUITES[envelope.suite].decrypt(encapsulated + envelope.ciphertext, key.private, INFO))
+    except (InvalidTag, ValueError, TypeError) as error:
+        raise SealBroken("the envelope does not open: it was changed", check=CHECK) from error
+
+
+def parse(payload: bytes) -> Envelope | Locator | None:
+    """What a payload holds, or None for bytes that are no payload of this format (version, length or CRC wrong)."""
+    if len(payload) < 1 + _CRC or _with_crc(payload[:-_CRC]) != payload:
+        return None
+    kind, content = payload[0], payload[1:-_CRC]
+    if kind == LOCATOR:
+        return Locator(content) if len(content) == LOCATOR_ID_BYTES else None
+    point = {X25519_ENVELOPE: _X25519_POINT, P256_ENVELOPE: _P256_COMPRESSED}.get(kind)
+    if point is None or len(content) < RECIPIENT_ID_BYTES + point + _TAG:
+        return None
+    recipient_id, rest = content[:RECIPIENT_ID_BYTES], content[RECIPIENT_ID_BYTES:]
+    return Envelope(kind, recipient_id, rest[:point], rest[point:])
+
+
+def _with_crc(content: bytes) -> bytes:
+    """`content` and its CRC-32 (the one of PNG and zlib), big endian."""
+    return content + struct.pack(">I", zlib.crc32(content))

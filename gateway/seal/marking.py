@@ -1,0 +1,200 @@
+"""Level full: hide the envelope (or a locator) in the pixels, keep what undoes it, and prove both ways back."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
+from gateway.seal import block, digest, documenting, envelope, record, restoring
+from gateway.seal.attesting import attested
+from gateway.seal.codec import Hidden, HideFailed
+from gateway.seal.documenting import IMAGE_TYPE, SOP_INSTANCE_UID, Edits
+from gateway.seal.envelope import Envelope, Locator
+from gateway.seal.image import PixelFormat, Pixels, pixel_format
+from gateway.seal.job import Job, NotMarked, SealResult
+from gateway.seal.opening import located, undone
+from gateway.seal.part10 import Part10, read
+from gateway.seal.pixels import decode, encoded, writable_syntax
+from gateway.seal.restoring import Facts
+from gateway.seal.statement import Level
+
+PAYLOAD_MAX = 1000  # bytes the codec takes
+_PADDING_VALUE, _PADDING_LIMIT = 0x00280120, 0x00280121
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cover:
+    """The object as it came, with the header it will have."""
+
+    file: Part10
+    shape: PixelFormat
+    pixels: Pixels
+    syntax: str  # in which the container is written
+    header: Edits
+    documented: Part10
+    facts: Facts
+    restore_key: bytes
+    closed: Envelope
+
+
+def mark(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> tuple[bytes, SealResult]:
+    """The object with its record in the pixels. Raises NotMarked with the reason of the last attempt."""
+    cover = _prepared(file, shape, pixels, job)
+    reason = "payload-too-large"
+    for payload in (cover.closed, Locator(job.entropy(envelope.LOCATOR_ID_BYTES))):
+        if len(payload.to_payload()) > PAYLOAD_MAX:
+            continue
+        try:
+            return _marked(cover, payload, job)
+        except HideFailed as failure:
+            reason = failure.code
+        except (SealBroken, UnsupportedPixels, UnreadableObject):
+            reason = "not-proven"
+    raise NotMarked(reason)
+
+
+def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> _Cover:
+    syntax = writable_syntax(file.transfer_syntax, job.options.accept_syntaxes)
+    if syntax is None:
+        raise NotMarked("no-encoder")
+    if pixels.high_bits is pixels.high_bits.OTHER:
+        raise NotMarked("high-bits-in-use")
+    with job.steps.step("header"):
+        header = documenting.document(file, job.options.device, job.now)
+        documented, original_uid = file, ""
+        if job.options.identity == "derive":
+            original_uid = file.text(SOP_INSTANCE_UID)
+            new_uid = f"2.25.{uuid.UUID(bytes=job.entropy(16), version=4).int}"
+            header |= documenting.derive(file, new_uid)
+            documented = read(file.edited(header, sop_instance_uid=new_uid))
+            header = dict.fromkeys(())
+    added = {tag for tag in documented.index if tag not in file.index} | {tag for tag in header if tag not in file.index}
+    replaced = {IMAGE_TYPE: (file.value(IMAGE_TYPE) or b"")} if original_uid and IMAGE_TYPE in file.index else {}
+    with job.steps.step("envelope"):
+        restore_key = job.entropy(record.RESTORE_KEY_BYTES)
+        taken = record.take(documented, job.options.identity_fields, restore_key)
+        closed = envelope.close(record.pack(taken), job.recipient)
+    with job.steps.step("digest"):
+        original_digest = digest.of_pixels(pixels.samples, shape)
+    facts = Facts(
+        original_digest=original_digest,
+        high_bits=pixels.high_bits,
+        transfer_syntax=file.transfer_syntax,
+        added=tuple(sorted(added)),
+        replaced=replaced,
+        sop_instance_uid=original_uid,
+    )
+    return _Cover(
+        file=file,
+        shape=shape,
+        pixels=pixels,
+        syntax=syntax,
+        header=header,
+        documented=documented,
+        facts=facts,
+        restore_key=restore_key,
+        closed=closed,
+    )
+
+
+def _marked(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[bytes, SealResult]:
+    """One attempt. Raises HideFailed when the payload does not fit, SealBroken when a proof fails."""
+    content = payload.to_payload()
+    stored = located(cover.closed, payload) if isinstance(payload, Locator) else b""
+    with job.steps.step("hide"):
+        hidden = job.codec.hide(
+            cover.pixels.samples,
+            content,
+            profile=job.options.profile,
+            padding=padding_values(cover.file, cover.shape),
+            ybr=cover.shape.photometric == "YBR_FULL",
+        )
+    with job.steps.step("restoring"):
+        change = cover.pixels.samples.astype(np.int32) - hidden.container
+        undo = restoring.close(cover.facts, change, cover.restore_key)
+    container = Pixels(hidden.container, cover.pixels.high_bits)
+    mode = "locator" if stored else "envelope"
+    with job.steps.step("attest"):
+        edits, found = attested(
+            cover.documented,
+            job,
+            level=Level.FULL,
+            reason="sealed",
+            pixels=container,
+            shape=cover.shape,
+            syntax=cover.syntax,
+            mode=mode,
+            payload=content,
+            hidden=hidden,
+            restoring=undo,
+            envelope=stored,
+        )
+    with job.steps.step("encode"):
+        edits |= cover.header | encoded(cover.documented, container, cover.shape, cover.syntax)
+        new_syntax = cover.syntax if cover.syntax != cover.file.transfer_syntax else None
+        sealed = cover.documented.edited(edits, syntax=new_syntax)
+    with job.steps.step("prove"):
+        _prove(sealed, found, content, hidden, cover, job)
+    return sealed, SealResult(
+        sop_instance_uid=cover.documented.text(SOP_INSTANCE_UID),
+        level=Level.FULL,
+        reason="sealed",
+        mode=mode,
+        payload_bits=8 * len(content),
+        coded_bits=hidden.coded_bits,
+        psnr_range_db=psnr_range_db(cover.pixels.samples, change),
+        max_change=hidden.max_change,
+        digest=found.hex(),
+        seal_ms=job.steps.total,
+        steps_ms=job.steps.ms,
+        restoring_bytes=len(undo),
+    )
+
+
+def _prove(sealed: bytes, container_digest: bytes, content: bytes, hidden: Hidden, cover: _Cover, job: Job) -> None:
+    """Read the file that will be sent as its receiver will. Raises SealBroken when anything does not come back."""
+    again = read(sealed)
+    shape = pixel_format(again)
+    pixels = decode(again, shape)
+    if digest.of_pixels(pixels.samples, shape) != container_digest:
+        raise SealBroken("the container does not read back from the sealed file", check=5)
+    revealed = job.codec.reveal(pixels.samples, hint=hidden.hint)
+    if revealed is None or revealed.payload != content:
+        raise SealBroken("the payload does not come back from the sealed file", check=7)
+    found = block.find(again)
+    if found is None:
+        raise SealBroken("the private block does not come back from the sealed file", check=2)
+    _, original = undone(again, shape, pixels, found, cover.restore_key)
+    if original != cover.facts.original_digest:
+        raise SealBroken("the original does not come back from the sealed file", check=9)
+
+
+def padding_values(file: Part10, shape: PixelFormat) -> tuple[int, ...]:
+    """The stored values that mean "no image here" (PS3.3 C.7.5.1.1.2), a range when the object gives a limit."""
+
+    def stored_value(tag: int) -> int | None:
+        raw = file.value(tag)
+        if not raw or len(raw) < 2:
+            return None
+        order = "little" if file.encoding.little else "big"
+        return int.from_bytes(raw[:2], order, signed=shape.signed)  # type: ignore[arg-type]  # one of the two literals
+
+    value = stored_value(_PADDING_VALUE)
+    if value is None:
+        return ()
+    limit = stored_value(_PADDING_LIMIT)
+    low, high = sorted((value, value if limit is None else limit))
+    return tuple(range(low, high + 1))
+
+
+def psnr_range_db(cover: NDArray[Any], change: NDArray[np.int32]) -> float | None:
+    """Peak signal-to-noise ratio with the cover's own range as peak; None when nothing changed."""
+    error = float(np.mean(np.square(change, dtype=np.float64)))
+    peak = float(cover.max()) - float(cover.min())
+    return round(10 * math.log10(peak * peak / error), 2) if error and peak else None

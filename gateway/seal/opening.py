@@ -1,0 +1,64 @@
+"""The way back, shared by the closed loop, verify, extract and restore: payload to record, container to original."""
+
+from __future__ import annotations
+
+from gateway.errors import SealBroken
+from gateway.keys import RecipientKey
+from gateway.seal import block, digest, documenting, envelope, record, restoring
+from gateway.seal.block import Block
+from gateway.seal.envelope import LOCATOR_ID_BYTES, Envelope, Locator
+from gateway.seal.image import PixelFormat, Pixels
+from gateway.seal.part10 import Part10
+from gateway.seal.pixels import encoded, writable_syntax
+from gateway.seal.record import Record
+
+PAYLOAD_CHECK, RECORD_CHECK, RESTORED_CHECK = 7, 8, 9  # of FORMAT.md
+
+
+def envelope_of(payload: Envelope | Locator, found: Block | None) -> Envelope:
+    """The envelope a hidden payload is or points to. Raises SealBroken when the block does not hold it."""
+    if isinstance(payload, Envelope):
+        return payload
+    stored = found.envelope if found else b""
+    if not stored:
+        raise SealBroken("the pixels hold a locator, and its envelope was removed", check=PAYLOAD_CHECK)
+    inner = envelope.parse(stored[LOCATOR_ID_BYTES:])
+    if stored[:LOCATOR_ID_BYTES] != payload.locator_id or not isinstance(inner, Envelope):
+        raise SealBroken("the envelope in the private block is not the one located", check=PAYLOAD_CHECK)
+    return inner
+
+
+def located(closed: Envelope, locator: Locator) -> bytes:
+    """The envelope element of the private block in locator mode."""
+    return locator.locator_id + closed.to_payload()
+
+
+def open_record(closed: Envelope, key: RecipientKey) -> Record:
+    """The record. Raises SealBroken when the envelope does not open or holds something else."""
+    try:
+        return record.unpack(envelope.open_envelope(closed, key))
+    except record.RecordDamaged as error:
+        raise SealBroken("the envelope opens but holds no record", check=RECORD_CHECK) from error
+
+
+def undone(file: Part10, shape: PixelFormat, pixels: Pixels, found: Block, restore_key: bytes) -> tuple[bytes, bytes]:
+    """The original file and the digest of its pixels, which was compared before anything is returned.
+
+    Raises SealBroken when the restoring element does not open or the digest differs, UnsupportedPixels when the
+    pixels can't be written.
+    """
+    if not found.restoring:
+        raise SealBroken("the private block has no restoring element", check=RESTORED_CHECK)
+    facts, change = restoring.open_element(found.restoring, restore_key, shape.shape)
+    original = restoring.undo(pixels.samples, change, facts)
+    if digest.of_pixels(original.samples, shape) != facts.original_digest:
+        raise SealBroken("undoing the change does not give the original pixels", check=RESTORED_CHECK)
+    syntax = writable_syntax(file.transfer_syntax) or file.transfer_syntax
+    edits = block.removal(file) | encoded(file, original, shape, syntax)
+    edits |= documenting.undocument(file, facts.added, facts.replaced, facts.sop_instance_uid)
+    restored = file.edited(
+        edits,
+        sop_instance_uid=facts.sop_instance_uid or None,
+        syntax=syntax if syntax != file.transfer_syntax else None,
+    )
+    return restored, facts.original_digest

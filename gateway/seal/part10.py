@@ -1,0 +1,180 @@
+"""A DICOM file (PS3.10 7) as received bytes with an index of its top-level elements, and edits spliced into it."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from gateway.errors import UnreadableObject
+from gateway.seal.elements import (
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    Element,
+    Encoding,
+    encode,
+    header,
+    walk,
+)
+
+IMPLICIT_VR_LE = "1.2.840.10008.1.2"
+EXPLICIT_VR_LE = "1.2.840.10008.1.2.1"
+DEFLATED_LE = "1.2.840.10008.1.2.1.99"
+EXPLICIT_VR_BE = "1.2.840.10008.1.2.2"
+
+# A deflated data set that grows beyond this is taken for a decompression bomb.
+INFLATED_MAX = 4 << 30
+
+
+@dataclass(frozen=True)
+class Part10:
+    """prefix: preamble, magic and group 0002 as received (may be empty). body: the data set, inflated if it was deflated."""
+
+    prefix: bytes
+    meta: dict[int, bytes]
+    transfer_syntax: str
+    encoding: Encoding
+    body: bytes
+    elements: list[Element]
+
+    @cached_property
+    def index(self) -> dict[int, Element]:
+        """The first element of each tag."""
+        return {element.tag: element for element in reversed(self.elements)}
+
+    def value(self, tag: int) -> bytes | None:
+        """The value of a top-level element as it stands in the file, or None when it is absent."""
+        element = self.index.get(tag)
+        return None if element is None else self.body[element.value : element.end]
+
+    def text(self, tag: int) -> str:
+        """A value of the default repertoire (CS, UI, DA ...), padding removed; empty when absent."""
+        return (self.value(tag) or b"").decode("latin-1").strip(" \0")
+
+    def number(self, tag: int, default: int | None = None) -> int | None:
+        """An US value, or `default` when absent or empty. Raises UnreadableObject for other lengths."""
+        value = self.value(tag)
+        if not value:
+            return default
+        if len(value) < 2:
+            raise UnreadableObject(f"the element ({tag >> 16:04X},{tag & 0xFFFF:04X}) is not an US")
+        return int(struct.unpack_from(self.encoding.order + "H", value)[0])
+
+    def edited(
+        self, edits: Mapping[int, bytes | None], *, sop_instance_uid: str | None = None, syntax: str | None = None
+    ) -> bytes:
+        """The file with top-level elements replaced, inserted in tag order or (None) removed; all other bytes stay.
+
+        edits: tag -> the encoded element (header included). Only values whose encoding stays the same may remain
+        when `syntax` names another transfer syntax. Group lengths that exist in edited groups are corrected.
+        """
+        prefix = self.prefix
+        if sop_instance_uid is not None or syntax is not None:
+            prefix = self._edited_prefix(sop_instance_uid, syntax)
+        pieces = _spliced(self.body, self.elements, edits)
+        body = _with_group_lengths(pieces, self, {tag >> 16 for tag in edits})
+        if (syntax or self.transfer_syntax) == DEFLATED_LE:
+            return prefix + _deflate(body)
+        return prefix + body
+
+    def _edited_prefix(self, sop_instance_uid: str | None, syntax: str | None) -> bytes:
+        changes = {0x00020003: sop_instance_uid, 0x00020010: syntax}
+        start = self.prefix.find(b"DICM\x02\0") + 4 if self.prefix[128:132] == b"DICM" else 0
+        group = b""
+        for element in walk(self.prefix, start, len(self.prefix), EXPLICIT_LE):
+            new = changes.get(element.tag)
+            if element.tag == 0x00020000:
+                continue
+            group += self.prefix[element.start : element.end] if new is None else encode(
+                element.tag, b"UI", new.encode(), EXPLICIT_LE
+            )
+        return self.prefix[:start] + encode(0x00020000, b"UL", struct.pack("<I", len(group)), EXPLICIT_LE) + group
+
+
+def read(data: bytes) -> Part10:
+    """Index a file. A missing preamble or a missing group 0002 is tolerated, as other readers do.
+
+    Raises UnreadableObject for bytes that are not a DICOM data set or end early.
+    """
+    start = 132 if data[128:132] == b"DICM" else 0
+    at, meta = start, dict[int, bytes]()
+    while data[at : at + 2] == b"\x02\0":
+        tag, vr, value, length = header(data, at, len(data), EXPLICIT_LE)
+        if value + length > len(data) or vr is None:
+            raise UnreadableObject("the file meta information runs past the end")
+        meta[tag] = data[value : value + length]
+        at = value + length
+    syntax = meta.get(0x00020010, b"").decode("latin-1").strip(" \0")
+    body = _inflate(data[at:]) if syntax == DEFLATED_LE else data[at:]
+    encoding = _observed_encoding(body, syntax)
+    elements = walk(body, 0, len(body), encoding)
+    if not any(element.group == 0x0008 for element in elements):
+        raise UnreadableObject("not a DICOM data set: it has no elements of group 0008")
+    if not syntax:
+        syntax = {IMPLICIT_LE: IMPLICIT_VR_LE, EXPLICIT_LE: EXPLICIT_VR_LE, EXPLICIT_BE: EXPLICIT_VR_BE}[encoding]
+    return Part10(data[:at], meta, syntax, encoding, body, elements)
+
+
+def _observed_encoding(body: bytes, syntax: str) -> Encoding:
+    """The encoding the first element shows; files that declare another one than they use are common."""
+    if len(body) < 8:
+        raise UnreadableObject("the data set is empty")
+    little = struct.unpack_from("<H", body)[0] <= struct.unpack_from(">H", body)[0]
+    if struct.unpack_from("<H", body)[0] == struct.unpack_from(">H", body)[0]:
+        little = syntax != EXPLICIT_VR_BE
+    vr = body[4:6]
+    if vr.isalpha() and vr.isupper():
+        return Encoding(explicit=True, little=little)
+    return IMPLICIT_LE
+
+
+def _inflate(data: bytes) -> bytes:
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        body = engine.decompress(data, INFLATED_MAX)
+    except zlib.error as error:
+        raise UnreadableObject("the deflated data set is damaged") from error
+    if engine.unconsumed_tail or not engine.eof:
+        raise UnreadableObject("the deflated data set is incomplete or larger than 4 GiB")
+    return body
+
+
+def _deflate(body: bytes) -> bytes:
+    engine = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflated = engine.compress(body) + engine.flush()
+    return deflated + b"\0" * (len(deflated) % 2)  # PS3.5 A.5: padded to even length
+
+
+def _spliced(
+    body: bytes, elements: list[Element], edits: Mapping[int, bytes | None]
+) -> list[tuple[int, bytes | memoryview]]:
+    """(tag, bytes) of each element of the edited data set; runs of untouched elements stay views of the original."""
+    waiting = sorted(tag for tag, new in edits.items() if new is not None)
+    pieces: list[tuple[int, bytes | memoryview]] = []
+    view = memoryview(body)
+    for element in elements:
+        while waiting and waiting[0] < element.tag:
+            tag = waiting.pop(0)
+            pieces.append((tag, edits[tag] or b""))
+        if element.tag not in edits:
+            pieces.append((element.tag, view[element.start : element.end]))
+        elif waiting and waiting[0] == element.tag:
+            waiting.pop(0)
+            pieces.append((element.tag, edits[element.tag] or b""))
+    pieces += [(tag, edits[tag] or b"") for tag in waiting]
+    return pieces
+
+
+def _with_group_lengths(
+    pieces: list[tuple[int, bytes | memoryview]], file: Part10, groups: set[int]
+) -> bytes:
+    """Join the pieces; retired group length elements (PS3.5 7.2) of the edited groups get their new value."""
+    for position, (tag, _) in enumerate(pieces):
+        if tag & 0xFFFF == 0 and tag >> 16 in groups:
+            length = sum(len(piece) for other, piece in pieces if other >> 16 == tag >> 16 and other != tag)
+            value = struct.pack(file.encoding.order + "I", length)
+            pieces[position] = (tag, encode(tag, b"UL", value, file.encoding))
+    return b"".join(piece for _, piece in pieces)

@@ -1,0 +1,105 @@
+"""Pixel data of an object to samples and back, in the transfer syntax it has or another lossless one."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Container
+
+import numpy as np
+
+from gateway.errors import UnsupportedPixels
+from gateway.seal import compressed
+from gateway.seal.elements import UNDEFINED, encode
+from gateway.seal.image import (
+    PHOTOMETRIC_INTERPRETATION,
+    PIXEL_DATA,
+    HighBits,
+    PixelFormat,
+    Pixels,
+    from_native,
+    to_native,
+    words_of,
+)
+from gateway.seal.part10 import DEFLATED_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE, Part10
+
+NATIVE_SYNTAXES = frozenset({IMPLICIT_VR_LE, EXPLICIT_VR_LE, EXPLICIT_VR_BE, DEFLATED_LE})
+LOSSLESS_SYNTAXES = NATIVE_SYNTAXES | compressed.LOSSLESS_SYNTAXES
+
+EXTENDED_OFFSETS, EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
+
+# Decoded samples beyond this are not held in memory: one worker would take gigabytes.
+SAMPLES_MAX = 1 << 28
+
+
+def decode(file: Part10, shape: PixelFormat) -> Pixels:
+    """All frames of an object. Raises UnsupportedPixels: lossy or unknown syntax, damaged, or too large."""
+    element = file.index.get(PIXEL_DATA)
+    if element is None:
+        raise UnsupportedPixels("the object has no Pixel Data")
+    if shape.sample_count > SAMPLES_MAX:
+        raise UnsupportedPixels("the object declares more samples than are decoded here")
+    value = file.body[element.value : element.end]
+    if not element.undefined:
+        if file.transfer_syntax in compressed.LOSSLESS_SYNTAXES:
+            raise UnsupportedPixels("the pixel data is not encapsulated as its transfer syntax demands")
+        return from_native(value, shape, little=file.encoding.little, wide_words=element.vr != b"OB")
+    if file.transfer_syntax in NATIVE_SYNTAXES:
+        raise UnsupportedPixels("the pixel data is encapsulated against its transfer syntax")
+    frames = [
+        compressed.decode(frame, file.transfer_syntax, shape)
+        for frame in compressed.frames(value, shape, _extended_offsets(file))
+    ]
+    if len(frames) != shape.frames:
+        raise UnsupportedPixels("the number of compressed frames differs from Number of Frames")
+    return Pixels(np.stack([frame.samples for frame in frames]), _common({frame.high_bits for frame in frames}))
+
+
+def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> dict[int, bytes | None]:
+    """Edits that put `pixels` into the object in `syntax` (lossless; same element encoding as the file's).
+
+    Bytes of a native value beyond the declared pixels stay. Raises UnsupportedPixels.
+    """
+    element = file.index[PIXEL_DATA]
+    if syntax not in compressed.LOSSLESS_SYNTAXES:
+        wide = element.vr != b"OB" if not element.undefined else shape.allocated > 8
+        value = to_native(pixels, shape, little=file.encoding.little, wide_words=wide)
+        tail = b"" if element.undefined else file.body[element.value + len(value) : element.end]
+        edits: dict[int, bytes | None] = {
+            PIXEL_DATA: encode(PIXEL_DATA, b"OW" if wide else b"OB", value + tail, file.encoding)
+        }
+    else:
+        if pixels.high_bits is HighBits.OTHER and syntax != compressed.RLE:
+            raise UnsupportedPixels("bits above Bits Stored are in use and would be lost")
+        samples = words_of(pixels, shape) if syntax == compressed.RLE else pixels.samples
+        value = compressed.encapsulate([compressed.encode(frame, syntax, shape) for frame in samples])
+        head = struct.pack("<HH2sHI", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF, b"OB", 0, UNDEFINED)
+        edits = {PIXEL_DATA: head + value}
+    for tag in (EXTENDED_OFFSETS, EXTENDED_LENGTHS):
+        if tag in file.index:
+            edits[tag] = None
+    if shape.photometric == "YBR_RCT" and syntax not in compressed.JPEG_2000_SYNTAXES:
+        edits[PHOTOMETRIC_INTERPRETATION] = encode(PHOTOMETRIC_INTERPRETATION, b"CS", b"RGB", file.encoding)
+    return edits
+
+
+def writable_syntax(syntax: str, accepted: Container[str] | None = None) -> str | None:
+    """`syntax` itself when it can be written here, else one that `accepted` holds (None: all); None when there is none.
+
+    The choices have the element encoding of every compressed syntax, so that only pixel data must be rewritten.
+    """
+    if syntax in NATIVE_SYNTAXES | compressed.ENCODABLE_SYNTAXES:
+        return syntax
+    choices = (EXPLICIT_VR_LE, compressed.JPEG_LS, compressed.JPEG_LOSSLESS_SV1, compressed.RLE)
+    return next((choice for choice in choices if accepted is None or choice in accepted), None)
+
+
+def _extended_offsets(file: Part10) -> tuple[bytes, bytes] | None:
+    offsets, lengths = file.value(EXTENDED_OFFSETS), file.value(EXTENDED_LENGTHS)
+    return (offsets, lengths) if offsets and lengths else None
+
+
+def _common(found: set[HighBits]) -> HighBits:
+    """Frames without negative values look zero-filled either way; one odd frame decides for all."""
+    if len(found) == 1:
+        return found.pop()
+    return HighBits.OTHER if HighBits.OTHER in found else HighBits.SIGN

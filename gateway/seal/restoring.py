@@ -1,0 +1,86 @@
+"""The restoring element: all it takes to undo a sealing, encrypted under a key that only the hidden record holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cbor2
+import numpy as np
+from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from numpy.typing import NDArray
+
+from gateway.errors import SealBroken
+from gateway.seal import residual
+from gateway.seal.image import HighBits, Pixels
+
+CHECK = 9  # of FORMAT.md
+_KEY_CONTEXT = "sealgate restoring key v1"
+_ASSOCIATED = b"sealgate restoring v1"
+# The key is drawn for one object and encrypts one message, so the nonce may be constant (RFC 8439 2.8).
+_NONCE = bytes(12)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What sealing did to the header.
+
+    original_digest: 32 bytes, of the original pixels. high_bits: what stood above BitsStored.
+    added: tags that the original did not have. replaced: tag -> value before, for elements of the default repertoire.
+    sop_instance_uid: the original's, when a new one was given; else empty.
+    transfer_syntax: the original's.
+    """
+
+    original_digest: bytes
+    high_bits: HighBits
+    transfer_syntax: str
+    added: tuple[int, ...] = ()
+    replaced: dict[int, bytes] = field(default_factory=dict)
+    sop_instance_uid: str = ""
+
+
+def close(facts: Facts, change: NDArray[Any], restore_key: bytes) -> bytes:
+    """The element's content. change: cover minus container, (frames, rows, columns, samples)."""
+    content = {
+        1: facts.original_digest,
+        2: facts.high_bits.value,
+        3: facts.transfer_syntax,
+        4: list(facts.added),
+        5: facts.replaced,
+        6: facts.sop_instance_uid,
+        7: residual.encode(change),
+    }
+    return _cipher(restore_key).encrypt(_NONCE, cbor2.dumps(content, canonical=True), _ASSOCIATED)
+
+
+def open_element(
+    element: bytes, restore_key: bytes, shape: tuple[int, int, int, int]
+) -> tuple[Facts, NDArray[np.int32]]:
+    """Facts and change. Raises SealBroken when the element was changed or belongs to another object."""
+    try:
+        content = cbor2.loads(_cipher(restore_key).decrypt(_NONCE, element, _ASSOCIATED))
+        facts = Facts(
+            original_digest=content[1],
+            high_bits=HighBits(content[2]),
+            transfer_syntax=content[3],
+            added=tuple(content[4]),
+            replaced=content[5],
+            sop_instance_uid=content[6],
+        )
+        return facts, residual.decode(content[7], shape)
+    except InvalidTag as error:
+        raise SealBroken("the restoring element does not open", check=CHECK) from error
+    except (cbor2.CBORDecodeError, KeyError, TypeError, ValueError) as error:
+        raise SealBroken("the restoring element is malformed", check=CHECK) from error
+
+
+def undo(container: NDArray[Any], change: NDArray[np.int32], facts: Facts) -> Pixels:
+    """The original pixels; integer arithmetic only. Their digest is still to be compared."""
+    original = (container.astype(np.int64) + change).astype(container.dtype)
+    return Pixels(original, facts.high_bits)
+
+
+def _cipher(restore_key: bytes) -> ChaCha20Poly1305:
+    return ChaCha20Poly1305(blake3(restore_key, derive_key_context=_KEY_CONTEXT).digest())
