@@ -1,0 +1,27 @@
+"""What happens to a container between hiding and revealing, with real codecs and straight-through gradients."""
+
+from __future__ import annotations
+
+import imagecodecs
+import numpy as np
+import torch
+from torch import Tensor
+
+from export.model import CELL, PIXELS, straight_through
+
+
+def noise(cells: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian noise of `sigma` (N, 1) stored values, then rounding."""
+    noisy = cells + sigma * torch.randn(cells.shape, generator=generator)
+    return straight_through(noisy.round(), cells)
+
+
+def jpeg(cells: Tensor, quality: int) -> Tensor:
+    """Baseline JPEG of (N, 64) grey levels 0 .. 255, cells on JPEG's own 8 x 8 grid."""
+    height = -(-len(cells) // 64)
+    sheet = np.zeros((height * 64, PIXELS), np.uint8)
+    sheet[: len(cells)] = cells.detach().round().clamp(0, 255).to(torch.uint8).numpy()
+    image = sheet.reshape(height, 64, CELL, CELL).swapaxes(1, 2).reshape(height * CELL, 64 * CELL)
+    decoded = imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(np.ascontiguousarray(image), level=quality))
+    decoded = decoded.reshape(height, CELL, 64, CELL).swapaxes(1, 2).reshape(-1, PIXELS)[: len(cells)]
+    return straight_through(torch.from_numpy(decoded.astype(np.float32)), cells)

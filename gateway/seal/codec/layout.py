@@ -1,0 +1,162 @@
+"""Where each coded bit lives: cells of an image, a permutation of their places, a ladder of code lengths.
+
+Pure arithmetic on integers; the byte-exact rules are in CODEC.md.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.seal.codec import ldpc
+
+CELL = 8
+PIXELS = CELL * CELL
+BITS = 16
+"""Places for coded bits in a cell, one per pattern of the networks."""
+
+EIGHTHS = (5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+"""Length sent, in eighths of the mother code: below 8 parity is punctured, above it bits repeat."""
+
+PLACES_MAX = 1 << 17
+"""A payload never reaches beyond this many places, so that a reader need not look further."""
+
+PAYLOAD_MAX = 1000
+_OVERHEAD = 6  # length, CRC-32
+_KEY = 0x5EA16A7E00000001
+_WHITENING = 0x5EA16A7E00000002
+
+
+@dataclass(frozen=True, order=True)
+class Rung:
+    """A code length: `length` places are written."""
+
+    length: int
+    lift: int
+    eighths: int
+
+
+RUNGS = tuple(sorted(Rung(3 * lift * e, lift, e) for lift in ldpc.LIFTS for e in EIGHTHS if 3 * lift * e <= PLACES_MAX))
+
+
+def rungs_for(payload_bytes: int) -> list[Rung]:
+    """The rungs that carry a payload of this size in the smallest code, shortest first."""
+    needed = 8 * (payload_bytes + _OVERHEAD)
+    lift = next(z for z in ldpc.LIFTS if ldpc.message_bits(z) >= needed)
+    return [rung for rung in RUNGS if rung.lift == lift]
+
+
+def frame(payload: bytes, lift: int) -> NDArray[np.uint8]:
+    """Message bits: length (2 bytes, big endian), payload, CRC-32 of both, zeros to the end; then whitened."""
+    framed = len(payload).to_bytes(2, "big") + payload
+    framed += zlib.crc32(framed).to_bytes(4, "big")
+    bits = np.zeros(ldpc.message_bits(lift), np.uint8)
+    bits[: 8 * len(framed)] = np.unpackbits(np.frombuffer(framed, np.uint8))
+    return bits ^ _whitening(len(bits))
+
+
+def unframe(message: NDArray[np.uint8]) -> bytes | None:
+    """The payload of message bits, or None when length, CRC-32 or the zeros behind them are wrong."""
+    framed = np.packbits(message ^ _whitening(len(message))).tobytes()
+    length = int.from_bytes(framed[:2], "big")
+    end = 2 + length
+    if length > PAYLOAD_MAX or end + 4 > len(framed):
+        return None
+    if zlib.crc32(framed[:end]).to_bytes(4, "big") != framed[end : end + 4] or any(framed[end + 4 :]):
+        return None
+    return framed[2:end]
+
+
+def spread(codeword: NDArray[np.uint8], rung: Rung) -> NDArray[np.uint8]:
+    """The bit of every place of the rung: the codeword cut short, or repeated from its start."""
+    return codeword[np.arange(rung.length) % len(codeword)]
+
+
+def gather(llr: NDArray[np.float32], rung: Rung) -> NDArray[np.float32]:
+    """Log-likelihood ratios of the codeword from those of the places: repeats add up, unsent bits are 0."""
+    total = ldpc.code_bits(rung.lift)
+    padded = np.zeros(-(-rung.length // total) * total, np.float32)
+    padded[: rung.length] = llr[: rung.length]
+    return padded.reshape(-1, total).sum(axis=0, dtype=np.float32)
+
+
+@lru_cache(maxsize=16)
+def places(cells: int, groups: tuple[tuple[int, ...], ...]) -> NDArray[np.int64]:
+    """The first PLACES_MAX places of an image in the order in which they are filled, as cell * 16 + pattern.
+
+    Groups of patterns are filled one after the other; inside a group the order is a permutation keyed by the format.
+    """
+    parts: list[NDArray[np.int64]] = []
+    missing = min(cells * sum(map(len, groups)), PLACES_MAX)
+    for index, group in enumerate(groups):
+        drawn = permuted(min(missing, cells * len(group)), cells * len(group), _KEY + (index << 32))
+        parts.append(drawn // len(group) * BITS + np.array(group, np.int64)[drawn % len(group)])
+        missing -= len(drawn)
+    return np.concatenate(parts)
+
+
+def permuted(count: int, size: int, key: int) -> NDArray[np.int64]:
+    """The images of 0 .. count - 1 under a keyed permutation of 0 .. size - 1.
+
+    A four-round Feistel network on an even number of bits, walked until it falls below `size` (Black and Rogaway,
+    "Ciphers with arbitrary finite domains", 2002), with SplitMix64 (Steele et al., 2014) as round function.
+    """
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << half) - 1)
+    shift = np.uint64(half)
+    values = np.arange(count, dtype=np.uint64)
+    walking = np.arange(count)
+    while len(walking):
+        left, right = values[walking] >> shift, values[walking] & mask
+        for turn in range(4):
+            left, right = right, left ^ (_splitmix(right + np.uint64(key + (turn << 56))) & mask)
+        values[walking] = left << shift | right
+        walking = walking[values[walking] >= size]
+    return values.astype(np.int64)
+
+
+def _splitmix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    mixed = state + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ mixed >> np.uint64(31)
+
+
+@lru_cache(maxsize=len(ldpc.LIFTS))
+def _whitening(count: int) -> NDArray[np.uint8]:
+    """Keeps the two bit values equally frequent, also in the zeros behind a short payload."""
+    words = _splitmix(np.arange(-(-count // 64), dtype=np.uint64) + np.uint64(_WHITENING))
+    return np.unpackbits(words.astype(">u8").view(np.uint8))[:count]
+
+
+def to_cells(planes: NDArray[Any]) -> NDArray[Any]:
+    """(frames, rows, columns) -> (cells, 64); rows and columns beyond the last whole cell are left out."""
+    frames, rows, columns = planes.shape
+    down, across = rows // CELL, columns // CELL
+    whole = planes[:, : down * CELL, : across * CELL].reshape(frames, down, CELL, across, CELL)
+    return whole.swapaxes(2, 3).reshape(-1, PIXELS)
+
+
+def from_cells(cells: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
+    """The inverse of `to_cells`, with zeros beyond the last whole cell."""
+    frames, rows, columns = shape
+    down, across = rows // CELL, columns // CELL
+    planes = np.zeros(shape, cells.dtype)
+    whole = cells.reshape(frames, down, across, CELL, CELL).swapaxes(2, 3)
+    planes[:, : down * CELL, : across * CELL] = whole.reshape(frames, down * CELL, across * CELL)
+    return planes
+
+
+def frame_counts(frames: int) -> Iterable[int]:
+    """How many leading frames may carry a payload: 1, 2, 4 ... and all."""
+    count = 1
+    while count < frames:
+        yield count
+        count *= 2
+    yield frames
