@@ -1,0 +1,27 @@
+"""The queue: what must still be done with which instance, durable, steered by people.
+
+`open_queue` is for the service, `open_desk` for people (`sealgate queue`).
+"""
+
+from __future__ import annotations
+
+from gateway.config import Config
+from gateway.queue.desk import SqliteDesk
+from gateway.queue.model import Arrival, Depth, Desk, Job, Prepared, Queue, State, Step
+from gateway.queue.sqlite import SqliteQueue
+
+__all__ = ["Arrival", "Depth", "Desk", "Job", "Prepared", "Queue", "State", "Step", "open_desk", "open_queue"]
+
+FILE_NAME = "queue.sqlite"
+
+
+def open_queue(config: Config) -> Queue:
+    """Raises ResourceError when the file can't be opened."""
+    config.gateway.data_dir.mkdir(parents=True, exist_ok=True)
+    return SqliteQueue(config.gateway.data_dir / FILE_NAME)
+
+
+def open_desk(config: Config) -> Desk:
+    """Raises ResourceError when the file can't be opened."""
+    config.gateway.data_dir.mkdir(parents=True, exist_ok=True)
+    return SqliteDesk(config.gateway.data_dir / FILE_NAME)

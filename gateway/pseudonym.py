@@ -1,0 +1,42 @@
+"""Names for instances in logs, metrics and the queue: keyed BLAKE3 of the SOP Instance UID, never the UID itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from blake3 import blake3
+
+KEY_BYTES = 32
+PSEUDONYM_DIGITS = 16
+
+
+class Pseudonyms:
+    """Without the key (mode 0600 in data_dir) nobody can test which UID a pseudonym stands for."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Pseudonyms:
+        """The key of this gateway, made at the first call. Raises OSError."""
+        path = data_dir / "pseudonym.key"
+        if not path.exists():
+            data_dir.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_suffix(f".{os.getpid()}")
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(os.urandom(KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(fresh, path)  # the first of two processes wins
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return cls(path.read_bytes())
+
+    def of(self, sop_instance_uid: str) -> str:
+        """16 hex digits."""
+        return blake3(sop_instance_uid.encode(), key=self._key).hexdigest()[:PSEUDONYM_DIGITS]

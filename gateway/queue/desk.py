@@ -1,0 +1,66 @@
+"""What people do with the SQLite queue; usable while the service runs."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gateway.queue.model import Job, State
+from gateway.queue.sqlite import Database, as_job, closed_files
+
+
+class SqliteDesk:
+    """See gateway.queue.model.Desk."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = Database(path, clock)
+
+    def list(
+        self,
+        *,
+        state: State | None = None,
+        destination: str | None = None,
+        pseudonym: str | None = None,
+        limit: int = 1000,
+    ) -> builtins.list[Job]:
+        rows = self._database.read(
+            "list", state=state, destination=destination, pseudonym=pseudonym, limit=limit
+        )
+        return self._jobs([row["id"] for row in rows])
+
+    def show(self, job_id: int) -> Job | None:
+        return next(iter(self._jobs([job_id])), None)
+
+    def retry(self, ids: Sequence[int]) -> Sequence[int]:
+        return self._change("people_retry", ids)
+
+    def hold(self, ids: Sequence[int]) -> Sequence[int]:
+        return self._change("people_hold", ids)
+
+    def release(self, ids: Sequence[int]) -> Sequence[int]:
+        return self._change("people_release", ids)
+
+    def drop(self, ids: Sequence[int]) -> Sequence[int]:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            dropped = [row["id"] for row in run("people_drop", ids=json.dumps(builtins.list(ids)), now=now)]
+            instances = [row["instance_id"] for row in run("instances_of", ids=json.dumps(dropped))]
+            run("drop_waiting", ids=json.dumps(instances), now=now)
+            closed_files(
+                run, instances, now
+            )  # the files stay for the service, which alone writes to the spool
+        return sorted(dropped)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _jobs(self, ids: Sequence[int]) -> builtins.list[Job]:
+        return [as_job(row) for row in self._database.read("jobs_by_id", ids=json.dumps(builtins.list(ids)))]
+
+    def _change(self, statement: str, ids: Sequence[int]) -> Sequence[int]:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            return sorted(row["id"] for row in run(statement, ids=json.dumps(builtins.list(ids)), now=now))

@@ -1,0 +1,215 @@
+"""What the queue holds and promises: states as data, the two protocols every backend keeps.
+
+put ─▶ prepare job READY, one deliver job for each destination WAITING
+prepare: READY ─claim▶ LEASED ─prepared▶ DONE, which makes its deliver jobs READY
+deliver: READY ─claim▶ LEASED ─delivered▶ DONE
+LEASED ─retry, expiry of the lease▶ READY      LEASED ─park▶ PARKED (waits for a person)
+people: hold, release, retry, drop
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class State(StrEnum):
+    WAITING = "waiting"  # for the prepare job of its instance
+    READY = "ready"  # may be claimed from `not_before` on
+    LEASED = "leased"  # a worker has it until the lease ends
+    DONE = "done"
+    PARKED = "parked"  # refused for good or attempts used up: waits for a person
+    HELD = "held"  # a person holds it back
+    DROPPED = "dropped"  # a person gave it up
+
+
+class Step(StrEnum):
+    PREPARE = "prepare"  # seal, verify or restore
+    DELIVER = "deliver"
+
+
+# (state, what happens) -> next state. The statements in queries.sql do exactly this; a test holds them to it.
+NEXT: dict[tuple[State, str], State] = {
+    (State.WAITING, "prepared"): State.READY,
+    (State.READY, "claim"): State.LEASED,
+    (State.LEASED, "finish"): State.DONE,
+    (State.LEASED, "retry"): State.READY,
+    (State.LEASED, "expire"): State.READY,
+    (State.LEASED, "park"): State.PARKED,
+    (State.PARKED, "retry"): State.READY,
+    (State.READY, "hold"): State.HELD,
+    (State.WAITING, "hold"): State.HELD,
+    (State.PARKED, "hold"): State.HELD,
+    (State.HELD, "release"): State.READY,
+    (State.READY, "drop"): State.DROPPED,
+    (State.WAITING, "drop"): State.DROPPED,
+    (State.PARKED, "drop"): State.DROPPED,
+    (State.HELD, "drop"): State.DROPPED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """An instance that is durable in the spool and now enters the queue.
+
+    digest: hex BLAKE3 of what was received. incoming: its name in the spool. destinations: at least one name.
+    """
+
+    pseudonym: str
+    digest: str
+    route_key: str
+    called: str
+    calling: str
+    action: str
+    on_failure: str
+    destinations: tuple[str, ...]
+    bytes: int
+    incoming: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One step for one instance (and destination), as it was when it was read.
+
+    outcome: why the instance has its `level`. reason, hint: of the last failure. Times are Unix seconds.
+    """
+
+    id: int
+    instance_id: int
+    pseudonym: str
+    step: Step
+    destination: str
+    state: State
+    attempts: int
+    deaths: int
+    not_before: float
+    reason: str | None
+    hint: str | None
+    called: str
+    calling: str
+    action: str
+    on_failure: str
+    bytes: int
+    incoming: str
+    outgoing: str | None
+    level: str | None
+    outcome: str | None
+    received_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """How preparing ended. outgoing: spool name of the new file; None: the received one is to be sent."""
+
+    outgoing: str | None
+    level: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """How many jobs are in one state, and since when (Unix seconds) the oldest is."""
+
+    step: Step
+    destination: str
+    state: State
+    jobs: int
+    oldest: float
+
+
+Files = list[str]  # spool names that no job needs any more
+
+
+class Queue(Protocol):
+    """What receiver and workers need. Methods are durable when they return and thread-safe."""
+
+    def known(self, *, pseudonym: str, route_key: str, digest: str) -> bool:
+        """Whether these bytes were put before on this route. Parked jobs of theirs become ready again."""
+
+    def put(self, arrival: Arrival) -> bool:
+        """True if it was new. Putting a known one again changes nothing."""
+
+    def claim(
+        self, worker: str, *, step: Step, destination: str = "", limit: int, lease_s: float
+    ) -> list[Job]:
+        """The oldest jobs that are due, or none, at once. A lease has one holder until it ends."""
+
+    def extend(self, worker: str, ids: Sequence[int], *, lease_s: float) -> None:
+        """Leases of `worker` end `lease_s` from now. Jobs it does not hold are left alone."""
+
+    def prepared(self, worker: str, job: Job, outcome: Prepared) -> bool:
+        """The prepare job is done, its deliveries are ready. False, and nothing changed, without the lease."""
+
+    def delivered(self, worker: str, jobs: Sequence[Job]) -> Files:
+        """Those that `worker` still holds are done. Returns the files of instances that are now finished."""
+
+    def retry(
+        self,
+        worker: str,
+        job: Job,
+        *,
+        delay_s: float,
+        reason: str,
+        hint: str,
+        counted: bool = True,
+        died: bool = False,
+    ) -> None:
+        """Ready again after `delay_s`. counted: this was an attempt. died: its worker died over it."""
+
+    def give_back(self, worker: str, jobs: Sequence[Job]) -> None:
+        """Ready again at once, as if never claimed."""
+
+    def park(self, worker: str, job: Job, *, reason: str, hint: str) -> None:
+        """Waits for a person."""
+
+    def expire(self) -> int:
+        """Jobs whose lease ended become ready, one death the more. How many."""
+
+    def release_all(self) -> int:
+        """At start, when no worker can be alive: every leased job becomes ready. How many."""
+
+    def files(self) -> set[str]:
+        """Spool names that unfinished instances need."""
+
+    def forget(self, *, finished_before: float) -> int:
+        """Remove ledger rows of instances finished before (Unix seconds). How many."""
+
+    def depth(self) -> list[Depth]:
+        """For metrics; finished jobs are left out."""
+
+    def check(self) -> None:
+        """Raises ResourceError unless the queue can be written."""
+
+    def close(self) -> None: ...
+
+
+class Desk(Protocol):
+    """What people do with the queue. Selections are job ids; each method returns the ids that it changed."""
+
+    def list(
+        self,
+        *,
+        state: State | None = None,
+        destination: str | None = None,
+        pseudonym: str | None = None,
+        limit: int = 1000,
+    ) -> list[Job]:
+        """Oldest first; without `state` all that are not done or dropped."""
+
+    def show(self, job_id: int) -> Job | None: ...
+
+    def retry(self, ids: Sequence[int]) -> Sequence[int]:
+        """Parked jobs, and ready ones that wait for their time, become ready now with fresh attempts."""
+
+    def hold(self, ids: Sequence[int]) -> Sequence[int]:
+        """Ready, waiting and parked jobs are kept back until released."""
+
+    def release(self, ids: Sequence[int]) -> Sequence[int]:
+        """Held jobs go on."""
+
+    def drop(self, ids: Sequence[int]) -> Sequence[int]:
+        """Given up, unless leased or done. The service's next clean-up removes their files."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,140 @@
+-- insert_instance --
+INSERT INTO instance (pseudonym, digest, route_key, called, calling, action, on_failure, bytes, incoming, received_at)
+VALUES (:pseudonym, :digest, :route_key, :called, :calling, :action, :on_failure, :bytes, :incoming, :now)
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- insert_job --
+INSERT INTO job (instance_id, pseudonym, step, destination, state, changed_at)
+VALUES (:instance_id, :pseudonym, :step, :destination, :state, :now);
+
+-- find_instance --
+SELECT id FROM instance WHERE pseudonym = :pseudonym AND route_key = :route_key AND digest = :digest;
+
+-- wake_parked --
+-- The sender tries again, so we do too.
+UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, changed_at = :now
+WHERE instance_id = :instance_id AND state = 'parked';
+
+-- claim --
+-- The oldest that are due. A delivery waits while an older version of the same instance is still to be delivered there:
+-- versions arrive in the order in which they were received.
+UPDATE job SET state = 'leased', worker = :worker, lease_until = :until, changed_at = :now
+WHERE id IN (
+    SELECT candidate.id FROM job AS candidate
+    WHERE candidate.state = 'ready' AND candidate.step = :step AND candidate.destination = :destination
+      AND candidate.not_before <= :now
+      AND (:step = 'prepare' OR NOT EXISTS (
+          SELECT 1 FROM job AS older
+          WHERE older.pseudonym = candidate.pseudonym AND older.destination = candidate.destination
+            AND older.id < candidate.id AND older.state IN ('waiting', 'ready', 'leased')))
+    ORDER BY candidate.id LIMIT :limit)
+RETURNING id;
+
+-- jobs_by_id --
+SELECT job.id, job.instance_id, job.pseudonym, job.step, job.destination, job.state, job.attempts, job.deaths,
+       job.not_before, job.reason, job.hint, instance.called, instance.calling, instance.action, instance.on_failure,
+       instance.bytes, instance.incoming, instance.outgoing, instance.level, instance.reason AS outcome,
+       instance.received_at
+FROM job JOIN instance ON instance.id = job.instance_id
+WHERE job.id IN (SELECT value FROM json_each(:ids))
+ORDER BY job.id;
+
+-- extend --
+UPDATE job SET lease_until = :until
+WHERE state = 'leased' AND worker = :worker AND id IN (SELECT value FROM json_each(:ids));
+
+-- finish --
+UPDATE job SET state = 'done', worker = NULL, lease_until = NULL, reason = NULL, hint = NULL, changed_at = :now
+WHERE id = :id AND state = 'leased' AND worker = :worker;
+
+-- set_outcome --
+UPDATE instance SET outgoing = :outgoing, level = :level, reason = :reason WHERE id = :instance_id;
+
+-- open_deliveries --
+UPDATE job SET state = 'ready', not_before = 0, changed_at = :now
+WHERE instance_id = :instance_id AND step = 'deliver' AND state = 'waiting';
+
+-- retry --
+UPDATE job SET state = 'ready', worker = NULL, lease_until = NULL, attempts = attempts + :counted,
+       deaths = deaths + :died, not_before = :not_before, reason = :reason, hint = :hint, changed_at = :now
+WHERE id = :id AND state = 'leased' AND worker = :worker;
+
+-- park --
+UPDATE job SET state = 'parked', worker = NULL, lease_until = NULL, attempts = attempts + 1, reason = :reason,
+       hint = :hint, changed_at = :now
+WHERE id = :id AND state = 'leased' AND worker = :worker;
+
+-- expire --
+UPDATE job SET state = 'ready', worker = NULL, lease_until = NULL, deaths = deaths + 1, reason = 'worker-died',
+       changed_at = :now
+WHERE state = 'leased' AND lease_until < :now;
+
+-- release_all --
+UPDATE job SET state = 'ready', worker = NULL, lease_until = NULL, changed_at = :now WHERE state = 'leased';
+
+-- close_instances --
+-- Nothing is left to do for them: all jobs are done or dropped, and at least one was done.
+UPDATE instance SET finished_at = :now
+WHERE finished_at IS NULL AND id IN (SELECT value FROM json_each(:ids))
+  AND NOT EXISTS (SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state NOT IN ('done', 'dropped'))
+RETURNING incoming, outgoing;
+
+-- forget_dropped --
+-- A dropped instance must not make a later arrival look known.
+DELETE FROM instance
+WHERE finished_at IS NOT NULL AND id IN (SELECT value FROM json_each(:ids))
+  AND EXISTS (SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state = 'dropped');
+
+-- forget_finished --
+DELETE FROM instance WHERE id IN (
+    SELECT id FROM instance WHERE finished_at IS NOT NULL AND finished_at < :before LIMIT 1000);
+
+-- files --
+SELECT incoming, outgoing FROM instance WHERE finished_at IS NULL;
+
+-- depth --
+SELECT step, destination, state, count(*) AS jobs, min(changed_at) AS oldest FROM job
+WHERE state NOT IN ('done', 'dropped') GROUP BY step, destination, state;
+
+-- list --
+SELECT id FROM job
+WHERE (:state IS NULL AND state NOT IN ('done', 'dropped') OR state = :state)
+  AND (:destination IS NULL OR destination = :destination)
+  AND (:pseudonym IS NULL OR pseudonym = :pseudonym)
+ORDER BY id LIMIT :limit;
+
+-- instances_of --
+SELECT DISTINCT instance_id FROM job WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- people_retry --
+UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, changed_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('parked', 'ready')
+RETURNING id;
+
+-- people_hold --
+UPDATE job SET state = 'held', changed_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('ready', 'waiting', 'parked')
+RETURNING id;
+
+-- people_release --
+-- A delivery whose object is not prepared yet goes back to waiting for that.
+UPDATE job SET not_before = 0, changed_at = :now, state = CASE
+    WHEN step = 'deliver' AND EXISTS (
+        SELECT 1 FROM job AS preparing WHERE preparing.instance_id = job.instance_id
+          AND preparing.step = 'prepare' AND preparing.state != 'done') THEN 'waiting'
+    ELSE 'ready' END
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'held'
+RETURNING id;
+
+-- people_drop --
+UPDATE job SET state = 'dropped', changed_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('ready', 'waiting', 'parked', 'held')
+RETURNING id;
+
+-- drop_waiting --
+-- What can never be prepared can never be delivered.
+UPDATE job SET state = 'dropped', changed_at = :now
+WHERE step = 'deliver' AND state IN ('waiting', 'held') AND instance_id IN (
+    SELECT instance_id FROM job WHERE step = 'prepare' AND state = 'dropped'
+      AND instance_id IN (SELECT value FROM json_each(:ids)));

@@ -1,0 +1,44 @@
+-- One row for each version of each instance that arrived. It outlives its files as the ledger that recognises
+-- repeated arrivals. No patient data: instances go by pseudonym.
+CREATE TABLE IF NOT EXISTS instance (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    pseudonym   TEXT NOT NULL,          -- keyed BLAKE3 of the SOP Instance UID
+    digest      TEXT NOT NULL,          -- BLAKE3 of transfer syntax and data set as received
+    route_key   TEXT NOT NULL,
+    called      TEXT NOT NULL,
+    calling     TEXT NOT NULL,
+    action      TEXT NOT NULL,
+    on_failure  TEXT NOT NULL,
+    bytes       INTEGER NOT NULL,
+    incoming    TEXT NOT NULL,          -- spool name of the file as received
+    outgoing    TEXT,                   -- spool name of the file to be sent; NULL: the one received
+    level       TEXT,
+    reason      TEXT,
+    received_at REAL NOT NULL,
+    finished_at REAL,                   -- no job is left to do; the files are gone
+    UNIQUE (pseudonym, route_key, digest)
+);
+
+CREATE TABLE IF NOT EXISTS job (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance_id INTEGER NOT NULL REFERENCES instance (id) ON DELETE CASCADE,
+    pseudonym   TEXT NOT NULL,
+    step        TEXT NOT NULL,          -- prepare | deliver
+    destination TEXT NOT NULL,          -- '' for prepare
+    state       TEXT NOT NULL,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    deaths      INTEGER NOT NULL DEFAULT 0,
+    not_before  REAL NOT NULL DEFAULT 0,
+    worker      TEXT,
+    lease_until REAL,
+    reason      TEXT,
+    hint        TEXT,
+    changed_at  REAL NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS job_ready ON job (step, destination, id) WHERE state = 'ready';
+CREATE INDEX IF NOT EXISTS job_leased ON job (lease_until) WHERE state = 'leased';
+CREATE INDEX IF NOT EXISTS job_open ON job (pseudonym, destination, id) WHERE state IN ('waiting', 'ready', 'leased');
+CREATE INDEX IF NOT EXISTS job_undone ON job (state, step, destination) WHERE state NOT IN ('done', 'dropped');
+CREATE INDEX IF NOT EXISTS job_of_instance ON job (instance_id);
+CREATE INDEX IF NOT EXISTS instance_finished ON instance (finished_at) WHERE finished_at IS NOT NULL;

@@ -1,0 +1,236 @@
+"""The queue in one SQLite file: WAL, full sync (https://www.sqlite.org/pragma.html#pragma_synchronous)."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import ResourceError
+from gateway.queue.model import Arrival, Depth, Files, Job, Prepared, State, Step
+
+BUSY_TIMEOUT_S = 30.0  # another process (sealgate queue) may be writing
+_NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
+
+
+def statements(text: str) -> dict[str, str]:
+    """`-- name --` headings and the statement below each."""
+    parts = _NAME.split(text)
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+
+
+class Database:
+    """One connection, its lock, the named statements, the clock."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        """Raises ResourceError when the file can't be opened or is not a queue."""
+        folder = files("gateway.queue")
+        self._sql = statements(folder.joinpath("queries.sql").read_text(encoding="utf-8"))
+        self._lock = threading.Lock()
+        self.clock = clock
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.executescript(folder.joinpath("schema.sql").read_text(encoding="utf-8"))
+        except sqlite3.Error as error:
+            raise ResourceError(
+                f"{path}: {error}", hint="Check the disk and the rights of data_dir."
+            ) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Callable[..., list[sqlite3.Row]]]:
+        """Yields `run(name, **values)`; committed and synced when the block ends, else rolled back.
+
+        Raises ResourceError for what SQLite reports (disk full, I/O error, locked).
+        """
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._run
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise ResourceError(f"queue: {error}", hint="Check the disk of data_dir.") from error
+
+    def read(self, name: str, **values: Any) -> list[sqlite3.Row]:
+        with self._lock:
+            try:
+                return self._run(name, **values)
+            except sqlite3.Error as error:
+                raise ResourceError(f"queue: {error}", hint="Check the disk of data_dir.") from error
+
+    def _run(self, name: str, **values: Any) -> list[sqlite3.Row]:
+        cursor = self._connection.execute(self._sql[name], values)
+        rows = cursor.fetchall()
+        return rows if rows or cursor.rowcount <= 0 else [_COUNT] * cursor.rowcount
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+
+# Stands for each row changed by a statement that returns none, so that len() counts them.
+_COUNT: Any = None
+
+
+def as_job(row: sqlite3.Row) -> Job:
+    return Job(**{**dict(row), "step": Step(row["step"]), "state": State(row["state"])})
+
+
+def closed_files(run: Callable[..., list[sqlite3.Row]], instance_ids: Sequence[int], now: float) -> Files:
+    """Finish those instances that have nothing left to do; the names of their files."""
+    ids = json.dumps(list(instance_ids))
+    rows = run("close_instances", ids=ids, now=now)
+    run("forget_dropped", ids=ids)
+    return [name for row in rows for name in (row["incoming"], row["outgoing"]) if name]
+
+
+class SqliteQueue:
+    """See gateway.queue.model.Queue."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = Database(path, clock)
+
+    def known(self, *, pseudonym: str, route_key: str, digest: str) -> bool:
+        keys = {"pseudonym": pseudonym, "route_key": route_key, "digest": digest}
+        rows = self._database.read("find_instance", **keys)
+        if not rows:
+            return False
+        with self._database.transaction() as run:
+            run("wake_parked", instance_id=rows[0]["id"], now=self._database.clock())
+        return True
+
+    def put(self, arrival: Arrival) -> bool:
+        now = self._database.clock()
+        values = {key: value for key, value in vars(arrival).items() if key != "destinations"}
+        with self._database.transaction() as run:
+            rows = run("insert_instance", **values, now=now)
+            if not rows:
+                return False
+            job = {"instance_id": rows[0]["id"], "pseudonym": arrival.pseudonym, "now": now}
+            prepares = arrival.action != "pass"
+            if prepares:
+                run("insert_job", **job, step=Step.PREPARE, destination="", state=State.READY)
+            delivery = State.WAITING if prepares else State.READY
+            for name in arrival.destinations:
+                run("insert_job", **job, step=Step.DELIVER, destination=name, state=delivery)
+        return True
+
+    def claim(
+        self, worker: str, *, step: Step, destination: str = "", limit: int, lease_s: float
+    ) -> list[Job]:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            rows = run(
+                "claim",
+                worker=worker,
+                step=step,
+                destination=destination,
+                limit=limit,
+                now=now,
+                until=now + lease_s,
+            )
+            if not rows:
+                return []
+            return [as_job(row) for row in run("jobs_by_id", ids=json.dumps([row["id"] for row in rows]))]
+
+    def extend(self, worker: str, ids: Sequence[int], *, lease_s: float) -> None:
+        with self._database.transaction() as run:
+            run("extend", worker=worker, ids=json.dumps(list(ids)), until=self._database.clock() + lease_s)
+
+    def prepared(self, worker: str, job: Job, outcome: Prepared) -> bool:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            if not run("finish", id=job.id, worker=worker, now=now):
+                return False
+            run("set_outcome", instance_id=job.instance_id, **vars(outcome))
+            run("open_deliveries", instance_id=job.instance_id, now=now)
+        return True
+
+    def delivered(self, worker: str, jobs: Sequence[Job]) -> Files:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            done = [job for job in jobs if run("finish", id=job.id, worker=worker, now=now)]
+            return closed_files(run, [job.instance_id for job in done], now)
+
+    def retry(
+        self,
+        worker: str,
+        job: Job,
+        *,
+        delay_s: float,
+        reason: str,
+        hint: str,
+        counted: bool = True,
+        died: bool = False,
+    ) -> None:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            run(
+                "retry",
+                id=job.id,
+                worker=worker,
+                counted=int(counted),
+                died=int(died),
+                not_before=now + delay_s,
+                reason=reason,
+                hint=hint,
+                now=now,
+            )
+
+    def give_back(self, worker: str, jobs: Sequence[Job]) -> None:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            for job in jobs:
+                keep = {"reason": job.reason, "hint": job.hint, "not_before": job.not_before}
+                run("retry", id=job.id, worker=worker, counted=0, died=0, **keep, now=now)
+
+    def park(self, worker: str, job: Job, *, reason: str, hint: str) -> None:
+        with self._database.transaction() as run:
+            run("park", id=job.id, worker=worker, reason=reason, hint=hint, now=self._database.clock())
+
+    def expire(self) -> int:
+        with self._database.transaction() as run:
+            return len(run("expire", now=self._database.clock()))
+
+    def release_all(self) -> int:
+        with self._database.transaction() as run:
+            return len(run("release_all", now=self._database.clock()))
+
+    def files(self) -> set[str]:
+        rows = self._database.read("files")
+        return {name for row in rows for name in (row["incoming"], row["outgoing"]) if name}
+
+    def forget(self, *, finished_before: float) -> int:
+        with self._database.transaction() as run:
+            return len(run("forget_finished", before=finished_before))
+
+    def depth(self) -> list[Depth]:
+        rows = self._database.read("depth")
+        return [
+            Depth(**{**dict(row), "step": Step(row["step"]), "state": State(row["state"])}) for row in rows
+        ]
+
+    def check(self) -> None:
+        with self._database.transaction():
+            pass
+
+    def close(self) -> None:
+        self._database.close()

@@ -1,0 +1,116 @@
+"""Objects on disk until they are delivered everywhere: written once, durable when named, never changed.
+
+data_dir/spool/tmp        being written; emptied at start
+data_dir/spool/<2 hex>/   complete files, named by 32 random hex digits
+data_dir/quarantine/      copies (hard links) of what a person should look at
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from gateway.errors import SpoolFull
+
+SHARDS = tuple(f"{number:02x}" for number in range(256))
+SUFFIX = ".dcm"
+
+
+class Spool:
+    """Safe from several threads and processes; a name belongs to one content for ever."""
+
+    def __init__(self, data_dir: Path, *, free_bytes_min: int = 0) -> None:
+        """Makes the folders. Raises SpoolFull when that fails."""
+        self._root = data_dir / "spool"
+        self._temporary = self._root / "tmp"
+        self._quarantine = data_dir / "quarantine"
+        self._free_bytes_min = free_bytes_min
+        try:
+            for folder in (self._temporary, self._quarantine, *(self._root / shard for shard in SHARDS)):
+                folder.mkdir(parents=True, exist_ok=True)
+            _sync_folder(self._root)
+        except OSError as error:
+            raise SpoolFull(f"{data_dir}: {error.strerror}") from error
+
+    def keep(self, *parts: bytes) -> str:
+        """The name under which the joined parts are durable (file and folder entry synced). Raises SpoolFull."""
+        name = os.urandom(16).hex()
+        temporary, final = self._temporary / name, self.path(name)
+        try:
+            if self.free_bytes() < self._free_bytes_min:
+                raise SpoolFull("the disk of the spool is below its watermark")
+            with temporary.open("wb", buffering=0) as file:
+                for part in parts:
+                    _write_all(file.fileno(), part)
+                os.fsync(file.fileno())
+            temporary.rename(final)
+            _sync_folder(final.parent)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise SpoolFull(f"the spool can't be written: {error.strerror}") from error
+        return name
+
+    def path(self, name: str) -> Path:
+        return self._root / name[:2] / (name + SUFFIX)
+
+    def read(self, name: str) -> bytes:
+        """Raises FileNotFoundError when it was removed."""
+        return self.path(name).read_bytes()
+
+    def remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.path(name).unlink(missing_ok=True)
+
+    def quarantine(self, name: str) -> Path:
+        """A second name for the bytes, which stays when the first is removed. Repeating it changes nothing."""
+        target = self._quarantine / (name + SUFFIX)
+        try:
+            os.link(self.path(name), target)
+        except FileExistsError:
+            return target
+        except OSError as error:
+            raise SpoolFull(f"the quarantine can't be written: {error.strerror}") from error
+        _sync_folder(self._quarantine)
+        return target
+
+    def names(self, *, older_than_s: float = 0.0) -> Iterator[str]:
+        """All complete files whose last change is at least that long ago."""
+        latest = time.time() - older_than_s
+        for shard in SHARDS:
+            for path in (self._root / shard).glob("*" + SUFFIX):
+                try:
+                    if path.stat().st_mtime <= latest:
+                        yield path.stem
+                except FileNotFoundError:  # removed by another thread since it was listed
+                    continue
+
+    def clear_temporary(self) -> int:
+        """At start: what was being written when the last run ended. How many files."""
+        leftovers = list(self._temporary.iterdir())
+        for path in leftovers:
+            path.unlink(missing_ok=True)
+        return len(leftovers)
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self._root).free
+
+    def has_room(self) -> bool:
+        return self.free_bytes() >= self._free_bytes_min
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """os.write takes at most 2 GiB at once and may take less."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view[: 1 << 30]) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,54 @@
+"""DIMSE statuses in one table: what a peer's answer to C-STORE means for us (PS3.4 B.2.3, PS3.7 annex C)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700  # our answer when the object is not durable
+DATA_SET_MISMATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+NOT_AUTHORISED = 0x0124  # our answer when no route takes the object
+
+
+class Meaning(StrEnum):
+    DELIVERED = "delivered"
+    TRY_AGAIN = "try-again"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Row:
+    first: int
+    last: int
+    meaning: Meaning
+    text: str
+    hint: str = ""
+
+
+TABLE = (
+    Row(0x0000, 0x0000, Meaning.DELIVERED, "success"),
+    Row(0xB000, 0xB000, Meaning.DELIVERED, "warning: coercion of data elements"),
+    Row(0xB006, 0xB006, Meaning.DELIVERED, "warning: elements discarded"),
+    Row(0xB007, 0xB007, Meaning.DELIVERED, "warning: data set does not match SOP class"),
+    Row(0x0001, 0x0001, Meaning.DELIVERED, "warning: requested optional attributes not supported"),
+    Row(0x0107, 0x0107, Meaning.DELIVERED, "warning: attribute list error"),
+    Row(0x0116, 0x0116, Meaning.DELIVERED, "warning: attribute value out of range"),
+    Row(0xA700, 0xA7FF, Meaning.TRY_AGAIN, "out of resources", "Free space on the destination."),
+    Row(0x0110, 0x0110, Meaning.TRY_AGAIN, "processing failure", "Look at the destination's log."),
+    Row(0x0213, 0x0213, Meaning.TRY_AGAIN, "resource limitation", "The destination is busy."),
+    Row(0xA900, 0xA9FF, Meaning.REFUSED, "data set does not match SOP class", "Compare the SOP class UIDs."),
+    Row(0xC000, 0xCFFF, Meaning.REFUSED, "cannot understand", "The destination can't parse the object."),
+    Row(0x0111, 0x0111, Meaning.REFUSED, "duplicate SOP instance", "It already stores another version."),
+    Row(0x0117, 0x0117, Meaning.REFUSED, "invalid object instance", "Look at the SOP Instance UID."),
+    Row(0x0122, 0x0122, Meaning.REFUSED, "SOP class not supported", "Enable the SOP class there."),
+    Row(0x0124, 0x0124, Meaning.REFUSED, "not authorised", "Allow our AE title to store there."),
+    Row(0x0210, 0x0212, Meaning.REFUSED, "protocol error", "Report it with the destination's log."),
+)
+UNLISTED = Row(0x0000, 0xFFFF, Meaning.REFUSED, "failure", "Look at the destination's log.")
+
+
+def classify(status: int) -> Row:
+    """The row of a C-STORE status, 0 .. 0xFFFF. What no row names is a refusal."""
+    return next((row for row in TABLE if row.first <= status <= row.last), UNLISTED)
