@@ -42,7 +42,7 @@ class ExtractFile:
         )
 
     def failed(self, item: Item, code: str) -> dict[str, Any]:
-        nothing = {"found": False, "mode": None, "record": {}, "raw_bit_error_rate": None}
+        nothing: dict[str, Any] = {"found": False, "mode": None, "record": {}, "raw_bit_error_rate": None}
         return {"path": str(item.source)} | nothing | {"reason": code}
 
 

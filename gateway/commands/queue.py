@@ -32,9 +32,9 @@ COLUMNS = (
 def command() -> None:
     """See and steer what waits.
 
-    A job is one step for one instance: prepare (seal, verify, restore) or deliver. Parked jobs wait for a person:
-    they were refused for good, or their attempts are used up. Instances are named by a pseudonym, as in the log,
-    never by patient or study.
+    A job is one step for one instance: prepare (seal, verify, restore) or deliver. Parked jobs wait for a
+    person: they were refused for good, or their attempts are used up. Instances are named by a pseudonym,
+    as in the log, never by patient or study.
     """
 
 
