@@ -1,8 +1,8 @@
 """Keys by role: who may open records (recipient) and who vouches for objects (signer).
 
-Files are PEM: PKCS #8 for the private halves, SubjectPublicKeyInfo for the public ones (RFC 5958, RFC 5280, RFC 8410).
-A key is named by the first bytes of the BLAKE3 hash of its raw public key: 4 bytes for recipients (they are hidden in
-pixels, where every byte costs), 8 bytes for signers.
+Files are PEM: PKCS #8 for the private halves, SubjectPublicKeyInfo for the public ones (RFC 5958, RFC 5280,
+RFC 8410). A key is named by the first bytes of the BLAKE3 hash of its raw public key: 4 bytes for recipients
+(they are hidden in pixels, where every byte costs), 8 bytes for signers.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def _curve(key: RecipientPublic) -> Curve:
 def _raw(key: RecipientPublic | Ed25519PublicKey) -> bytes:
     """32 bytes for the Edwards curves, 33 bytes (compressed point, SEC 1 2.3.3) for P-256."""
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return key.public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
-        )
+        return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
@@ -118,7 +116,8 @@ class TrustedSigners:
 def generate(folder: Path, *, curve: str = "x25519") -> None:
     """Write `recipient.key`, `recipient.pub`, `signer.key` and `signer.pub` into `folder`.
 
-    Private files get mode 0600. Raises KeyFileError, having written nothing, when one of the four exists already.
+    Private files get mode 0600. Raises KeyFileError, having written nothing, when one of the four exists
+    already.
     """
     recipient: RecipientPrivate
     if curve == "x25519":
@@ -187,10 +186,11 @@ def load_signer(path: Path) -> Signer:
 
 
 def load_trusted_signers(path: Path) -> TrustedSigners:
-    """All Ed25519 public keys of a file (one or several PEM blocks) or of the `*.pub` and `*.pem` files of a folder.
+    """All Ed25519 public keys of a file (one or several PEM blocks) or of the `*.pub` and `*.pem` files of a
+    folder.
 
-    Public keys of other kinds in a folder are passed over, since recipient.pub usually lies beside signer.pub.
-    Raises KeyFileError when there is no Ed25519 key at all.
+    Public keys of other kinds in a folder are passed over, since recipient.pub usually lies beside
+    signer.pub. Raises KeyFileError when there is no Ed25519 key at all.
     """
     if path.is_dir():
         files = sorted(f for f in path.iterdir() if f.suffix in {".pub", ".pem"} and f.is_file())
@@ -251,6 +251,4 @@ def _private_pem(key: RecipientPrivate | Ed25519PrivateKey) -> bytes:
 
 
 def _public_pem(key: RecipientPublic | Ed25519PublicKey) -> bytes:
-    return key.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

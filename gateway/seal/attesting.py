@@ -21,7 +21,9 @@ _SALT_BYTES = 16
 
 
 def domain_of(file: Part10, pixels: Pixels | None) -> Domain:
-    """What a digest of this object can cover. Bits above BitsStored that mean something are covered as encoded."""
+    """What a digest of this object can cover. Bits above BitsStored that mean something are covered as
+    encoded.
+    """
     if pixels is not None and pixels.high_bits is not HighBits.OTHER:
         return Domain.PIXELS
     return Domain.FRAGMENTS if PIXEL_DATA in file.index else Domain.DATASET
@@ -51,8 +53,8 @@ def attested(
 ) -> tuple[Edits, bytes]:
     """Edits that insert the signed block, and the digest it states.
 
-    file: with the header the sealed object will have. pixels: those the sealed object will have, None when they
-    can't be decoded. syntax: of the sealed object when it differs from the file's.
+    file: with the header the sealed object will have. pixels: those the sealed object will have, None when
+    they can't be decoded. syntax: of the sealed object when it differs from the file's.
     """
     domain = domain_of(file, pixels)
     tiles, edge = b"", 0

@@ -23,7 +23,9 @@ VERSION, LEVEL, DIGEST, STATEMENT, SIGNATURE, TILES, RESTORING, ENVELOPE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """statement may carry its padding byte; the parts of variable length carry their length and come without it."""
+    """statement may carry its padding byte; the parts of variable length carry their length and come without
+    it.
+    """
 
     level: str
     digest: str
@@ -76,8 +78,14 @@ def find(file: Part10) -> Block | None:
 
 
 def edits(block: Block, file: Part10) -> dict[int, bytes | None]:
-    """Edits that insert the block under the first free number of group 0071. Raises SealBroken when none is free."""
-    taken = {element.tag & 0xFF for element in file.elements if element.group == GROUP and element.tag & 0xFF00 == 0}
+    """Edits that insert the block under the first free number of group 0071. Raises SealBroken when none is
+    free.
+    """
+    taken = {
+        element.tag & 0xFF
+        for element in file.elements
+        if element.group == GROUP and element.tag & 0xFF00 == 0
+    }
     taken |= {element.tag >> 8 & 0xFF for element in file.elements if element.group == GROUP}
     number = next((number for number in range(0x10, 0x100) if number not in taken), None)
     if number is None:
@@ -102,7 +110,9 @@ def edits(block: Block, file: Part10) -> dict[int, bytes | None]:
 
 
 def removal(file: Part10) -> dict[int, bytes | None]:
-    """Edits that remove every block of ours with all its elements, and the group length if nothing else is left."""
+    """Edits that remove every block of ours with all its elements, and the group length if nothing else is
+    left.
+    """
     numbers = _block_numbers(file)
     ours = {
         e.tag
@@ -123,7 +133,9 @@ def _block_numbers(file: Part10) -> list[int]:
 
 
 def _framed(part: bytes) -> bytes:
-    """A 4-byte big-endian length before the part: OB values are padded, and the part must come back exactly."""
+    """A 4-byte big-endian length before the part: OB values are padded, and the part must come back
+    exactly.
+    """
     return struct.pack(">I", len(part)) + part if part else b""
 
 

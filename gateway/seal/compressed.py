@@ -30,8 +30,20 @@ JPEG_2000_SYNTAXES = frozenset({JPEG_2000, HTJ2K, HTJ2K_RPCL})
 # No encoder at hand writes RPCL progression with the TLM markers that PS3.5 asks of this syntax.
 ENCODABLE_SYNTAXES = LOSSLESS_SYNTAXES - {HTJ2K_RPCL}
 
-_JPEG_FAMILY = frozenset({JPEG_LOSSLESS_P14, JPEG_LOSSLESS_SV1, JPEG_LS})
-_FRAME_HEADERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
+# Read only, to tell what became of a sealed object that somebody compressed with loss.
+JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+JPEG_LS_NEAR = "1.2.840.10008.1.2.4.81"
+JPEG_2000_LOSSY = "1.2.840.10008.1.2.4.91"
+HTJ2K_LOSSY = "1.2.840.10008.1.2.4.203"
+LOSSY_SYNTAXES = frozenset({JPEG_BASELINE, JPEG_EXTENDED, JPEG_LS_NEAR, JPEG_2000_LOSSY, HTJ2K_LOSSY})
+
+_JPEG_LOSSLESS = frozenset({JPEG_LOSSLESS_P14, JPEG_LOSSLESS_SV1})
+_JPEG_LS_FAMILY = frozenset({JPEG_LS, JPEG_LS_NEAR})
+_JPEG_FAMILY = _JPEG_LOSSLESS | _JPEG_LS_FAMILY | {JPEG_BASELINE, JPEG_EXTENDED}
+_FRAME_HEADERS = frozenset(
+    {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
+)
 _OFFSETS_MAX = 0xFFFFFFFF
 
 
@@ -58,7 +70,7 @@ def fragments(value: bytes) -> Iterator[bytes]:
 
 def decode(codestream: bytes, syntax: str, shape: PixelFormat) -> Pixels:
     """The samples of one frame, (rows, columns, samples). Raises UnsupportedPixels."""
-    if syntax not in LOSSLESS_SYNTAXES:
+    if syntax not in LOSSLESS_SYNTAXES | LOSSY_SYNTAXES:
         raise UnsupportedPixels(f"the transfer syntax {syntax} is not decoded here")
     try:
         if syntax == RLE:
@@ -107,19 +119,21 @@ def encapsulate(codestreams: list[bytes]) -> bytes:
 
 
 def _decode_stream(codestream: bytes, syntax: str) -> NDArray[Any]:
-    if syntax == JPEG_LS:
+    if syntax in _JPEG_LS_FAMILY:
         return np.asarray(imagecodecs.jpegls_decode(codestream))
-    if syntax == JPEG_2000:
-        return np.asarray(imagecodecs.jpeg2k_decode(codestream))
-    if syntax in (HTJ2K, HTJ2K_RPCL):
-        return np.asarray(imagecodecs.jpeg2k_decode(codestream))
-    return np.ascontiguousarray(imagecodecs.jpegsof3_decode(codestream))
+    if syntax in _JPEG_LOSSLESS:
+        return np.ascontiguousarray(imagecodecs.jpegsof3_decode(codestream))
+    if syntax in _JPEG_FAMILY:
+        return np.asarray(imagecodecs.jpeg8_decode(codestream))
+    return np.asarray(imagecodecs.jpeg2k_decode(codestream))
 
 
 def _encode_stream(plane: NDArray[Any], syntax: str, shape: PixelFormat) -> bytes:
     color = shape.photometric in {"YBR_RCT", "YBR_ICT"}
     if syntax == JPEG_LS:
-        return bytes(jpeg_ls.encode_array(_narrowed(plane, shape), interleave_mode=2 if shape.samples > 1 else 0))
+        return bytes(
+            jpeg_ls.encode_array(_narrowed(plane, shape), interleave_mode=2 if shape.samples > 1 else 0)
+        )
     if syntax == JPEG_2000:
         return bytes(
             imagecodecs.jpeg2k_encode(
@@ -128,10 +142,17 @@ def _encode_stream(plane: NDArray[Any], syntax: str, shape: PixelFormat) -> byte
         )
     if syntax == HTJ2K:
         return bytes(imagecodecs.htj2k_encode(plane, reversible=True, rgb=color))
-    space = "rgb" if shape.samples == 3 else None  # no colour transform: the components are written as they are
+    space = (
+        "rgb" if shape.samples == 3 else None
+    )  # no colour transform: the components are written as they are
     return bytes(
         imagecodecs.jpeg8_encode(
-            plane, lossless=True, predictor=1, bitspersample=shape.depth, colorspace=space, outcolorspace=space
+            plane,
+            lossless=True,
+            predictor=1,
+            bitspersample=shape.depth,
+            colorspace=space,
+            outcolorspace=space,
         )
     )
 
@@ -141,7 +162,9 @@ def _narrowed(plane: NDArray[Any], shape: PixelFormat) -> NDArray[Any]:
 
 
 def _check_declared_size(codestream: bytes, syntax: str, shape: PixelFormat) -> None:
-    """Refuse before decoding when the codestream claims another size: it would decide how much memory is taken."""
+    """Refuse before decoding when the codestream claims another size: it would decide how much memory is
+    taken.
+    """
     if syntax in _JPEG_FAMILY:
         rows, columns = _jpeg_size(codestream)
     else:
@@ -205,4 +228,3 @@ def _encode_rle(samples: NDArray[Any], shape: PixelFormat) -> bytes:
     offsets = [64 + sum(map(len, segments[:position])) for position in range(len(segments))]
     head = struct.pack("<16I", len(segments), *offsets, *([0] * (15 - len(segments))))
     return head + b"".join(segments)
-

@@ -1,4 +1,6 @@
-"""Digests: BLAKE3 over canonical serialisations, so that a lossless re-encoding keeps them (FORMAT.md, "Digest")."""
+"""Digests: BLAKE3 over canonical serialisations, so that a lossless re-encoding keeps them (FORMAT.md,
+"Digest").
+"""
 
 from __future__ import annotations
 
@@ -45,12 +47,14 @@ def of_pixels(samples: NDArray[Any], shape: PixelFormat) -> bytes:
         "<IIIIBB", samples.shape[0], shape.rows, shape.columns, shape.samples, depth, shape.signed
     )
     engine = blake3(b"sealgate pixels v1\0" + head)
-    engine.update(memoryview(canonical(samples, depth)).cast("B"))
+    engine.update(canonical(samples, depth).data.cast("B"))
     return engine.digest()
 
 
 def of_fragments(pieces: Iterable[bytes]) -> bytes:
-    """32 bytes over encoded pixel data: the fragments one after another, or the value of native pixel data."""
+    """32 bytes over encoded pixel data: the fragments one after another, or the value of native pixel
+    data.
+    """
     engine = blake3(b"sealgate fragments v1\0")
     for piece in pieces:
         engine.update(piece)
@@ -58,7 +62,9 @@ def of_fragments(pieces: Iterable[bytes]) -> bytes:
 
 
 def tile_edge(frames: int, rows: int, columns: int) -> int:
-    """64, or less in small objects so that "changed all over" and "changed at one place" stay distinguishable."""
+    """64, or less in small objects so that "changed all over" and "changed at one place" stay
+    distinguishable.
+    """
     for edge in _TILE_EDGES:
         if frames * -(-rows // edge) * -(-columns // edge) >= _TILES_MIN:
             return edge
@@ -82,7 +88,9 @@ def of_tiles(samples: NDArray[Any], shape: PixelFormat, edge: int) -> bytes:
     for tile in tiles(plain.shape[0], plain.shape[1], plain.shape[2], edge):
         frame, row, column, height, width = tile
         part = plain[frame, row : row + height, column : column + width].tobytes()
-        digests.append(blake3(b"sealgate tile v1\0" + struct.pack("<IIIII", *tile) + part).digest(TILE_DIGEST_BYTES))
+        digests.append(
+            blake3(b"sealgate tile v1\0" + struct.pack("<IIIII", *tile) + part).digest(TILE_DIGEST_BYTES)
+        )
     return b"".join(digests)
 
 
@@ -98,7 +106,8 @@ def of_header(file: Part10, keywords: Iterable[str], salt: bytes) -> dict[int, b
 
 
 def of_dataset(file: Part10, left_out: frozenset[int]) -> bytes:
-    """32 bytes over the standard elements of an object, `left_out` (the identity fields) and group lengths excepted.
+    """32 bytes over the standard elements of an object, `left_out` (the identity fields) and group lengths
+    excepted.
 
     Independent of implicit or explicit VR, byte order, padding and defined or undefined lengths.
     Raises UnreadableObject when sequences are nested more than 60 deep.
@@ -110,7 +119,9 @@ def of_dataset(file: Part10, left_out: frozenset[int]) -> bytes:
     return engine.digest()
 
 
-def _canonical_elements(body: bytes, elements: list[Element], encoding: Encoding, deep: int) -> Iterable[bytes]:
+def _canonical_elements(
+    body: bytes, elements: list[Element], encoding: Encoding, deep: int
+) -> Iterable[bytes]:
     if deep > _NESTING_MAX:
         raise UnreadableObject("sequences are nested too deeply")
     for element in elements:
@@ -152,4 +163,3 @@ def _canonical_value(value: bytes, vr: str, encoding: Encoding) -> bytes:
     if width == 1 or len(value) % width:
         return value
     return np.frombuffer(value, f"u{width}").byteswap().tobytes()
-

@@ -1,7 +1,8 @@
 """What sealing writes into the standard header, and how it is taken out again.
 
-A Contributing Equipment item says who modified the object (PS3.3 C.12.1.1.5), Derivation Description says what was
-done (C.7.6.1.1.3); with a derived identity also Image Type, Source Image and Derivation Code (C.7.6.1.1.2, C.7.6.1.1.4).
+A Contributing Equipment item says who modified the object (PS3.3 C.12.1.1.5), Derivation Description says
+what was done (C.7.6.1.1.3); with a derived identity also Image Type, Source Image and Derivation Code
+(C.7.6.1.1.2, C.7.6.1.1.4).
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Device:
 
 
 def document(file: Part10, device: Device, now: datetime) -> Edits:
-    """Edits for Contributing Equipment and Derivation Description; a text without room for ours stays as it is."""
+    """Edits for Contributing Equipment and Derivation Description; a text without room for ours stays as it
+    is.
+    """
     edits: Edits = {CONTRIBUTING_EQUIPMENT: _with_item(file, CONTRIBUTING_EQUIPMENT, _equipment(device, now))}
     before = (file.value(DERIVATION_DESCRIPTION) or b"").rstrip(b" \0")
     after = before + b"; " + DERIVATION_TEXT if before else DERIVATION_TEXT
@@ -77,10 +80,13 @@ def derive(file: Part10, new_uid: str) -> Edits:
 def undocument(file: Part10, added: tuple[int, ...], replaced: dict[int, bytes], original_uid: str) -> Edits:
     """Edits that take out what `document` and `derive` wrote, whatever was written around it since.
 
-    added: tags the original did not have. replaced: tag -> value before. original_uid: empty when it was kept.
+    added: tags the original did not have. replaced: tag -> value before. original_uid: empty when it was
+    kept.
     """
     edits: Edits = {}
-    _remove_items(file, edits, CONTRIBUTING_EQUIPMENT, lambda found: _is(found, 0x00080070, MANUFACTURER), added)
+    _remove_items(
+        file, edits, CONTRIBUTING_EQUIPMENT, lambda found: _is(found, 0x00080070, MANUFACTURER), added
+    )
     text = file.value(DERIVATION_DESCRIPTION)
     if text is not None and DERIVATION_TEXT in text:
         shorter = text.replace(b"; " + DERIVATION_TEXT, b"").replace(DERIVATION_TEXT, b"").rstrip(b" \0")
@@ -103,7 +109,11 @@ def undocument(file: Part10, added: tuple[int, ...], replaced: dict[int, bytes],
 
 def _equipment(device: Device, now: datetime) -> Callable[[Encoding], bytes]:
     moment = now.astimezone(UTC).strftime("%Y%m%d%H%M%S.%f+0000").encode()
-    purpose = [(0x00080100, b"SH", b"109103"), (0x00080102, b"SH", b"DCM"), (0x00080104, b"LO", b"Modifying Equipment")]
+    purpose = [
+        (0x00080100, b"SH", b"109103"),
+        (0x00080102, b"SH", b"DCM"),
+        (0x00080104, b"LO", b"Modifying Equipment"),
+    ]
     values = [(0x00080070, b"LO", MANUFACTURER)]
     if device.station_name:
         values.append((0x00081010, b"SH", device.station_name.encode("ascii", "replace")[:16]))
@@ -113,8 +123,9 @@ def _equipment(device: Device, now: datetime) -> Callable[[Encoding], bytes]:
         (0x0018A002, b"DT", moment),
         (0x0018A003, b"ST", DERIVATION_TEXT),
     ]
-    return lambda encoding: _encoded(values, encoding) + encode(
-        0x0040A170, b"SQ", item(_encoded(purpose, encoding), encoding), encoding
+    return lambda encoding: (
+        _encoded(values, encoding)
+        + encode(0x0040A170, b"SQ", item(_encoded(purpose, encoding), encoding), encoding)
     )
 
 
@@ -143,18 +154,20 @@ def _remove_items(file: Part10, edits: Edits, tag: int, ours: ItemTest, added: t
     kept = b""
     for part in items(file.body, element, inner):
         values = {
-            e.tag: file.body[e.value : e.end].strip(b" \0") for e in walk(file.body, part.value, part.stop, inner)
+            e.tag: file.body[e.value : e.end].strip(b" \0")
+            for e in walk(file.body, part.value, part.stop, inner)
         }
         if not ours(values):
             kept += file.body[part.start : part.end]
     if not kept and tag in added:
         edits[tag] = None
     elif element.undefined:
-        edits[tag] = file.body[element.start : element.value] + kept + file.body[element.end - 8 : element.end]
+        edits[tag] = (
+            file.body[element.start : element.value] + kept + file.body[element.end - 8 : element.end]
+        )
     else:
         edits[tag] = encode(tag, element.vr or b"SQ", kept, file.encoding)
 
 
 def _is(found: dict[int, bytes], tag: int, value: bytes) -> bool:
     return found.get(tag) == value
-

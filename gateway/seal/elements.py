@@ -1,7 +1,7 @@
 """Data elements as byte ranges (PS3.5 7.1): found and spliced without decoding a single value.
 
-Sealing must leave every byte it does not change as it was received: private elements, odd VRs, character sets.
-So the data set is walked, not parsed into objects.
+Sealing must leave every byte it does not change as it was received: private elements, odd VRs, character
+sets. So the data set is walked, not parsed into objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ ITEM_END = 0xFFFEE00D
 SEQUENCE_END = 0xFFFEE0DD
 
 # VRs with a 4-byte length in Explicit VR (PS3.5 table 7.1-1).
-LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+LONG_VRS = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
 
 # Deeper nesting than this is an attack or a defect: real objects stay below ten.
 NESTING_MAX = 200
@@ -40,7 +42,9 @@ EXPLICIT_BE = Encoding(explicit=True, little=False)
 
 
 class Element(NamedTuple):
-    """One element: `start` of its header, `value` and `end` are offsets; an undefined length ends after its delimiter."""
+    """One element: `start` of its header, `value` and `end` are offsets; an undefined length ends after its
+    delimiter.
+    """
 
     tag: int
     vr: bytes | None
@@ -74,7 +78,9 @@ def header(data: bytes, at: int, stop: int, encoding: Encoding) -> tuple[int, by
 
 
 def walk(data: bytes, start: int, stop: int, encoding: Encoding) -> list[Element]:
-    """The elements of data[start:stop], one level deep. Raises UnreadableObject when a value runs past `stop`."""
+    """The elements of data[start:stop], one level deep. Raises UnreadableObject when a value runs past
+    `stop`.
+    """
     found: list[Element] = []
     at = start
     while at < stop:
@@ -95,7 +101,9 @@ def skip_undefined(data: bytes, at: int, stop: int, encoding: Encoding) -> int:
 
     Iterative, so that hostile nesting ends in UnreadableObject instead of an exhausted stack.
     """
-    open_values: list[tuple[bool, Encoding]] = [(True, encoding)]  # (is a sequence, how its content is written)
+    open_values: list[tuple[bool, Encoding]] = [
+        (True, encoding)
+    ]  # (is a sequence, how its content is written)
     while open_values:
         if len(open_values) > NESTING_MAX:
             raise UnreadableObject("sequences are nested too deeply")
@@ -123,7 +131,9 @@ def skip_undefined(data: bytes, at: int, stop: int, encoding: Encoding) -> int:
 
 
 class Item(NamedTuple):
-    """One sequence item: `start` of its tag, `value` and `stop` around its elements, `end` after its delimiter."""
+    """One sequence item: `start` of its tag, `value` and `stop` around its elements, `end` after its
+    delimiter.
+    """
 
     start: int
     value: int

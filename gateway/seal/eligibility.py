@@ -23,7 +23,9 @@ _OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
 
 @dataclass(frozen=True)
 class Decision:
-    """The highest level allowed. reason: a code word; "allowed" for level full. shape: None without integer pixels."""
+    """The highest level allowed. reason: a code word; "allowed" for level full. shape: None without integer
+    pixels.
+    """
 
     level: Level
     reason: str
@@ -78,7 +80,10 @@ def _by_layout(shape: PixelFormat) -> str:
         return str(photometric)
     if shape.allocated == 1:
         return "one-bit"
-    if shape.allocated not in (8, 16) or not limits["stored_bits_min"] <= shape.stored <= limits["stored_bits_max"]:
+    if (
+        shape.allocated not in (8, 16)
+        or not limits["stored_bits_min"] <= shape.stored <= limits["stored_bits_max"]
+    ):
         return "bit-depth"
     if shape.high_bit != shape.stored - 1:
         return "high-bit"
@@ -92,7 +97,9 @@ def _by_layout(shape: PixelFormat) -> str:
 
 
 def _by_overlay(file: Part10) -> str:
-    """Overlays in the unused bits of the pixels (PS3.3 C.9.2, retired) have a bit position and no data of their own."""
+    """Overlays in the unused bits of the pixels (PS3.3 C.9.2, retired) have a bit position and no data of
+    their own.
+    """
     for group in _OVERLAY_GROUPS:
         declared = group << 16 | 0x0010 in file.index
         if declared and group << 16 | 0x3000 not in file.index:

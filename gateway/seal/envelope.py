@@ -1,7 +1,7 @@
 """The hidden payload: an envelope (the record, encrypted with HPKE) or a locator that points to one.
 
-FORMAT.md, "Payload". Encryption is HPKE base mode (RFC 9180) with the KEM of the recipient's curve, HKDF-SHA256 and
-AES-128-GCM. The library draws the ephemeral key itself.
+FORMAT.md, "Payload". Encryption is HPKE base mode (RFC 9180) with the KEM of the recipient's curve,
+HKDF-SHA256 and AES-128-GCM. The library draws the ephemeral key itself.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ def close(packed_record: bytes, recipient: Recipient) -> Envelope:
     if suite == X25519_ENVELOPE:
         return Envelope(suite, recipient.key_id, sealed[:_X25519_POINT], sealed[_X25519_POINT:])
     point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sealed[:_P256_POINT])
-    compressed = point.public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
-    )
+    compressed = point.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
     return Envelope(suite, recipient.key_id, compressed, sealed[_P256_POINT:])
 
 
@@ -75,16 +73,18 @@ def open_envelope(envelope: Envelope, key: RecipientKey) -> bytes:
     encapsulated = envelope.encapsulated
     try:
         if envelope.suite == P256_ENVELOPE:
-            encapsulated = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), encapsulated).public_bytes(
-                serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-            )
+            encapsulated = ec.EllipticCurvePublicKey.from_encoded_point(
+                ec.SECP256R1(), encapsulated
+            ).public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
         return bytes(_SUITES[envelope.suite].decrypt(encapsulated + envelope.ciphertext, key.private, INFO))
     except (InvalidTag, ValueError, TypeError) as error:
         raise SealBroken("the envelope does not open: it was changed", check=CHECK) from error
 
 
 def parse(payload: bytes) -> Envelope | Locator | None:
-    """What a payload holds, or None for bytes that are no payload of this format (version, length or CRC wrong)."""
+    """What a payload holds, or None for bytes that are no payload of this format (version, length or CRC
+    wrong).
+    """
     if len(payload) < 1 + _CRC or _with_crc(payload[:-_CRC]) != payload:
         return None
     kind, content = payload[0], payload[1:-_CRC]

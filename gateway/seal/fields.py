@@ -1,7 +1,7 @@
 """The identity fields: which header elements the record hides, their raw values, their text for people.
 
-Values travel as raw bytes in the object's own character set, so that ISO 2022, GB18030 and UTF-8 names come back
-exactly; they are decoded only to be shown or compared.
+Values travel as raw bytes in the object's own character set, so that ISO 2022, GB18030 and UTF-8 names come
+back exactly; they are decoded only to be shown or compared.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def text(raw: bytes, wanted: Field, charset: bytes) -> str:
         form = NUMBER_FORMATS[wanted.vr]
         count = len(raw) // struct.calcsize(form)
         return "\\".join(f"{number:g}" for number in struct.unpack_from(f"<{count}{form}", raw))
-    if wanted.vr not in TEXT_VRS or raw.isascii() and b"\x1b" not in raw:
+    if wanted.vr not in TEXT_VRS or (raw.isascii() and b"\x1b" not in raw):
         return raw.decode("latin-1").strip(" \0")
     encodings = _encodings(charset)
     if wanted.vr == "PN":

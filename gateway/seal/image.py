@@ -1,4 +1,6 @@
-"""How pixel data is laid out (PS3.3 C.7.6.3, PS3.5 8), and native (uncompressed) pixel data to samples and back."""
+"""How pixel data is laid out (PS3.3 C.7.6.3, PS3.5 8), and native (uncompressed) pixel data to samples and
+back.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ Entropy = Callable[[int], bytes]
 class SealOptions:
     """fields: DICOM keywords of the record. accept_syntaxes: what the destination takes, None when unknown.
 
-    identity: keep the SOP Instance UID, so that references stay valid, or derive a new one (PS3.3 C.7.6.1.1.2).
+    identity: keep the SOP Instance UID, so that references stay valid, or derive a new one (PS3.3
+    C.7.6.1.1.2).
     """
 
     profile: Profile = Profile.FIDELITY
@@ -90,7 +91,7 @@ class Job:
     steps: Steps
 
 
-class NotMarked(Exception):  # noqa: N818  # not an error: the object falls back to level digest
+class NotMarked(Exception):  # not an error: the object falls back to level digest
     """The pixels can't carry a record; `reason` is a word of FORMAT.md, "Reasons"."""
 
     def __init__(self, reason: str) -> None:

@@ -1,4 +1,6 @@
-"""Level full: hide the envelope (or a locator) in the pixels, keep what undoes it, and prove both ways back."""
+"""Level full: hide the envelope (or a locator) in the pixels, keep what undoes it, and prove both ways
+back.
+"""
 
 from __future__ import annotations
 
@@ -73,9 +75,13 @@ def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> _Co
             new_uid = f"2.25.{uuid.UUID(bytes=job.entropy(16), version=4).int}"
             header |= documenting.derive(file, new_uid)
             documented = read(file.edited(header, sop_instance_uid=new_uid))
-            header = dict.fromkeys(())
-    added = {tag for tag in documented.index if tag not in file.index} | {tag for tag in header if tag not in file.index}
-    replaced = {IMAGE_TYPE: (file.value(IMAGE_TYPE) or b"")} if original_uid and IMAGE_TYPE in file.index else {}
+            header = {}
+    added = {tag for tag in documented.index if tag not in file.index} | {
+        tag for tag in header if tag not in file.index
+    }
+    replaced = (
+        {IMAGE_TYPE: (file.value(IMAGE_TYPE) or b"")} if original_uid and IMAGE_TYPE in file.index else {}
+    )
     with job.steps.step("envelope"):
         restore_key = job.entropy(record.RESTORE_KEY_BYTES)
         taken = record.take(documented, job.options.identity_fields, restore_key)
@@ -157,8 +163,12 @@ def _marked(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[bytes
     )
 
 
-def _prove(sealed: bytes, container_digest: bytes, content: bytes, hidden: Hidden, cover: _Cover, job: Job) -> None:
-    """Read the file that will be sent as its receiver will. Raises SealBroken when anything does not come back."""
+def _prove(
+    sealed: bytes, container_digest: bytes, content: bytes, hidden: Hidden, cover: _Cover, job: Job
+) -> None:
+    """Read the file that will be sent as its receiver will. Raises SealBroken when anything does not come
+    back.
+    """
     again = read(sealed)
     shape = pixel_format(again)
     pixels = decode(again, shape)
@@ -176,7 +186,9 @@ def _prove(sealed: bytes, container_digest: bytes, content: bytes, hidden: Hidde
 
 
 def padding_values(file: Part10, shape: PixelFormat) -> tuple[int, ...]:
-    """The stored values that mean "no image here" (PS3.3 C.7.5.1.1.2), a range when the object gives a limit."""
+    """The stored values that mean "no image here" (PS3.3 C.7.5.1.1.2), a range when the object gives a
+    limit.
+    """
 
     def stored_value(tag: int) -> int | None:
         raw = file.value(tag)

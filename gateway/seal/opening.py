@@ -1,4 +1,6 @@
-"""The way back, shared by the closed loop, verify, extract and restore: payload to record, container to original."""
+"""The way back, shared by the closed loop, verify, extract and restore: payload to record, container to
+original.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +43,13 @@ def open_record(closed: Envelope, key: RecipientKey) -> Record:
         raise SealBroken("the envelope opens but holds no record", check=RECORD_CHECK) from error
 
 
-def undone(file: Part10, shape: PixelFormat, pixels: Pixels, found: Block, restore_key: bytes) -> tuple[bytes, bytes]:
+def undone(
+    file: Part10, shape: PixelFormat, pixels: Pixels, found: Block, restore_key: bytes
+) -> tuple[bytes, bytes]:
     """The original file and the digest of its pixels, which was compared before anything is returned.
 
-    Raises SealBroken when the restoring element does not open or the digest differs, UnsupportedPixels when the
-    pixels can't be written.
+    Raises SealBroken when the restoring element does not open or the digest differs, UnsupportedPixels when
+    the pixels can't be written.
     """
     if not found.restoring:
         raise SealBroken("the private block has no restoring element", check=RESTORED_CHECK)

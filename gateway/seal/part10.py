@@ -1,4 +1,6 @@
-"""A DICOM file (PS3.10 7) as received bytes with an index of its top-level elements, and edits spliced into it."""
+"""A DICOM file (PS3.10 7) as received bytes with an index of its top-level elements, and edits spliced into
+it.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ INFLATED_MAX = 4 << 30
 
 @dataclass(frozen=True)
 class Part10:
-    """prefix: preamble, magic and group 0002 as received (may be empty). body: the data set, inflated if it was deflated."""
+    """prefix: preamble, magic and group 0002 as received (may be empty). body: the data set, inflated if it
+    was deflated.
+    """
 
     prefix: bytes
     meta: dict[int, bytes]
@@ -64,12 +68,18 @@ class Part10:
         return int(struct.unpack_from(self.encoding.order + "H", value)[0])
 
     def edited(
-        self, edits: Mapping[int, bytes | None], *, sop_instance_uid: str | None = None, syntax: str | None = None
+        self,
+        edits: Mapping[int, bytes | None],
+        *,
+        sop_instance_uid: str | None = None,
+        syntax: str | None = None,
     ) -> bytes:
-        """The file with top-level elements replaced, inserted in tag order or (None) removed; all other bytes stay.
+        """The file with top-level elements replaced, inserted in tag order or (None) removed; all other
+        bytes stay.
 
-        edits: tag -> the encoded element (header included). Only values whose encoding stays the same may remain
-        when `syntax` names another transfer syntax. Group lengths that exist in edited groups are corrected.
+        edits: tag -> the encoded element (header included). Only values whose encoding stays the same may
+        remain when `syntax` names another transfer syntax. Group lengths that exist in edited groups are
+        corrected.
         """
         prefix = self.prefix
         if sop_instance_uid is not None or syntax is not None:
@@ -80,6 +90,12 @@ class Part10:
             return prefix + _deflate(body)
         return prefix + body
 
+    def with_body(self, body: bytes, syntax: str, encoding: Encoding) -> Part10:
+        """The same file around another data set, already in the encoding of `syntax`."""
+        prefix = self._edited_prefix(None, syntax)
+        elements = walk(body, 0, len(body), encoding)
+        return Part10(prefix, self.meta, syntax, encoding, body, elements)
+
     def _edited_prefix(self, sop_instance_uid: str | None, syntax: str | None) -> bytes:
         changes = {0x00020003: sop_instance_uid, 0x00020010: syntax}
         start = self.prefix.find(b"DICM\x02\0") + 4 if self.prefix[128:132] == b"DICM" else 0
@@ -88,10 +104,16 @@ class Part10:
             new = changes.get(element.tag)
             if element.tag == 0x00020000:
                 continue
-            group += self.prefix[element.start : element.end] if new is None else encode(
-                element.tag, b"UI", new.encode(), EXPLICIT_LE
+            group += (
+                self.prefix[element.start : element.end]
+                if new is None
+                else encode(element.tag, b"UI", new.encode(), EXPLICIT_LE)
             )
-        return self.prefix[:start] + encode(0x00020000, b"UL", struct.pack("<I", len(group)), EXPLICIT_LE) + group
+        return (
+            self.prefix[:start]
+            + encode(0x00020000, b"UL", struct.pack("<I", len(group)), EXPLICIT_LE)
+            + group
+        )
 
 
 def read(data: bytes) -> Part10:
@@ -114,7 +136,9 @@ def read(data: bytes) -> Part10:
     if not any(element.group == 0x0008 for element in elements):
         raise UnreadableObject("not a DICOM data set: it has no elements of group 0008")
     if not syntax:
-        syntax = {IMPLICIT_LE: IMPLICIT_VR_LE, EXPLICIT_LE: EXPLICIT_VR_LE, EXPLICIT_BE: EXPLICIT_VR_BE}[encoding]
+        syntax = {IMPLICIT_LE: IMPLICIT_VR_LE, EXPLICIT_LE: EXPLICIT_VR_LE, EXPLICIT_BE: EXPLICIT_VR_BE}[
+            encoding
+        ]
     return Part10(data[:at], meta, syntax, encoding, body, elements)
 
 
@@ -151,7 +175,9 @@ def _deflate(body: bytes) -> bytes:
 def _spliced(
     body: bytes, elements: list[Element], edits: Mapping[int, bytes | None]
 ) -> list[tuple[int, bytes | memoryview]]:
-    """(tag, bytes) of each element of the edited data set; runs of untouched elements stay views of the original."""
+    """(tag, bytes) of each element of the edited data set; runs of untouched elements stay views of the
+    original.
+    """
     waiting = sorted(tag for tag, new in edits.items() if new is not None)
     pieces: list[tuple[int, bytes | memoryview]] = []
     view = memoryview(body)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gateway.errors import UnsupportedPixels
 from gateway.seal import compressed
-from gateway.seal.elements import UNDEFINED, encode
+from gateway.seal.elements import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, UNDEFINED, encode
 from gateway.seal.image import (
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_DATA,
@@ -17,14 +17,17 @@ from gateway.seal.image import (
     PixelFormat,
     Pixels,
     from_native,
+    pixel_format,
     to_native,
     words_of,
 )
-from gateway.seal.part10 import DEFLATED_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE, Part10
+from gateway.seal.part10 import DEFLATED_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE, Part10, read
+from gateway.seal.recoding import recoded
 
 NATIVE_SYNTAXES = frozenset({IMPLICIT_VR_LE, EXPLICIT_VR_LE, EXPLICIT_VR_BE, DEFLATED_LE})
 LOSSLESS_SYNTAXES = NATIVE_SYNTAXES | compressed.LOSSLESS_SYNTAXES
 
+_PIXEL_REPRESENTATION = 0x00280103
 EXTENDED_OFFSETS, EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
 
 # Decoded samples beyond this are not held in memory: one worker would take gigabytes.
@@ -32,7 +35,10 @@ SAMPLES_MAX = 1 << 28
 
 
 def decode(file: Part10, shape: PixelFormat) -> Pixels:
-    """All frames of an object. Raises UnsupportedPixels: lossy or unknown syntax, damaged, or too large."""
+    """All frames of an object. Raises UnsupportedPixels: unknown syntax, damaged, or too large.
+
+    Lossy syntaxes are decoded as far as the decoders at hand go; what they give is never sealed.
+    """
     element = file.index.get(PIXEL_DATA)
     if element is None:
         raise UnsupportedPixels("the object has no Pixel Data")
@@ -40,7 +46,7 @@ def decode(file: Part10, shape: PixelFormat) -> Pixels:
         raise UnsupportedPixels("the object declares more samples than are decoded here")
     value = file.body[element.value : element.end]
     if not element.undefined:
-        if file.transfer_syntax in compressed.LOSSLESS_SYNTAXES:
+        if file.transfer_syntax not in NATIVE_SYNTAXES:
             raise UnsupportedPixels("the pixel data is not encapsulated as its transfer syntax demands")
         return from_native(value, shape, little=file.encoding.little, wide_words=element.vr != b"OB")
     if file.transfer_syntax in NATIVE_SYNTAXES:
@@ -51,7 +57,9 @@ def decode(file: Part10, shape: PixelFormat) -> Pixels:
     ]
     if len(frames) != shape.frames:
         raise UnsupportedPixels("the number of compressed frames differs from Number of Frames")
-    return Pixels(np.stack([frame.samples for frame in frames]), _common({frame.high_bits for frame in frames}))
+    return Pixels(
+        np.stack([frame.samples for frame in frames]), _common({frame.high_bits for frame in frames})
+    )
 
 
 def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> dict[int, bytes | None]:
@@ -83,14 +91,49 @@ def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> di
 
 
 def writable_syntax(syntax: str, accepted: Container[str] | None = None) -> str | None:
-    """`syntax` itself when it can be written here, else one that `accepted` holds (None: all); None when there is none.
+    """`syntax` itself when it can be written here, else one that `accepted` holds (None: all); None when
+    there is none.
 
-    The choices have the element encoding of every compressed syntax, so that only pixel data must be rewritten.
+    The choices have the element encoding of every compressed syntax, so that only pixel data must be
+    rewritten.
     """
     if syntax in NATIVE_SYNTAXES | compressed.ENCODABLE_SYNTAXES:
         return syntax
     choices = (EXPLICIT_VR_LE, compressed.JPEG_LS, compressed.JPEG_LOSSLESS_SV1, compressed.RLE)
     return next((choice for choice in choices if accepted is None or choice in accepted), None)
+
+
+def transcode(data: bytes, target_syntax: str) -> bytes:
+    """The same object in another lossless transfer syntax.
+
+    Raises UnsupportedPixels when its pixels are lossy, do not decode, or have no encoder; UnreadableObject.
+    """
+    file = read(data)
+    if file.transfer_syntax == target_syntax:
+        return data
+    if not {file.transfer_syntax, target_syntax} <= LOSSLESS_SYNTAXES:
+        raise UnsupportedPixels(f"no lossless way from {file.transfer_syntax} to {target_syntax}")
+    if PIXEL_DATA not in file.index and target_syntax not in NATIVE_SYNTAXES:
+        raise UnsupportedPixels("an object without Pixel Data has no compressed transfer syntax")
+    native = file if file.transfer_syntax in NATIVE_SYNTAXES else _rewritten(file, EXPLICIT_VR_LE)
+    if target_syntax in compressed.LOSSLESS_SYNTAXES:
+        return _rewritten(_recoded(native, EXPLICIT_VR_LE), target_syntax).edited({})
+    return _recoded(native, target_syntax).edited({})
+
+
+def _rewritten(file: Part10, syntax: str) -> Part10:
+    """With its pixel data in another syntax of the same element encoding."""
+    shape = pixel_format(file)
+    return read(file.edited(encoded(file, decode(file, shape), shape, syntax), syntax=syntax))
+
+
+def _recoded(file: Part10, syntax: str) -> Part10:
+    """With its elements in another encoding, pixel data native before and after."""
+    target = {IMPLICIT_VR_LE: IMPLICIT_LE, EXPLICIT_VR_BE: EXPLICIT_BE}.get(syntax, EXPLICIT_LE)
+    body = file.body
+    if target != file.encoding:
+        body = recoded(body, file.encoding, target, signed=file.number(_PIXEL_REPRESENTATION, 0) == 1)
+    return file.with_body(body, syntax, target)
 
 
 def _extended_offsets(file: Part10) -> tuple[bytes, bytes] | None:

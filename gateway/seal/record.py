@@ -1,7 +1,7 @@
 """The record: the chosen header fields of an instance, bit-packed (FORMAT.md, "Record").
 
-Every hidden byte costs visible change, so UIDs are packed as numbers, dates as days and text in the smallest of four
-alphabets. Packing is deterministic: equal records give equal bytes.
+Every hidden byte costs visible change, so UIDs are packed as numbers, dates as days and text in the smallest
+of four alphabets. Packing is deterministic: equal records give equal bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from datetime import date, timedelta
 
 from gateway.errors import ConfigurationError
 from gateway.seal.bits import BitReader, BitWriter
-from gateway.seal.fields import DEFAULT_FIELDS, Field, character_set, comparable, field, field_of_tag, raw_value, text
+from gateway.seal.fields import (
+    DEFAULT_FIELDS,
+    Field,
+    character_set,
+    comparable,
+    field,
+    field_of_tag,
+    raw_value,
+    text,
+)
 from gateway.seal.part10 import Part10
 
 RESTORE_KEY_BYTES = 16
@@ -27,9 +36,10 @@ CHARSETS = (
     b"ISO 2022 IR 100", b"\\ISO 2022 IR 58", b"ISO_IR 6", b"\\ISO 2022 IR 13\\ISO 2022 IR 87",
 )  # fmt: skip
 MODALITIES = (
-    b"CT", b"MR", b"CR", b"DX", b"MG", b"US", b"XA", b"RF", b"NM", b"PT", b"OT", b"SC", b"ES", b"GM", b"SM", b"XC",
-    b"OP", b"OPT", b"IO", b"PX", b"BI", b"DG", b"IVUS", b"IVOCT", b"LS", b"RG", b"TG", b"BMD", b"RTIMAGE", b"RTDOSE",
-    b"RTSTRUCT", b"RTPLAN", b"SEG", b"SR", b"KO", b"PR", b"DOC", b"ECG", b"REG", b"OAM", b"OCT", b"OPV", b"VA",
+    b"CT", b"MR", b"CR", b"DX", b"MG", b"US", b"XA", b"RF", b"NM", b"PT", b"OT", b"SC",
+    b"ES", b"GM", b"SM", b"XC", b"OP", b"OPT", b"IO", b"PX", b"BI", b"DG", b"IVUS", b"IVOCT",
+    b"LS", b"RG", b"TG", b"BMD", b"RTIMAGE", b"RTDOSE", b"RTSTRUCT", b"RTPLAN", b"SEG", b"SR", b"KO", b"PR",
+    b"DOC", b"ECG", b"REG", b"OAM", b"OCT", b"OPV", b"VA",
 )  # fmt: skip
 SEXES = (b"M", b"F", b"O")
 UID_ROOTS = (
@@ -50,13 +60,15 @@ _DAY_BITS = 17
 _STUDY = "StudyInstanceUID"
 
 
-class RecordDamaged(ValueError):
+class RecordDamaged(ValueError):  # named for what is wrong
     """The bytes are not a record of this format."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """values: keyword -> raw bytes in `charset`, padding removed. shortened: fields whose value was cut at 255 bytes."""
+    """values: keyword -> raw bytes in `charset`, padding removed. shortened: fields whose value was cut at
+    255 bytes.
+    """
 
     restore_key: bytes
     charset: bytes
@@ -84,7 +96,9 @@ def take(file: Part10, fields: Iterable[str], restore_key: bytes) -> Record:
 
 
 def same_value(record: Record, wanted: Field, header: str) -> bool:
-    """Whether the hidden value of a field agrees with `header`, a comparable text; a shortened one by its beginning."""
+    """Whether the hidden value of a field agrees with `header`, a comparable text; a shortened one by its
+    beginning.
+    """
     hidden = comparable(text(record.values.get(wanted.keyword, b""), wanted, record.charset), wanted)
     if wanted.keyword in record.shortened:
         # The cut may have split a character: the last two decoded characters prove nothing.
@@ -93,13 +107,17 @@ def same_value(record: Record, wanted: Field, header: str) -> bool:
 
 
 def pack(record: Record) -> bytes:
-    """The record as bytes. Raises ConfigurationError when it names more than 31 fields beyond the default ones."""
+    """The record as bytes. Raises ConfigurationError when it names more than 31 fields beyond the default
+    ones.
+    """
     out = BitWriter()
     out.put_bytes(record.restore_key)
     _put_index(out, record.charset, CHARSETS, 6, lambda: _put_raw(out, record.charset))
     for name in DEFAULT_FIELDS:
         out.put(name in record.values, 1)
-    extras = sorted((field(name) for name in record.values if name not in DEFAULT_FIELDS), key=lambda f: f.tag)
+    extras = sorted(
+        (field(name) for name in record.values if name not in DEFAULT_FIELDS), key=lambda f: f.tag
+    )
     if len(extras) > EXTRA_FIELDS_MAX:
         raise ConfigurationError(f"a record holds at most {EXTRA_FIELDS_MAX} fields beyond the default ones")
     out.put(bool(extras), 1)
@@ -206,7 +224,9 @@ def _put_raw(out: BitWriter, raw: bytes) -> None:
 
 def _put_text(out: BitWriter, raw: bytes, cut: bool) -> None:
     mode = next(
-        mode for mode, (_, letters) in enumerate(ALPHABETS) if letters is None or not raw.translate(None, letters)
+        mode
+        for mode, (_, letters) in enumerate(ALPHABETS)
+        if letters is None or not raw.translate(None, letters)
     )
     width, letters = ALPHABETS[mode]
     out.put(mode, 2)
@@ -235,8 +255,12 @@ def _days(raw: bytes) -> int | None:
 
 
 def _put_uid(out: BitWriter, raw: bytes, study: bytes) -> None:
-    """Relative to the Study Instance UID when that shares more characters than the longest known root does."""
-    shared = next((at for at, (a, b) in enumerate(zip(raw, study, strict=False)) if a != b), min(len(raw), len(study)))
+    """Relative to the Study Instance UID when that shares more characters than the longest known root
+    does.
+    """
+    shared = next(
+        (at for at, (a, b) in enumerate(zip(raw, study, strict=False)) if a != b), min(len(raw), len(study))
+    )
     root = max((root for root in UID_ROOTS if raw.startswith(root)), key=len)
     relative = shared > len(root)
     out.put(relative, 1)
@@ -268,4 +292,4 @@ def _get_uid(bits: BitReader, study: bytes) -> bytes:
 
 def _uid_bits(length: int) -> int:
     """Bits that hold any `length` characters of the UID alphabet."""
-    return (11**length - 1).bit_length()
+    return int(11**length - 1).bit_length()

@@ -1,8 +1,9 @@
 """The change made to the pixels, cover minus container, entropy-coded exactly and in integers only.
 
-Most of the change is zero and the rest is small, and it keeps to the 8x8 cells the codec uses. So a value is told by
-flags - is the cell touched, is the pixel, is it more than 1, more than 2 ... - and each run of flags is written as the
-gaps between its rarer kind in a Golomb-Rice code (FORMAT.md, "Residual"). All of it is vectorised.
+Most of the change is zero and the rest is small, and it keeps to the 8x8 cells the codec uses. So a value is
+told by flags - is the cell touched, is the pixel, is it more than 1, more than 2 ... - and each run of flags
+is written as the gaps between its rarer kind in a Golomb-Rice code (FORMAT.md, "Residual"). All of it is
+vectorised.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _RICE_MAX = 24
 Flags = NDArray[np.bool_]
 
 
-class ResidualDamaged(ValueError):
+class ResidualDamaged(ValueError):  # named for what is wrong
     """The bytes are not a residual of the expected shape."""
 
 
@@ -36,7 +37,9 @@ class _Writer:
         self.out += np.packbits(bits).tobytes()
 
     def flags(self, flags: Flags) -> None:
-        """The rarer kind by its gaps: kind and count, Rice parameter, unary length, unary bits, remainders."""
+        """The rarer kind by its gaps: kind and count, Rice parameter, unary length, unary bits,
+        remainders.
+        """
         ones = int(np.count_nonzero(flags))
         inverted = 2 * ones > flags.size
         places = np.flatnonzero(~flags if inverted else flags)
@@ -106,10 +109,10 @@ def encode(residual: NDArray[Any]) -> bytes:
     """The residual, integers of shape (frames, rows, columns, samples)."""
     out = _Writer()
     cells = _cells(residual)
-    touched = cells.any(axis=1)
+    touched: Flags = np.any(cells != 0, axis=1)
     out.flags(touched)
     values = cells[touched].reshape(-1)
-    changed = values != 0
+    changed: Flags = values != 0
     out.flags(changed)
     values = values[changed]
     excess = np.abs(values.astype(np.int64)) - 1
@@ -121,7 +124,7 @@ def encode(residual: NDArray[Any]) -> bytes:
     highest = int(steps.max(initial=0))
     out.number(highest)
     for level in range(1, highest + 1):
-        more = steps >= level
+        more: Flags = steps >= level
         out.flags(more)
         steps = steps[more]
     return bytes(out.out)

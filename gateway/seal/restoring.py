@@ -1,4 +1,6 @@
-"""The restoring element: all it takes to undo a sealing, encrypted under a key that only the hidden record holds."""
+"""The restoring element: all it takes to undo a sealing, encrypted under a key that only the hidden record
+holds.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ class Facts:
     """What sealing did to the header.
 
     original_digest: 32 bytes, of the original pixels. high_bits: what stood above BitsStored.
-    added: tags that the original did not have. replaced: tag -> value before, for elements of the default repertoire.
-    sop_instance_uid: the original's, when a new one was given; else empty.
+    added: tags that the original did not have. replaced: tag -> value before, for elements of the default
+    repertoire. sop_instance_uid: the original's, when a new one was given; else empty.
     transfer_syntax: the original's.
     """
 

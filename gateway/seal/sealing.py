@@ -38,8 +38,9 @@ def seal(
 ) -> tuple[bytes, SealResult]:
     """A sealed file and what was done to it; at level pass the very bytes that came.
 
-    data: a complete DICOM file (PS3.10). now: with its time zone. Raises UnreadableObject for bytes that can't be
-    parsed, ConfigurationError for fields that can't be recorded; everything else ends in a level with its reason.
+    data: a complete DICOM file (PS3.10). now: with its time zone. Raises UnreadableObject for bytes that
+    can't be parsed, ConfigurationError for fields that can't be recorded; everything else ends in a level
+    with its reason.
     """
     job = Job(recipient, signer, codec, options or SealOptions(), now, entropy, Steps(timer))
     for keyword in job.options.identity_fields:
@@ -93,5 +94,3 @@ def _attest(
         seal_ms=job.steps.total,
         steps_ms=job.steps.ms,
     )
-
-

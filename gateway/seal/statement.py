@@ -1,4 +1,6 @@
-"""The statement: what the gateway vouches for, as deterministic CBOR (RFC 8949 4.2.1), and its Ed25519 signature."""
+"""The statement: what the gateway vouches for, as deterministic CBOR (RFC 8949 4.2.1), and its Ed25519
+signature.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,13 @@ class Statement:
 
 _FIELDS = {f.metadata["key"]: f for f in fields(Statement)}
 _REQUIRED = frozenset({1, 2, 3, 4, 5, 8, 9, 10, 11, 12})
-_TYPES: dict[str, type] = {"int": int, "str": str, "bytes": bytes, "dict[int, bytes]": dict, "dict[str, int]": dict}
+_TYPES: dict[str, type] = {
+    "int": int,
+    "str": str,
+    "bytes": bytes,
+    "dict[int, bytes]": dict,
+    "dict[str, int]": dict,
+}
 
 
 def encode(statement: Statement) -> bytes:
@@ -76,8 +84,8 @@ def encode(statement: Statement) -> bytes:
 def decode(data: bytes) -> tuple[Statement, bytes]:
     """The statement at the beginning of `data` and exactly the bytes it takes.
 
-    Raises SealBroken for other versions, unknown or ill-typed entries, non-deterministic encodings, and anything but
-    one zero byte of padding after it.
+    Raises SealBroken for other versions, unknown or ill-typed entries, non-deterministic encodings, and
+    anything but one zero byte of padding after it.
     """
     stream = io.BytesIO(data)
     try:
@@ -114,7 +122,9 @@ def _checked(content: Any) -> Statement:
     for key, value in content.items():
         known = _FIELDS[key]
         length = known.metadata.get("length")
-        if type(value) is not _TYPES[str(known.type)] or (length is not None and len(value) != length):
+        if type(value) is not _TYPES[str(known.type)] or (
+            isinstance(value, bytes) and length is not None and len(value) != length
+        ):
             raise SealBroken(f"entry {key} of the statement is malformed", check=FORM_CHECK)
     digests = content[10]
     if not all(type(tag) is int and type(d) is bytes and len(d) == 8 for tag, d in digests.items()):

@@ -14,25 +14,15 @@ from numpy.typing import NDArray
 
 from gateway.errors import GatewayError
 from gateway.seal.codec import detect, ldpc
-from gateway.seal.codec.layout import (
-    BITS,
-    PAYLOAD_MAX,
-    Rung,
-    frame,
-    frame_counts,
-    from_cells,
-    places,
-    rungs_for,
-    spread,
-    to_cells,
-)
+from gateway.seal.codec.layout import BITS, PAYLOAD_MAX, Rung, frame, frame_counts, places, rungs_for, spread
 from gateway.seal.codec.networks import Networks, shipped
+from gateway.seal.codec.plane import GREEN, LUMA, Plane
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG uses it
-_GREEN = 1
-_FILLED = 0.80       # share of the usable places that message bits may take: above it, puncturing leaves too little
-_LONGER = 3          # rungs tried at each strength
-_STRONGER = 4        # strengths tried
+_FILLED = (
+    0.80  # share of the usable places that message bits may take: above it, puncturing leaves too little
+)
+_LONGER = 3  # rungs tried at each strength
+_STRONGER = 4  # strengths tried
 
 
 class Profile(StrEnum):
@@ -83,46 +73,6 @@ class Revealed:
     hint: dict[str, int]
 
 
-class _Plane:
-    """The plane of an image that carries the mark: sample 0, green, or luma."""
-
-    def __init__(self, name: int, pixels: NDArray[Any]) -> None:
-        self.name = name  # a sample, or 3 for luma
-        self.pixels = pixels
-
-    def cells(self, frames: int) -> NDArray[np.float32]:
-        shown = self.pixels[:frames]
-        plane = shown @ _LUMA if self.name == _LUMA_PLANE else shown[..., self.name]
-        return to_cells(plane).astype(np.float32)
-
-    def room(self, frames: int, padding: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """How far each pixel may go up and down: to the image's own extremes; not at all where it is padding."""
-        marked = self.pixels if self.name == _LUMA_PLANE else self.pixels[..., self.name : self.name + 1]
-        low, high = int(marked.min()), int(marked.max())
-        shown = marked[:frames].astype(np.int32)
-        fixed = np.isin(shown, padding).any(axis=-1)
-        up = np.where(fixed, 0, (high - shown).min(axis=-1))
-        down = np.where(fixed, 0, (shown - low).min(axis=-1))
-        return to_cells(up).astype(np.float32), to_cells(down).astype(np.float32)
-
-    def changed(self, change: NDArray[np.int32]) -> NDArray[Any]:
-        """The pixels with `change` (cells, 64) added to the leading frames."""
-        frames = min(len(self.pixels), len(change) // max(1, self._cells_per_frame()))
-        added = from_cells(change, (frames, *self.pixels.shape[1:3]))
-        container = self.pixels.astype(np.int32)
-        if self.name == _LUMA_PLANE:
-            container[:frames] += added[..., None]
-        else:
-            container[:frames, ..., self.name] += added
-        return container.astype(self.pixels.dtype)
-
-    def _cells_per_frame(self) -> int:
-        return (self.pixels.shape[1] // 8) * (self.pixels.shape[2] // 8)
-
-
-_LUMA_PLANE = 3
-
-
 class Codec:
     """Loaded networks; one per worker process, used from one thread at a time."""
 
@@ -157,29 +107,19 @@ class Codec:
         if not 1 <= len(payload) <= PAYLOAD_MAX:
             raise HideFailed(f"a payload of {len(payload)} bytes can't be hidden", code="too-small")
         networks = self._networks[profile]
-        name = 0 if cover.shape[3] == 1 or ybr else (_LUMA_PLANE if networks.card.luma else _GREEN)
-        plane = _Plane(name, cover)
+        colour = LUMA if networks.card.luma else GREEN
+        plane = Plane(0 if cover.shape[3] == 1 or ybr else colour, cover)
         failure = HideFailed("the image has too few places for the payload", code="too-small")
         for frames in frame_counts(len(cover)):
-            cells = plane.cells(frames)
-            order = places(len(cells), networks.card.groups)
-            usable = np.ptp(cells, axis=1) > 0
-            available = int(usable[order // BITS].sum())
-            rungs = [rung for rung in rungs_for(len(payload)) if rung.length <= len(order)]
+            cover_cells = _CoverCells(networks, plane, frames, padding)
+            rungs = cover_cells.rungs(payload, whole_code=profile is Profile.ROBUST)
             if not rungs:
+                failure = cover_cells.failure(payload)
                 continue
-            share = available / len(order)
-            enough = [r for r in rungs if r.length * share * _FILLED >= ldpc.message_bits(r.lift)]
-            if profile is Profile.ROBUST:
-                enough = [r for r in enough if r.eighths >= 8] or enough
-            if not enough:
-                failure = HideFailed("too much of the image is flat", code="too-flat")
-                continue
-            up, down = plane.room(frames, padding)
-            for unit in _units(networks, cells)[:_STRONGER]:
-                for rung in enough[:_LONGER]:
-                    written = _write(networks, cells, usable, up, down, payload, rung, order, unit)
-                    container = plane.changed(written)
+            for unit in _units(networks, cover_cells.cells)[:_STRONGER]:
+                for rung in rungs[:_LONGER]:
+                    change = cover_cells.write(payload, rung, unit)
+                    container = plane.changed(change)
                     found = self.reveal(container)
                     if found is not None and found.payload == payload:
                         return Hidden(
@@ -187,7 +127,7 @@ class Codec:
                             codec_id=found.codec_id,
                             profile=profile,
                             coded_bits=found.coded_bits,
-                            max_change=int(np.abs(written).max()),
+                            max_change=int(np.abs(change).max()),
                             hint=found.hint,
                         )
             failure = HideFailed("the payload did not come back from the container", code="not-recovered")
@@ -208,17 +148,17 @@ class Codec:
             if hint.get("profile", number) != number:
                 continue
             colour = container.shape[3] > 1
-            for name in ((_LUMA_PLANE if networks.card.luma else _GREEN), 0) if colour else (0,):
+            for name in ((LUMA if networks.card.luma else GREEN), 0) if colour else (0,):
                 if hint.get("plane", name) != name:
                     continue
-                plane = _Plane(name, container)
+                plane = Plane(name, container)
                 for frames in frame_counts(len(container)):
                     if hint.get("frames", frames) == frames:
                         yield from _read(number, profile, networks, plane, frames, hint)
 
 
 def _read(
-    number: int, profile: Profile, networks: Networks, plane: _Plane, frames: int, hint: dict[str, int]
+    number: int, profile: Profile, networks: Networks, plane: Plane, frames: int, hint: dict[str, int]
 ) -> Iterator[Revealed]:
     """Everything revealed from the leading frames of a plane, over all strengths."""
     cells = plane.cells(frames)
@@ -228,8 +168,8 @@ def _read(
         index = networks.card.units.index(unit)
         if hint.get("unit", index) != index:
             continue
-        logits = networks.reveal(cells, unit) * usable[:, None]
-        for payload, rung, errors in detect.decode(logits.ravel()[order]):
+        logits = (networks.reveal(cells, unit) * usable[:, None]).ravel()
+        for payload, rung, errors in detect.decode(logits[order.written], logits[order.reference]):
             yield Revealed(
                 payload=payload,
                 codec_id=networks.card.codec_id,
@@ -240,28 +180,6 @@ def _read(
             )
 
 
-def _write(
-    networks: Networks,
-    cells: NDArray[np.float32],
-    usable: NDArray[np.bool_],
-    up: NDArray[np.float32],
-    down: NDArray[np.float32],
-    payload: bytes,
-    rung: Rung,
-    order: NDArray[np.int64],
-    unit: float,
-) -> NDArray[np.int32]:
-    """(cells, 64) changes that write the payload; only cells with a written place are touched."""
-    bits = spread(ldpc.encode(frame(payload, rung.lift), rung.lift), rung)
-    secret = np.zeros(len(cells) * BITS, np.float32)
-    secret[order[: rung.length]] = 1.0 - 2.0 * bits
-    secret = secret.reshape(-1, BITS) * usable[:, None]
-    touched = secret.any(axis=1)
-    change = np.zeros(cells.shape, np.int32)
-    change[touched] = networks.hide(cells[touched], secret[touched], up[touched], down[touched], unit)
-    return change
-
-
 def _units(networks: Networks, cells: NDArray[np.float32], *, everything: bool = False) -> list[float]:
     """Strengths to try: from the weakest that suits the image upwards; when reading, all, the likely ones first."""
     units = list(networks.card.units)
@@ -270,3 +188,44 @@ def _units(networks: Networks, cells: NDArray[np.float32], *, everything: bool =
     grey_level = max(1.0, float(cells.max() - cells.min()) / 255)
     start = min(range(len(units)), key=lambda i: abs(np.log(units[i] / grey_level)))
     return sorted(units, key=lambda u: abs(np.log(u / units[start]))) if everything else units[start:]
+
+
+class _CoverCells:
+    """The leading frames of a cover, cut into cells, ready to be written."""
+
+    def __init__(self, networks: Networks, plane: Plane, frames: int, padding: tuple[int, ...]) -> None:
+        self._networks = networks
+        self.cells = plane.cells(frames)
+        self._order = places(len(self.cells), networks.card.groups).written
+        self._usable = np.ptp(self.cells, axis=1) > 0
+        self._up, self._down = plane.room(frames, padding)
+
+    def rungs(self, payload: bytes, *, whole_code: bool) -> list[Rung]:
+        """Rungs with enough usable places, shortest first; `whole_code`: prefer those that send all parity."""
+        enough = [
+            rung
+            for rung in rungs_for(len(payload))
+            if rung.length <= len(self._order)
+            and self._usable[self._order[: rung.length] // BITS].sum() * _FILLED
+            >= ldpc.message_bits(rung.lift)
+        ]
+        return [rung for rung in enough if rung.eighths >= 8] or enough if whole_code else enough
+
+    def failure(self, payload: bytes) -> HideFailed:
+        """Why `rungs` is empty."""
+        if rungs_for(len(payload))[0].length > len(self._order):
+            return HideFailed("the image has too few places for the payload", code="too-small")
+        return HideFailed("too much of the image is flat", code="too-flat")
+
+    def write(self, payload: bytes, rung: Rung, unit: float) -> NDArray[np.int32]:
+        """(cells, 64) changes that write the payload; only cells with a written place are touched."""
+        bits = spread(ldpc.encode(frame(payload, rung.lift), rung.lift), rung)
+        plan = np.zeros(len(self.cells) * BITS, np.float32)
+        plan[self._order[: rung.length]] = 1.0 - 2.0 * bits
+        secret = plan.reshape(-1, BITS) * self._usable[:, None]
+        touched = secret.any(axis=1)
+        change = np.zeros(self.cells.shape, np.int32)
+        change[touched] = self._networks.hide(
+            self.cells[touched], secret[touched], self._up[touched], self._down[touched], unit
+        )
+        return change

@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 from gateway.seal.codec import ldpc
 from gateway.seal.codec.layout import RUNGS, Rung, gather, unframe
 
-_HEAD = 240          # places: no rung is shorter
-_BINS = 9            # of tanh(logit / 2), -1 .. 1
-_EVIDENCE = 25.0     # nats by which the head must differ from what is expected when nothing is written
-_TRIES = 6           # rungs decoded for each model of the unwritten places
-_CERTAIN = 16.0      # logits are cut here, so that one wrong certainty does not outvote many
+_HEAD = 240  # places: no rung is shorter
+_BINS = 9  # of tanh(logit / 2), -1 .. 1
+_EVIDENCE = 12.0  # nats by which the head must speak for a mark
+_TRIES = 6  # rungs decoded
+_CERTAIN = 16.0  # logits are cut here, so that one wrong certainty does not outvote many
 
 
-def decode(logits: NDArray[np.float32]) -> Iterator[tuple[bytes, Rung, float]]:
-    """Payloads found in the logits of all places, in order of filling: (payload, rung, raw bit error rate).
+def decode(
+    logits: NDArray[np.float32], reference: NDArray[np.float32]
+) -> Iterator[tuple[bytes, Rung, float]]:
+    """Payloads found: (payload, rung, raw bit error rate).
 
-    logits: positive for bit 0; exactly 0 where a place is unusable.
+    logits: of the fillable places, in order of filling; positive for bit 0; exactly 0 where a place is unusable.
+    reference: of places that are never written.
     """
-    for rung in _likely_rungs(logits):
+    for rung in _likely_rungs(logits, reference[reference != 0]):
         llr = np.clip(logits[: rung.length], -_CERTAIN, _CERTAIN)
         message = ldpc.decode(gather(llr, rung), rung.lift)
         if message is None:
@@ -44,34 +47,26 @@ def raw_bit_error_rate(message: NDArray[np.uint8], llr: NDArray[np.float32], run
     return float(((llr < 0) != written)[usable].mean()) if usable.any() else 0.0
 
 
-def _likely_rungs(logits: NDArray[np.float32]) -> list[Rung]:
+def _likely_rungs(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> list[Rung]:
     usable = logits != 0
-    seen = np.tanh(logits / 2)
-    bins = np.minimum(((seen + 1) / 2 * _BINS).astype(np.int64), _BINS - 1)
-    head = np.bincount(bins[usable][:_HEAD], minlength=_BINS).astype(np.float64)
-    if head.sum() < _HEAD / 4:
+    bins = _binned(logits)
+    head = np.bincount(bins[usable][:_HEAD], minlength=_BINS)
+    if head.sum() < _HEAD // 4:
         return []
-    balanced = _share(head + head[::-1])
+    written = _share(head + head[::-1])  # whitened bits are balanced
+    unwritten = _share(np.bincount(_binned(reference), minlength=_BINS))
+    gain = np.log(written / unwritten)
+    if (head * gain).sum() < _EVIDENCE:
+        return []
+    running = np.cumsum(np.where(usable, gain[bins], 0.0))
     fitting = [rung for rung in RUNGS if rung.length <= len(logits)]
-    tail = np.bincount(bins[usable][-max(len(head), int(usable.sum()) // 8) :], minlength=_BINS).astype(np.float64)
-    chosen: list[Rung] = []
-    for unwritten in (_share(tail), _uniform_phase()):
-        gain = np.log(balanced / unwritten)
-        if (head * gain).sum() < _EVIDENCE:
-            continue
-        running = np.cumsum(np.where(usable, gain[bins], 0.0))
-        best = sorted(fitting, key=lambda rung: -running[rung.length - 1])[:_TRIES]
-        chosen += [rung for rung in best if rung not in chosen]
-    return chosen
+    return sorted(fitting, key=lambda rung: -running[rung.length - 1])[:_TRIES]
 
 
-def _share(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def _binned(logits: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.minimum((np.tanh(logits / 2) + 1) / 2 * _BINS, _BINS - 1).astype(np.int64)
+
+
+def _share(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     smoothed = counts + 0.5
-    return smoothed / smoothed.sum()
-
-
-def _uniform_phase() -> NDArray[np.float64]:
-    """Shares of the bins for a host whose projections fall anywhere in a step, seen by a decoder of usual gain."""
-    turn = (np.arange(720) + 0.5) * np.pi / 720
-    seen = np.tanh(2.0 * np.cos(turn))
-    return _share(np.bincount(np.minimum(((seen + 1) / 2 * _BINS).astype(np.int64), _BINS - 1), minlength=_BINS).astype(np.float64))
+    return np.asarray(smoothed / smoothed.sum())

@@ -27,6 +27,9 @@ EIGHTHS = (5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 PLACES_MAX = 1 << 17
 """A payload never reaches beyond this many places, so that a reader need not look further."""
 
+REFERENCE_MAX = 1 << 13
+"""Unwritten places that a reader looks at."""
+
 PAYLOAD_MAX = 1000
 _OVERHEAD = 6  # length, CRC-32
 _KEY = 0x5EA16A7E00000001
@@ -42,7 +45,9 @@ class Rung:
     eighths: int
 
 
-RUNGS = tuple(sorted(Rung(3 * lift * e, lift, e) for lift in ldpc.LIFTS for e in EIGHTHS if 3 * lift * e <= PLACES_MAX))
+RUNGS = tuple(
+    sorted(Rung(3 * lift * e, lift, e) for lift in ldpc.LIFTS for e in EIGHTHS if 3 * lift * e <= PLACES_MAX)
+)
 
 
 def rungs_for(payload_bytes: int) -> list[Rung]:
@@ -83,26 +88,49 @@ def gather(llr: NDArray[np.float32], rung: Rung) -> NDArray[np.float32]:
     total = ldpc.code_bits(rung.lift)
     padded = np.zeros(-(-rung.length // total) * total, np.float32)
     padded[: rung.length] = llr[: rung.length]
-    return padded.reshape(-1, total).sum(axis=0, dtype=np.float32)
+    combined: NDArray[np.float32] = padded.reshape(-1, total).sum(axis=0, dtype=np.float32)
+    return combined
+
+
+@dataclass(frozen=True)
+class Places:
+    """Places of an image, as cell * 16 + pattern.
+
+    written: in the order in which they are filled. reference: never filled, to show how the host looks unwritten.
+    """
+
+    written: NDArray[np.int64]
+    reference: NDArray[np.int64]
 
 
 @lru_cache(maxsize=16)
-def places(cells: int, groups: tuple[tuple[int, ...], ...]) -> NDArray[np.int64]:
-    """The first PLACES_MAX places of an image in the order in which they are filled, as cell * 16 + pattern.
+def places(cells: int, groups: tuple[tuple[int, ...], ...]) -> Places:
+    """The places of an image of `cells` cells.
 
     Groups of patterns are filled one after the other; inside a group the order is a permutation keyed by the format.
+    The last eighth of each group stays unwritten; that of the first group serves as reference.
     """
-    parts: list[NDArray[np.int64]] = []
-    missing = min(cells * sum(map(len, groups)), PLACES_MAX)
+    written: list[NDArray[np.int64]] = []
+    reference = np.empty(0, np.int64)
+    missing = PLACES_MAX
     for index, group in enumerate(groups):
-        drawn = permuted(min(missing, cells * len(group)), cells * len(group), _KEY + (index << 32))
-        parts.append(drawn // len(group) * BITS + np.array(group, np.int64)[drawn % len(group)])
-        missing -= len(drawn)
-    return np.concatenate(parts)
+        size = cells * len(group)
+        fillable = size - size // 8
+        ordered = _of_group(0, min(missing, fillable), size, index, group)
+        if index == 0:
+            reference = _of_group(fillable, min(size, fillable + REFERENCE_MAX), size, index, group)
+        written.append(ordered)
+        missing -= len(ordered)
+    return Places(np.concatenate(written), reference)
 
 
-def permuted(count: int, size: int, key: int) -> NDArray[np.int64]:
-    """The images of 0 .. count - 1 under a keyed permutation of 0 .. size - 1.
+def _of_group(start: int, stop: int, size: int, index: int, group: tuple[int, ...]) -> NDArray[np.int64]:
+    drawn = permuted(np.arange(start, stop), size, _KEY + (index << 32))
+    return drawn // len(group) * BITS + np.array(group, np.int64)[drawn % len(group)]
+
+
+def permuted(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
+    """The images of `indices` under a keyed permutation of 0 .. size - 1.
 
     A four-round Feistel network on an even number of bits, walked until it falls below `size` (Black and Rogaway,
     "Ciphers with arbitrary finite domains", 2002), with SplitMix64 (Steele et al., 2014) as round function.
@@ -110,8 +138,8 @@ def permuted(count: int, size: int, key: int) -> NDArray[np.int64]:
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
     shift = np.uint64(half)
-    values = np.arange(count, dtype=np.uint64)
-    walking = np.arange(count)
+    values = indices.astype(np.uint64)
+    walking = np.arange(len(values))
     while len(walking):
         left, right = values[walking] >> shift, values[walking] & mask
         for turn in range(4):

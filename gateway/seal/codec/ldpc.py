@@ -38,6 +38,10 @@ SHIFTS: tuple[tuple[int, int, int], ...] = (
 # fmt: on
 
 _DEGREE = 6  # edges of a check: four to message bits, two to the accumulator
+_PATIENCE = 8  # iterations, after which ...
+_HOPELESS = (
+    0.3  # ... this share of broken checks means that it is no codeword; real ones are below 0.2 by then
+)
 _SCALE = 0.8  # normalisation of min-sum; the usual value for check degree 6
 
 
@@ -74,10 +78,13 @@ def decode(llr: NDArray[np.float32], lift: int, *, iterations: int = 50) -> NDAr
     channel[-1] = np.inf  # the absent neighbour of the first check
     messages = np.zeros(graph.edges.shape, np.float32)
     total = channel.copy()
-    for _ in range(iterations):
+    for turn in range(iterations):
         hard = (total < 0).astype(np.uint8)
-        if not (hard[graph.edges].sum(axis=1) & 1).any():
+        broken = int((hard[graph.edges].sum(axis=1) & 1).sum())
+        if broken == 0:
             return hard[:half]
+        if turn >= _PATIENCE and broken > _HOPELESS * half:
+            return None
         incoming = total[graph.edges] - messages
         incoming[0, -1] = np.inf
         magnitude = np.abs(incoming)
@@ -90,7 +97,9 @@ def decode(llr: NDArray[np.float32], lift: int, *, iterations: int = 50) -> NDAr
         outgoing = np.repeat(first[:, None], _DEGREE, axis=1)
         outgoing[rows, lowest] = second
         odd = (negative.sum(axis=1) & 1).astype(bool)
-        np.multiply(outgoing, np.where(negative ^ odd[:, None], -_SCALE, _SCALE), out=messages, casting="same_kind")
+        np.multiply(
+            outgoing, np.where(negative ^ odd[:, None], -_SCALE, _SCALE), out=messages, casting="same_kind"
+        )
         gathered = np.bincount(graph.edges.ravel(), messages.ravel(), minlength=2 * half + 1)
         total = channel + gathered.astype(np.float32)
     return None

@@ -89,7 +89,8 @@ class Networks:
             )[0]
             for part in _parts(len(cells))
         ]
-        return np.rint(np.concatenate([np.empty((0, PIXELS)), *runs])).astype(np.int32)
+        change: NDArray[np.int32] = np.rint(np.concatenate([np.empty((0, PIXELS)), *runs])).astype(np.int32)
+        return change
 
     def reveal(self, cells: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
         """(N, 64) stored values -> (N, 16) logits, positive for bit 0."""
@@ -97,11 +98,12 @@ class Networks:
             self._reveal.run(None, {"cells": _levelled(cells[part]), "unit": np.array([unit], np.float32)})[0]
             for part in _parts(len(cells))
         ]
-        return np.concatenate([np.empty((0, BITS), np.float32), *runs])
+        logits: NDArray[np.float32] = np.concatenate([np.empty((0, BITS), np.float32), *runs])
+        return logits
 
 
 def _levelled(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cells less their first pixel: the patterns have no mean, and small numbers keep 16-bit data exact in float32."""
+    """Cells less their first pixel: patterns have no mean, and small numbers keep 16-bit data exact in float32."""
     return cells - cells[:, :1]
 
 
