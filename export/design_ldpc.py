@@ -44,7 +44,9 @@ def has_four_cycle(chosen: dict[int, list[tuple[int, int]]], row: int, column: i
                         return True
         # the accumulator joins check (row, z) with (row + 1, z), and (11, z) with (0, z + 1)
         step = {1: 0, -1: 0, ROWS - 1: 1, 1 - ROWS: -1}.get(other - row)
-        if step is not None and any((shift - other_shift + d) % lift == 0 for lift in LIFTS for d in (-1, 0, 1)):
+        if step is not None and any(
+            (shift - other_shift + d) % lift == 0 for lift in LIFTS for d in (-1, 0, 1)
+        ):
             return True
     return False
 

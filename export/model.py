@@ -51,7 +51,10 @@ def cosine_patterns() -> Tensor:
     place = torch.arange(CELL)
     basis = torch.stack([torch.cos(math.pi * (2 * place + 1) * k / (2 * CELL)) for k in range(CELL)])
     basis /= basis.norm(dim=1, keepdim=True)
-    order = sorted(((u, v) for u in range(CELL) for v in range(CELL) if u + v), key=lambda uv: (sum(uv), abs(uv[0] - uv[1]), uv))
+    order = sorted(
+        ((u, v) for u in range(CELL) for v in range(CELL) if u + v),
+        key=lambda uv: (sum(uv), abs(uv[0] - uv[1]), uv),
+    )
     return torch.stack([torch.outer(basis[u], basis[v]).flatten() for u, v in order[:BITS]])
 
 
@@ -105,7 +108,7 @@ class SparseHider(nn.Module):
         members = self.members
         direction = wanted.sign()[:, :, None] * self.sign[members]  # (N, 16, 4)
         room = torch.where(direction > 0, up[:, members], down[:, members])
-        liking = self.preference(texture(cells, unit))[:, members] - 50.0 * (room < 1)
+        liking = 8 * self.preference(texture(cells, unit)).tanh()[:, members] - 50.0 * (room < 1)
         liking = liking - 1e-3 * torch.arange(GROUP)  # no ties
         rank = (liking[:, :, None, :] > liking[:, :, :, None]).sum(dim=3).to(cells.dtype)  # 0 = liked best
         count = ((wanted.abs()[:, :, None] + (GROUP - 1) - rank) / GROUP).floor()

@@ -22,7 +22,12 @@ from export.model import BITS, PIXELS, build
 
 OPSET = 17
 LAYOUT = {  # what the networks need to be told; see gateway/seal/codec/CODEC.md
-    "fidelity": {"plane": "green", "groups": [list(range(BITS))], "units": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0], "unit_rule": "absolute"},
+    "fidelity": {
+        "plane": "green",
+        "groups": [list(range(BITS))],
+        "units": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
+        "unit_rule": "absolute",
+    },
     "robust": {
         "plane": "luma",
         "groups": [list(range(6)), list(range(6, BITS))],
@@ -46,11 +51,11 @@ def export(profile: str, version: int, train: Path, data: Path, out: Path) -> No
     torch.onnx.export(
         hider, (cells, secret, cells, cells, unit), hide, opset_version=OPSET, dynamo=False,
         input_names=["cells", "secret", "up", "down", "unit"], output_names=["change"],
-        dynamic_axes={n: rows for n in ("cells", "secret", "up", "down", "change")},
+        dynamic_axes=dict.fromkeys(("cells", "secret", "up", "down", "change"), rows),
     )  # fmt: skip
     torch.onnx.export(
         revealer, (cells, unit), reveal, opset_version=OPSET, dynamo=False,
-        input_names=["cells", "unit"], output_names=["logits"], dynamic_axes={n: rows for n in ("cells", "logits")},
+        input_names=["cells", "unit"], output_names=["logits"], dynamic_axes=dict.fromkeys(("cells", "logits"), rows),
     )  # fmt: skip
     figures = parity(hider, revealer, hide, reveal, data, sample=1 if profile == "fidelity" else None)
     items = training_items(data)
@@ -60,7 +65,12 @@ def export(profile: str, version: int, train: Path, data: Path, out: Path) -> No
         "profile": profile,
         "hide": {"file": hide.name, "sha256": sha256(hide)},
         "reveal": {"file": reveal.name, "sha256": sha256(reveal)},
-        "shapes": {"cells": ["N", PIXELS], "secret": ["N", BITS], "change": ["N", PIXELS], "logits": ["N", BITS]},
+        "shapes": {
+            "cells": ["N", PIXELS],
+            "secret": ["N", BITS],
+            "change": ["N", PIXELS],
+            "logits": ["N", BITS],
+        },
         "layout": LAYOUT[profile],
         "training": {
             "steps": state["step"],
@@ -74,7 +84,9 @@ def export(profile: str, version: int, train: Path, data: Path, out: Path) -> No
     print(json.dumps(card["measured"], indent=2))
 
 
-def parity(hider: nn.Module, revealer: nn.Module, hide: Path, reveal: Path, data: Path, *, sample: int | None) -> dict[str, Any]:
+def parity(
+    hider: nn.Module, revealer: nn.Module, hide: Path, reveal: Path, data: Path, *, sample: int | None
+) -> dict[str, Any]:
     """PyTorch and ONNX Runtime must agree: hidden pixels but for ties of rounding, logits to 1e-2, and all bits."""
     rng = np.random.default_rng(7)
     parts = [c for c in load_training(data, sample=sample, most=64, seed=7) if c.unit == 1.0]
@@ -93,7 +105,9 @@ def parity(hider: nn.Module, revealer: nn.Module, hide: Path, reveal: Path, data
     unlike = float((change != same_change).mean())
     apart = float(np.abs(logits - same_logits).max())
     if unlike > 1e-3 or apart > 1e-2:
-        raise SystemExit(f"PyTorch and ONNX Runtime disagree: {unlike:.2e} of the pixels, logits by {apart:.2e}")
+        raise SystemExit(
+            f"PyTorch and ONNX Runtime disagree: {unlike:.2e} of the pixels, logits by {apart:.2e}"
+        )
     used = secret != 0
     return {
         "parity_pixels_unlike": unlike,

@@ -24,11 +24,11 @@ from export import distort
 from export.data import Cells, cells_of, stored_values, training_items
 from export.model import BITS, CELL, PIXELS, build
 
-CELLS = 4096             # a batch: as many cells as a 512 x 512 image
-IMAGES = 8               # images that share a batch
-ENERGY = 46.0            # robust: squared grey levels a bit may cost; 3000 bits in 512 x 512 are then at 50.9 dB
-LOW_FREQUENCIES = 6      # robust: patterns that carry the payload first, see CODEC.md
-RATE = 2e-3              # Adam; annealed to 0 over the run
+CELLS = 4096  # a batch: as many cells as a 512 x 512 image
+IMAGES = 8  # images that share a batch
+ENERGY = 46.0  # robust: squared grey levels a bit may cost; 3000 bits in 512 x 512 are then at 50.9 dB
+LOW_FREQUENCIES = 6  # robust: patterns that carry the payload first, see CODEC.md
+RATE = 2e-3  # Adam; annealed to 0 over the run
 
 
 @dataclass
@@ -60,7 +60,10 @@ class Source:
         """Cells of one kind of image; their units differ little, so that one unit serves the batch."""
         kind = self.random.choice(sorted(self.kinds))
         image = self.random.choice(self.kinds[kind])
-        chosen = [image, *self.random.choices([c for c in self.kinds[kind] if c.unit == image.unit], k=IMAGES - 1)]
+        chosen = [
+            image,
+            *self.random.choices([c for c in self.kinds[kind] if c.unit == image.unit], k=IMAGES - 1),
+        ]
         parts, ups, downs = [], [], []
         for cells in chosen:
             rows = cells.values[self.numpy.integers(0, len(cells.values), CELLS // IMAGES)]
@@ -77,7 +80,15 @@ class Source:
         return Batch(*tensors, torch.from_numpy(secret.astype(np.float32)), torch.tensor([unit]), 0.0)
 
 
-def losses(hider: nn.Module, revealer: nn.Module, batch: Batch, *, sparse: bool, draw: random.Random, noise: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+def losses(
+    hider: nn.Module,
+    revealer: nn.Module,
+    batch: Batch,
+    *,
+    sparse: bool,
+    draw: random.Random,
+    noise: torch.Generator,
+) -> tuple[Tensor, dict[str, float]]:
     """The loss of a batch and the figures to log."""
     change = hider(batch.cells, batch.secret, batch.up, batch.down, batch.unit)
     container = batch.cells + change
@@ -108,7 +119,9 @@ def visibility(cells: Tensor, unit: Tensor) -> Tensor:
     return (1 / (1 + spread.clamp(min=0).sqrt())).reshape(-1, PIXELS)
 
 
-def distorted_as_export(container: Tensor, batch: Batch, draw: random.Random, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+def distorted_as_export(
+    container: Tensor, batch: Batch, draw: random.Random, noise: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """A quarter untouched, a quarter with noise, half as JPEG of the 8-bit rendering."""
     kind = draw.random()
     if kind < 0.25:
@@ -154,7 +167,9 @@ def train(profile: str, data: Path, out: Path, steps: int, seed: int) -> None:
     with (out / f"{profile}.csv").open("a", newline="") as log:
         rows = csv.writer(log)
         for step in range(first + 1, steps + 1):
-            loss, figures = losses(hider, revealer, source.draw(), sparse=source.sparse, draw=draw, noise=noise)
+            loss, figures = losses(
+                hider, revealer, source.draw(), sparse=source.sparse, draw=draw, noise=noise
+            )
             adam.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(both.parameters(), 1.0)
@@ -164,7 +179,12 @@ def train(profile: str, data: Path, out: Path, steps: int, seed: int) -> None:
                 rows.writerow([step, f"{loss.item():.5f}", *(f"{v:.5f}" for v in figures.values())])
                 log.flush()
             if step % 1000 == 0 or step == steps:
-                state = {"networks": both.state_dict(), "adam": adam.state_dict(), "schedule": schedule.state_dict(), "step": step}
+                state = {
+                    "networks": both.state_dict(),
+                    "adam": adam.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "step": step,
+                }
                 torch.save(state, checkpoint.with_suffix(".new"))
                 checkpoint.with_suffix(".new").replace(checkpoint)
                 left = (time.monotonic() - begun) / (step - first) * (steps - step)

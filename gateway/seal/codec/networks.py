@@ -37,7 +37,7 @@ class Card:
 
     groups: patterns in the order in which they are filled. units: strengths, in stored values of one step unit.
     range_unit: the first unit follows the range of the image instead of being the smallest.
-    luma: colour is marked in luma instead of green. unused_certainty: mean of |tanh(logit / 2)| where nothing is hidden.
+    luma: colour is marked in luma instead of green.
     """
 
     codec_id: str
@@ -75,7 +75,11 @@ class Networks:
         down: NDArray[np.float32],
         unit: float,
     ) -> NDArray[np.int32]:
-        """(N, 64) stored values, (N, 16) of +1 (bit 0), -1 (bit 1), 0 (unused), room to both sides -> (N, 64) changes."""
+        """(N, 64) integer changes of stored values.
+
+        cells: (N, 64) stored values; secret: (N, 16) of +1 (bit 0), -1 (bit 1), 0 (unwritten); up, down: (N, 64) how
+        far each pixel may move; unit: strength, in stored values.
+        """
         runs = [
             self._hide.run(
                 None,

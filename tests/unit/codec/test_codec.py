@@ -1,0 +1,148 @@
+"""Hiding and revealing with the shipped networks."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.seal.codec import Codec, HideFailed, Profile
+
+PAYLOAD = bytes(range(170))
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec.load()
+
+
+def textured(shape: tuple[int, ...], low: int, high: int, dtype: type, seed: int = 1) -> np.ndarray:
+    """Smooth shapes with noise on top, as in an image: (frames, rows, columns, samples)."""
+    rng = np.random.default_rng(seed)
+    frames, rows, columns, samples = shape
+    row, column = np.mgrid[:rows, :columns]
+    base = 0.5 + 0.3 * np.sin(row / 17) * np.cos(column / 23)
+    noisy = base[None, :, :, None] + 0.03 * rng.standard_normal((frames, rows, columns, samples))
+    return (low + noisy.clip(0, 1) * (high - low)).astype(dtype)
+
+
+IMAGES = {
+    "8 bit": textured((1, 256, 256, 1), 0, 255, np.uint8),
+    "8 bit, odd size": textured((1, 201, 333, 1), 0, 255, np.uint8),
+    "12 bit": textured((1, 256, 256, 1), 0, 4095, np.uint16),
+    "12 bit signed": textured((1, 256, 256, 1), -1024, 3071, np.int16),
+    "16 bit": textured((1, 256, 256, 1), 0, 65535, np.uint16),
+    "16 bit signed": textured((1, 256, 256, 1), -32768, 32767, np.int16),
+    "RGB": textured((1, 256, 256, 3), 0, 255, np.uint8),
+    "multi-frame": textured((20, 64, 64, 1), 0, 4095, np.uint16),
+}
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+@pytest.mark.parametrize("name", IMAGES)
+def test_the_payload_comes_back_and_no_value_leaves_the_range(codec, name, profile):
+    cover = IMAGES[name]
+    hidden = codec.hide(cover, PAYLOAD, profile=profile)
+    assert hidden.container.shape == cover.shape and hidden.container.dtype == cover.dtype
+    assert cover.min() <= hidden.container.min() and hidden.container.max() <= cover.max()
+    assert not np.array_equal(hidden.container, cover)
+    for hint in (None, hidden.hint, {"unit": 3}):
+        found = codec.reveal(hidden.container, hint=hint)
+        assert found is not None
+        assert (found.payload, found.profile) == (PAYLOAD, profile)
+
+
+def test_fidelity_moves_single_stored_values(codec):
+    hidden = codec.hide(IMAGES["12 bit signed"], PAYLOAD)
+    change = hidden.container.astype(int) - IMAGES["12 bit signed"]
+    assert hidden.max_change == np.abs(change).max() == 1
+    assert np.count_nonzero(change) < 0.03 * change.size
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(payload=st.binary(min_size=1, max_size=250), seed=st.integers(0, 1000))
+def test_any_payload_comes_back(codec, payload, seed):
+    cover = textured((1, 192, 192, 1), 0, 2000, np.uint16, seed)
+    found = codec.reveal(codec.hide(cover, payload).container)
+    assert found is not None and found.payload == payload
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_nothing_is_revealed_where_nothing_was_hidden(codec, name):
+    assert codec.reveal(IMAGES[name]) is None
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+def test_the_robust_profile_survives_jpeg_of_8_bit_images(codec, profile):
+    import imagecodecs
+
+    cover = textured((1, 512, 512, 1), 0, 255, np.uint8)
+    container = codec.hide(cover, PAYLOAD, profile=profile).container
+    lossy = imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(container[0, :, :, 0], level=90))
+    found = codec.reveal(lossy.reshape(cover.shape))
+    assert (found is not None and found.payload == PAYLOAD) == (profile is Profile.ROBUST)
+
+
+def test_smooth_synthetic_images_carry_a_payload(codec):
+    row, column = np.mgrid[:256, :256]
+    for cover in ((row + column) // 2, row, (row - 128) ** 2 + (column - 128) ** 2):
+        pixels = cover.astype(np.uint16).reshape(1, 256, 256, 1)
+        found = codec.reveal(codec.hide(pixels, PAYLOAD).container)
+        assert found is not None and found.payload == PAYLOAD
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 16])
+def test_stretched_histograms_carry_a_payload(codec, step):
+    cover = textured((1, 256, 256, 1), 0, 1000, np.uint16) * step
+    found = codec.reveal(codec.hide(cover, PAYLOAD).container)
+    assert found is not None and found.payload == PAYLOAD
+
+
+def test_padding_stays_as_it_is_and_no_pixel_becomes_padding(codec):
+    cover = textured((1, 256, 256, 1), -1000, 1500, np.int16)
+    cover[:, :70] = -2000
+    cover[:, 70:78, ::3] = -2000
+    cover[:, 80, :] = -1999
+    hidden = codec.hide(cover, PAYLOAD, padding=(-2000,))
+    assert np.array_equal(hidden.container == -2000, cover == -2000)
+
+
+def test_flat_cells_stay_as_they_are(codec):
+    cover = textured((1, 256, 256, 1), 0, 255, np.uint8)
+    cover[:, :128, :128] = 17
+    container = codec.hide(cover, PAYLOAD).container
+    assert (container[:, :128, :128] == 17).all()
+
+
+@pytest.mark.parametrize(
+    ("cover", "code"),
+    [
+        (np.zeros((1, 7, 300, 1), np.uint8), "too-small"),
+        (textured((1, 32, 32, 1), 0, 255, np.uint8), "too-small"),
+        (np.full((1, 256, 256, 1), 9, np.uint8), "too-flat"),
+    ],
+)
+def test_where_it_does_not_fit_the_reason_is_said(codec, cover, code):
+    with pytest.raises(HideFailed) as failure:
+        codec.hide(cover, PAYLOAD)
+    assert failure.value.code == code
+
+
+def test_blank_leading_frames_are_passed_over(codec):
+    cover = textured((9, 128, 128, 1), 0, 4000, np.uint16)
+    cover[:3] = 0
+    hidden = codec.hide(cover, PAYLOAD)
+    found = codec.reveal(hidden.container)
+    assert found is not None and found.payload == PAYLOAD
+
+
+def test_a_locator_fits_into_64_by_64(codec):
+    cover = textured((1, 64, 64, 1), 0, 255, np.uint8)
+    found = codec.reveal(codec.hide(cover, bytes(21)).container)
+    assert found is not None and found.payload == bytes(21)
+
+
+def test_a_damaged_corner_does_not_lose_the_payload(codec):
+    container = codec.hide(textured((1, 512, 512, 1), 0, 4000, np.uint16), PAYLOAD).container
+    container[:, :100, :100] = 5
+    found = codec.reveal(container)
+    assert found is not None and found.payload == PAYLOAD and 0 < found.raw_bit_error_rate < 0.1
