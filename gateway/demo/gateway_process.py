@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway import keys
 from gateway.demo.process import Process, free_port
 from gateway.errors import ResourceError
+from gateway.keys import generate
 
 READY_TIMEOUT_S = 120.0
 
@@ -71,7 +71,7 @@ class GatewayProcess:
         """Keys (kept when they are there) and the configuration file."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.keys / "signer.key").exists():
-            keys.generate(self.keys)
+            generate(self.keys)
         self.config.write_text(self._toml())
 
     def start(self) -> GatewayProcess:

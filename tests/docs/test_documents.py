@@ -114,7 +114,7 @@ def test_make_help_lists_every_target_the_readme_names() -> None:
     listed = subprocess.run(
         ["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout
-    for target in set(re.findall(r"\bmake ([a-z]+)\b", README)):
+    for target in set(re.findall(r"(?:`|\$ )make ([a-z]+)", README)):
         assert f"make {target} " in listed
 
 
