@@ -67,7 +67,8 @@ def extract(data: bytes, *, recipient_key: RecipientKey, codec: Codec) -> Extrac
         look.check_block()
     except UnreadableObject:
         look.block = None
-    if look.payload is None or look.revealed is None:
+    digest_only = look.statement is not None and look.statement.level == Level.DIGEST
+    if digest_only or look.payload is None or look.revealed is None:
         return Extraction(found=False, reason="nothing-hidden")
     mode = "envelope" if isinstance(look.payload, Envelope) else "locator"
     errors = look.revealed.raw_bit_error_rate
@@ -102,13 +103,21 @@ def _verdict(look: Examination, trusted: TrustedSigners | None, key: RecipientKe
     if not same_content:
         if not (payload and look.spread >= SPREAD_MIN):
             return Verdict.TAMPERED
-        return Verdict.LOSSY if identified else Verdict.MISIDENTIFIED
+        return Verdict.LOSSY if _same_patient(look) else Verdict.MISIDENTIFIED
     if not whole:
         return Verdict.TAMPERED
     if not identified:
         return Verdict.MISIDENTIFIED
     moved = look.file.transfer_syntax != look.statement.transfer_syntax
     return Verdict.TRANSCODED if moved else Verdict.INTACT
+
+
+def _same_patient(look: Examination) -> bool:
+    """Lossy compression gives an image a new SOP Instance UID (PS3.3 C.7.6.1.1.5): that is no swap of patients."""
+    return {difference["keyword"] for difference in look.header_differences} <= {
+        "SOPInstanceUID",
+        "SOPClassUID",
+    }
 
 
 def _without_block(look: Examination, key: RecipientKey | None) -> Verdict:

@@ -102,6 +102,7 @@ def encode(samples: NDArray[Any], syntax: str, shape: PixelFormat) -> bytes:
             # These carry no sign: the bits of the value, BitsStored wide (PS3.5 8.2.1, 8.2.3).
             size = plane.dtype.itemsize
             plane = plane.view(f"u{size}") & np.array((1 << shape.depth) - 1, f"u{size}")
+            plane = plane.astype(np.uint8) if shape.depth <= 8 else plane
         return _encode_stream(plane, syntax, shape)
     except (RuntimeError, ValueError, TypeError) as error:
         raise UnsupportedPixels(f"the frame can't be written in {syntax}") from error
@@ -131,9 +132,7 @@ def _decode_stream(codestream: bytes, syntax: str) -> NDArray[Any]:
 def _encode_stream(plane: NDArray[Any], syntax: str, shape: PixelFormat) -> bytes:
     color = shape.photometric in {"YBR_RCT", "YBR_ICT"}
     if syntax == JPEG_LS:
-        return bytes(
-            jpeg_ls.encode_array(_narrowed(plane, shape), interleave_mode=2 if shape.samples > 1 else 0)
-        )
+        return bytes(jpeg_ls.encode_array(plane, interleave_mode=2 if shape.samples > 1 else 0))
     if syntax == JPEG_2000:
         return bytes(
             imagecodecs.jpeg2k_encode(
@@ -155,10 +154,6 @@ def _encode_stream(plane: NDArray[Any], syntax: str, shape: PixelFormat) -> byte
             outcolorspace=space,
         )
     )
-
-
-def _narrowed(plane: NDArray[Any], shape: PixelFormat) -> NDArray[Any]:
-    return plane.astype(np.uint8) if shape.depth <= 8 else plane
 
 
 def _check_declared_size(codestream: bytes, syntax: str, shape: PixelFormat) -> None:

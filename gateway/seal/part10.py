@@ -121,7 +121,8 @@ def read(data: bytes) -> Part10:
 
     Raises UnreadableObject for bytes that are not a DICOM data set or end early.
     """
-    start = 132 if data[128:132] == b"DICM" else 0
+    prefix_is_dicom = data[128:132] == b"DICM"
+    start = 132 if prefix_is_dicom else 0
     at, meta = start, dict[int, bytes]()
     while data[at : at + 2] == b"\x02\0":
         tag, vr, value, length = header(data, at, len(data), EXPLICIT_LE)
@@ -133,8 +134,9 @@ def read(data: bytes) -> Part10:
     body = _inflate(data[at:]) if syntax == DEFLATED_LE else data[at:]
     encoding = _observed_encoding(body, syntax)
     elements = walk(body, 0, len(body), encoding)
-    if not any(element.group == 0x0008 for element in elements):
-        raise UnreadableObject("not a DICOM data set: it has no elements of group 0008")
+    groups = {element.group for element in elements}
+    if 0 in groups or not (prefix_is_dicom or groups & {0x0004, 0x0008}):
+        raise UnreadableObject("not a DICOM data set")
     if not syntax:
         syntax = {IMPLICIT_LE: IMPLICIT_VR_LE, EXPLICIT_LE: EXPLICIT_VR_LE, EXPLICIT_BE: EXPLICIT_VR_BE}[
             encoding
