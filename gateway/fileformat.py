@@ -9,7 +9,8 @@ from gateway.errors import UnreadableObject
 
 IMPLEMENTATION_CLASS_UID = "1.2.826.0.1.3680043.8.498.71019472284130562984"
 IMPLEMENTATION_VERSION = "SEALGATE_0.1"
-_LONG = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"))
+# Value representations with a length of 32 bits (PS3.5 7.1.2)
+_LONG = frozenset(b"OB OW OF OD OL OV SQ UC UN UR UT SV UV".split())
 _SOP_CLASS, _SOP_INSTANCE, _SYNTAX = 0x00020002, 0x00020003, 0x00020010
 
 
@@ -38,7 +39,7 @@ def wrap(*, sop_class: str, sop_instance: str, syntax: str) -> bytes:
 
 
 def unwrap(data: bytes) -> Wrapper:
-    """Read the beginning of a file. Raises UnreadableObject when the meta information is missing or damaged."""
+    """Read the beginning of a file. Raises UnreadableObject when meta information is missing or damaged."""
     if data[128:132] != b"DICM":
         raise UnreadableObject("no DICOM file: the magic is missing")
     values: dict[int, str] = {}

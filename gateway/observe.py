@@ -1,4 +1,4 @@
-"""What the gateway tells: JSON log lines on stderr and Prometheus metrics. Neither ever holds patient data."""
+"""What the gateway tells: JSON log lines on stderr and Prometheus metrics, never with patient data."""
 
 from __future__ import annotations
 
@@ -133,7 +133,6 @@ def configure_logging(level: int = logging.INFO) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

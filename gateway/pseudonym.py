@@ -1,4 +1,4 @@
-"""Names for instances in logs, metrics and the queue: keyed BLAKE3 of the SOP Instance UID, never the UID itself."""
+"""Names for instances in logs, metrics and the queue: keyed BLAKE3 of the SOP Instance UID."""
 
 from __future__ import annotations
 

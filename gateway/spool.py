@@ -36,7 +36,7 @@ class Spool:
             raise SpoolFull(f"{data_dir}: {error.strerror}") from error
 
     def keep(self, *parts: bytes) -> str:
-        """The name under which the joined parts are durable (file and folder entry synced). Raises SpoolFull."""
+        """The name under which the joined parts are durable (file and folder entry). Raises SpoolFull."""
         name = os.urandom(16).hex()
         temporary, final = self._temporary / name, self.path(name)
         try:
@@ -65,7 +65,7 @@ class Spool:
             self.path(name).unlink(missing_ok=True)
 
     def quarantine(self, name: str) -> Path:
-        """A second name for the bytes, which stays when the first is removed. Repeating it changes nothing."""
+        """A second name for the bytes, which stays when the first is removed. Repeats change nothing."""
         target = self._quarantine / (name + SUFFIX)
         try:
             os.link(self.path(name), target)

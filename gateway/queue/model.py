@@ -140,7 +140,7 @@ class Queue(Protocol):
         """Leases of `worker` end `lease_s` from now. Jobs it does not hold are left alone."""
 
     def prepared(self, worker: str, job: Job, outcome: Prepared) -> bool:
-        """The prepare job is done, its deliveries are ready. False, and nothing changed, without the lease."""
+        """The prepare job is done, its deliveries are ready. False, nothing changed, without the lease."""
 
     def delivered(self, worker: str, jobs: Sequence[Job]) -> Files:
         """Those that `worker` still holds are done. Returns the files of instances that are now finished."""

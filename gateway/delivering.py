@@ -1,0 +1,162 @@
+"""Claims deliver jobs of one destination and sends them on one association, several objects each."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from gateway.backoff import delay_s
+from gateway.config import Destination
+from gateway.errors import GatewayError, PeerUnreachable, UnreadableObject
+from gateway.fileformat import unwrap
+from gateway.forward import Sender
+from gateway.preparing import LOOK_AGAIN_S, TROUBLE_PAUSE_S, Shop
+from gateway.queue import Job, Step
+from gateway.worker import where
+
+SLOWEST_BYTES_S = 100_000  # a lease lasts at least as long as a link this slow needs
+BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
+
+
+class FileMissing(UnreadableObject):
+    """The spool lost the file of a job."""
+
+    code = "file-missing"
+    hint = "Send the object again from the modality; then `sealgate queue drop` this job."
+
+
+class Deliverer(threading.Thread):
+    """One association's worth of deliveries to one destination."""
+
+    def __init__(self, destination: Destination, number: int, shop: Shop) -> None:
+        super().__init__(name=f"deliver-{destination.name}-{number}", daemon=True)
+        self._destination = destination
+        self._shop = shop
+        self._sender = Sender(destination, shop.config.limits, calling=shop.config.listener.ae_title)
+        self._stopping = threading.Event()
+        self._unreachable = 0  # attempts in a row that found nobody
+
+    def stop(self) -> None:
+        """After the object in hand; the rest of the claim is given back."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        shop, used = self._shop, time.monotonic()
+        while not self._stopping.is_set():
+            heard = shop.prepared.rings
+            try:
+                jobs = shop.queue.claim(
+                    self.name,
+                    step=Step.DELIVER,
+                    destination=self._destination.name,
+                    limit=shop.config.queue.batch,
+                    lease_s=shop.config.queue.lease_s,
+                )
+                if jobs:
+                    self._work_off(jobs)
+                    used = time.monotonic()
+                elif self._sender.is_open and time.monotonic() - used > shop.config.limits.idle_release_s:
+                    self._sender.close()
+                else:
+                    shop.prepared.wait(heard, LOOK_AGAIN_S)
+            except GatewayError as error:
+                shop.log.error("delivering interrupted", code=error.code, problem=str(error))
+                self._stopping.wait(TROUBLE_PAUSE_S)
+        self._sender.close()
+
+    def _work_off(self, jobs: list[Job]) -> None:
+        """Raises ResourceError when what was done can't be written down; the leases then give the jobs back."""
+        shop = self._shop
+        done: list[Job] = []
+        try:
+            for position, job in enumerate(jobs):
+                if self._stopping.is_set():
+                    shop.queue.give_back(self.name, jobs[position:])
+                    break
+                lease_s = shop.config.queue.lease_s + job.bytes / SLOWEST_BYTES_S
+                shop.queue.extend(self.name, [left.id for left in jobs[position:]], lease_s=lease_s)
+                try:
+                    self._deliver(job)
+                    done.append(job)
+                except PeerUnreachable as error:
+                    shop.queue.give_back(self.name, jobs[position + 1 :])
+                    self._flush(done)
+                    self._break(job, error)
+                    return
+                except GatewayError as error:
+                    self._failed(job, error)
+                except Exception as error:  # noqa: BLE001 - reported and counted; one object must not stop all
+                    self._sender.abort()
+                    self._failed(job, UnexpectedFailure(where(error)))
+        finally:
+            self._flush(done)
+
+    def _deliver(self, job: Job) -> None:
+        """Raises GatewayError."""
+        shop, started = self._shop, time.monotonic()
+        try:
+            file = shop.spool.read(job.outgoing or job.incoming)
+        except FileNotFoundError as error:
+            raise FileMissing("the spool has no file for this job") from error
+        sent = self._sender.send(file)
+        self._unreachable = 0
+        name, seconds = self._destination.name, time.monotonic() - started
+        size = len(file) - unwrap(file).offset
+        shop.metrics.set("sealgate_destination_up", 1, destination=name)
+        shop.metrics.count("sealgate_forwarded_total", destination=name)
+        shop.metrics.count("sealgate_forwarded_bytes_total", size, destination=name)
+        shop.metrics.time("sealgate_forward_seconds", seconds, destination=name)
+        shop.metrics.time("sealgate_delivery_seconds", time.time() - job.received_at, destination=name)
+        if sent.transcoded:
+            shop.metrics.count("sealgate_transcoded_total", destination=name)
+        shop.log.info(
+            "delivered",
+            job=job.id,
+            instance=job.pseudonym,
+            destination=name,
+            status=f"{sent.status:04X}",
+            syntax=sent.syntax,
+            transcoded=sent.transcoded,
+            attempts=job.attempts + 1,
+            ms=round(seconds * 1000, 1),
+        )
+
+    def _flush(self, done: list[Job]) -> None:
+        if done:
+            self._shop.spool.remove(self._shop.queue.delivered(self.name, done))
+            done.clear()
+
+    def _failed(self, job: Job, error: GatewayError) -> None:
+        shop, queue = self._shop, self._shop.config.queue
+        shop.metrics.count("sealgate_failures_total", step="deliver", code=error.code)
+        line = {"job": job.id, "instance": job.pseudonym, "destination": job.destination, "code": error.code}
+        if error.retry and job.attempts + 1 < queue.attempts:
+            wait_s = delay_s(job.attempts + 1, first_s=queue.backoff_s, most_s=queue.backoff_max_s)
+            shop.queue.retry(self.name, job, delay_s=wait_s, reason=error.code, hint=error.hint)
+            shop.log.warning("deliver again", **line, problem=str(error), after_s=round(wait_s, 1))
+            return
+        shop.queue.park(self.name, job, reason=error.code, hint=f"{error}. {error.hint}".strip())
+        shop.metrics.count("sealgate_parked_total", step="deliver", code=error.code)
+        shop.log.error("parked", **line, problem=str(error), hint=error.hint)
+
+    def _break(self, job: Job, error: PeerUnreachable) -> None:
+        """Nobody there: no object is to blame, so none uses up its attempts; wait, then try with the same one."""
+        shop, queue = self._shop, self._shop.config.queue
+        self._unreachable += 1
+        shop.queue.retry(self.name, job, delay_s=0, reason=error.code, hint=error.hint, counted=False)
+        shop.metrics.set("sealgate_destination_up", 0, destination=self._destination.name)
+        shop.metrics.count("sealgate_failures_total", step="deliver", code=error.code)
+        most_s = min(BREAK_MAX_S, queue.backoff_max_s)
+        wait_s = delay_s(self._unreachable, first_s=queue.backoff_s, most_s=most_s)
+        shop.log.warning(
+            "unreachable", destination=self._destination.name, problem=str(error), hint=error.hint
+        )
+        self._stopping.wait(wait_s)
+
+
+class UnexpectedFailure(GatewayError):
+    """A defect of ours met an object; the text says where."""
+
+    code = "internal"
+    retry = True
+    hint = "Report it with this line of the log."

@@ -1,0 +1,215 @@
+"""C-STORE SCU: one association to one destination, kept open, stored bytes sent as they are.
+
+pynetdicom's own `send_c_store` parses and re-encodes data sets, or queues a whole file at once with the
+answer's time-out already running. Here fragments are handed over as the socket takes them, and the time-out
+starts after the last one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.presentation import build_context
+
+from gateway.config import Destination, Limits
+from gateway.errors import PeerFailed, PeerUnreachable, RefusedByPeer
+from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, unwrap
+from gateway.listener import VERIFICATION, prepare_socket
+from gateway.seal.pixels import transcode
+from gateway.statuses import Meaning, classify
+
+Pair = tuple[str, str]  # SOP class, transfer syntax
+
+CONTEXTS_MAX = 128  # PS3.8 9.3.2.2: odd ids of one byte
+FRAGMENTS_IN_FLIGHT = 8  # handed to the sending thread, not yet in the socket
+FALLBACKS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+MESSAGE_IDS = 65535
+
+
+@dataclass(frozen=True)
+class Sent:
+    """status: the DIMSE status, success or warning. syntax: the transfer syntax it was sent in."""
+
+    status: int
+    syntax: str
+    transcoded: bool
+
+
+class Sender:
+    """Not for several threads at once. Associations are opened when needed and reused until `close`."""
+
+    def __init__(self, destination: Destination, limits: Limits, *, calling: str) -> None:
+        self._destination = destination
+        self._limits = limits
+        self._entity = AE(ae_title=destination.calling_ae_title or calling)
+        self._entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        self._entity.implementation_version_name = IMPLEMENTATION_VERSION
+        self._entity.maximum_pdu_size = limits.pdu_bytes
+        self._entity.connection_timeout = limits.connect_timeout_s
+        self._entity.acse_timeout = limits.acse_timeout_s
+        self._entity.dimse_timeout = limits.dimse_timeout_s
+        self._entity.network_timeout = (
+            None  # an idle association is ended by `close`, not in the middle of an object
+        )
+        self._association: Association | None = None
+        self._offered: list[Pair] = []
+        self._accepted: dict[Pair, int] = {}
+        self._message_id = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self._association is not None and bool(self._association.is_established)
+
+    def echo(self) -> float:
+        """Milliseconds of a C-ECHO on an association of its own. Raises PeerUnreachable, PeerFailed."""
+        association = self._associate([(VERIFICATION, str(ImplicitVRLittleEndian))])
+        try:
+            started = time.perf_counter()
+            status = association.send_c_echo()
+            took_ms = (time.perf_counter() - started) * 1000
+        finally:
+            association.release()
+        if "Status" not in status or status.Status != 0x0000:
+            raise PeerFailed(f"{self._destination.name} did not answer C-ECHO with success")
+        return took_ms
+
+    def expect(self, pairs: Iterable[Pair]) -> None:
+        """Make sure that all these were offered on the open association; opens a new one if not.
+
+        Raises PeerUnreachable.
+        """
+        wanted = list(dict.fromkeys(pairs))
+        if self.is_open and all(pair in self._offered for pair in wanted):
+            return
+        merged = list(dict.fromkeys([*wanted, *self._offered]))
+        while len(_contexts(merged)) > CONTEXTS_MAX:
+            merged.pop()
+        self.close()
+        self._offered = merged
+        self._association = self._associate(_contexts(merged))
+        self._accepted = {
+            (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id or 0)
+            for context in self._association.accepted_contexts
+        }
+
+    def send(self, file: bytes) -> Sent:
+        """Send one file's data set; in its own syntax, or losslessly converted where that is refused.
+
+        Raises PeerUnreachable (nothing was sent), PeerFailed (may pass), RefusedByPeer, UnsupportedPixels.
+        """
+        head = unwrap(file)
+        pair = (head.sop_class, head.syntax)
+        self.expect([pair])
+        if pair in self._accepted:
+            return self._store(file, transcoded=False)
+        for syntax in FALLBACKS:
+            if (head.sop_class, syntax) in self._accepted:
+                return self._store(transcode(file, syntax), transcoded=True)
+        raise RefusedByPeer(
+            f"{self._destination.name} accepts SOP class {UID(head.sop_class).name} neither in "
+            f"{UID(head.syntax).name} nor uncompressed",
+            hint="Enable the SOP class or the transfer syntax there, then `sealgate queue retry`.",
+        )
+
+    def close(self) -> None:
+        """Release the association if there is one."""
+        association, self._association = self._association, None
+        self._accepted = {}
+        if association is not None and association.is_established:
+            association.release()
+
+    def abort(self) -> None:
+        """End the association without ceremony, after a failure."""
+        association, self._association = self._association, None
+        self._accepted = {}
+        if association is not None and association.is_established:
+            association.abort()
+
+    def _associate(self, pairs: list[Pair]) -> Association:
+        destination = self._destination
+        association = self._entity.associate(
+            destination.host,
+            destination.port,
+            contexts=[build_context(sop_class, syntax) for sop_class, syntax in pairs],
+            ae_title=destination.ae_title,
+            max_pdu=self._limits.pdu_bytes,
+            evt_handlers=[(evt.EVT_CONN_OPEN, self._connected)],
+        )
+        if association.is_established:
+            return association
+        why = "rejected the association" if association.is_rejected else "can't be reached"
+        raise PeerUnreachable(f"{destination.name} ({destination.host}:{destination.port}) {why}")
+
+    def _connected(self, event: Any) -> None:
+        prepare_socket(event.assoc.dul.socket.socket, timeout_s=self._limits.network_timeout_s)
+
+    def _store(self, file: bytes, *, transcoded: bool) -> Sent:
+        head = unwrap(file)
+        association = self._association
+        assert association is not None
+        self._message_id = self._message_id % MESSAGE_IDS + 1
+        request = C_STORE()
+        request.MessageID = self._message_id
+        request.Priority = 2  # low; PS3.7 9.1.1.1.6
+        request.AffectedSOPClassUID = UID(head.sop_class)
+        request.AffectedSOPInstanceUID = UID(head.sop_instance)
+        request.DataSet = BytesIO(file[head.offset :])
+        answer = self._exchange(association, request, self._accepted[(head.sop_class, head.syntax)])
+        row = classify(answer)
+        if row.meaning is Meaning.DELIVERED:
+            return Sent(answer, head.syntax, transcoded)
+        message = f"{self._destination.name} answered {answer:04X}: {row.text}"
+        if row.meaning is Meaning.TRY_AGAIN:
+            raise PeerFailed(message, hint=row.hint)
+        raise RefusedByPeer(message, hint=row.hint)
+
+    def _exchange(self, association: Association, request: C_STORE, context_id: int) -> int:
+        """Send the message in step with the socket and wait for the status. Raises PeerFailed."""
+        message = C_STORE_RQ()
+        message.primitive_to_message(request)
+        message.context_id = context_id
+        # As pynetdicom's send_c_store does: its reactor must not take the answer off the queue before us.
+        association._reactor_checkpoint.clear()
+        while not association._is_paused:
+            time.sleep(0.0001)
+        try:
+            for fragment in message.encode_msg(context_id, association.dimse.maximum_pdu_size):
+                self._wait_for_room(association)
+                association.dul.send_pdu(fragment)
+            self._wait_for_room(association, in_flight=0)
+            _, response = association.dimse.get_msg(block=True)
+        finally:
+            association._reactor_checkpoint.set()
+        status = getattr(response, "Status", None)
+        if response is None or status is None or not response.is_valid_response:
+            self.abort()
+            raise PeerFailed(f"{self._destination.name} broke off or gave no answer in time")
+        return int(status)
+
+    def _wait_for_room(self, association: Association, *, in_flight: int = FRAGMENTS_IN_FLIGHT) -> None:
+        """The socket's own time-out ends a connection that takes nothing any more; that is noticed here."""
+        waiting = association.dul.to_provider_queue
+        while waiting.qsize() > in_flight:
+            if not association.dul.is_alive() or association.acse.is_aborted():
+                self.abort()
+                raise PeerFailed(f"{self._destination.name} broke off the association")
+            time.sleep(0.0005)
+
+
+def _contexts(pairs: Iterable[Pair]) -> list[Pair]:
+    """What to offer for objects of these kinds: each as it is, and uncompressed in case that is refused.
+
+    One context for each transfer syntax, so that the peer's choice can't cost us the bytes as they are.
+    """
+    offers = list(dict.fromkeys(pairs))
+    fallbacks = [(sop_class, syntax) for sop_class, _ in offers for syntax in FALLBACKS]
+    return list(dict.fromkeys([*offers, *fallbacks]))

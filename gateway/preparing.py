@@ -1,0 +1,219 @@
+"""Claims prepare jobs, has a worker process do them, writes down what came of it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from gateway.backoff import delay_s
+from gateway.bell import Bell
+from gateway.config import Config
+from gateway.errors import GatewayError, ResourceError, SpoolFull, WorkerDied
+from gateway.observe import Log, Metrics
+from gateway.queue import Job, Prepared, Queue, Step
+from gateway.spool import Spool
+from gateway.worker import Failure, Outcome, Task
+from gateway.workshop import WorkerProcess
+
+DEATHS_MAX = 3  # then the object is taken for poison
+CLAIM_MAX = 4  # a worker's share at once; small, so that all workers have something
+LOOK_AGAIN_S = 1.0
+TROUBLE_PAUSE_S = 2.0  # after the queue, the spool or a start failed
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What all threads of the service share. arrived: rings for prepare jobs; prepared: for deliveries."""
+
+    config: Config
+    queue: Queue
+    spool: Spool
+    metrics: Metrics
+    log: Log
+    arrived: Bell
+    prepared: Bell
+
+
+class Preparer(threading.Thread):
+    """One worker process and the thread that feeds it."""
+
+    def __init__(self, number: int, shop: Shop) -> None:
+        super().__init__(name=f"prepare-{number}", daemon=True)
+        self._shop = shop
+        self._process = WorkerProcess(shop.config)
+        self._stopping = threading.Event()
+        self.provider = ""
+
+    def start_process(self) -> None:
+        """Raises KeyFileError, ResourceError, WorkerDied."""
+        self._process.start()
+        self.provider = self._process.provider
+
+    def stop(self) -> None:
+        """After the object in hand; the rest of the claim is given back."""
+        self._stopping.set()
+
+    def abandon(self) -> None:
+        """End a process that was started without its thread."""
+        self._process.stop()
+
+    def run(self) -> None:
+        shop = self._shop
+        while not self._stopping.is_set():
+            heard = shop.arrived.rings
+            try:
+                lease_s = shop.config.queue.lease_s + shop.config.limits.seal_timeout_s
+                jobs = shop.queue.claim(self.name, step=Step.PREPARE, limit=CLAIM_MAX, lease_s=lease_s)
+                if not jobs:
+                    shop.arrived.wait(heard, LOOK_AGAIN_S)
+                self._work_off(jobs, lease_s)
+            except GatewayError as error:
+                shop.log.error("preparing interrupted", code=error.code, problem=str(error))
+                self._stopping.wait(TROUBLE_PAUSE_S)
+        self._process.stop()
+
+    def _work_off(self, jobs: list[Job], lease_s: float) -> None:
+        """Raises ResourceError when the outcome can't be written down; the lease then gives the job back."""
+        for position, job in enumerate(jobs):
+            if self._stopping.is_set():
+                self._shop.queue.give_back(self.name, jobs[position:])
+                return
+            if position:
+                self._shop.queue.extend(self.name, [left.id for left in jobs[position:]], lease_s=lease_s)
+            self._prepare(job)
+
+    def _prepare(self, job: Job) -> None:
+        shop = self._shop
+        task = Task(
+            action=job.action,  # type: ignore[arg-type]  # one of the words of Route.action, from the queue
+            path=shop.spool.path(job.incoming),
+            mark_failing=job.on_failure == "mark",
+        )
+        try:
+            outcome, seconds = self._process.run(task, timeout_s=shop.config.limits.seal_timeout_s)
+        except WorkerDied as error:
+            shop.metrics.count("sealgate_worker_deaths_total")
+            self._died(job, error)
+            return
+        shop.metrics.time("sealgate_prepare_seconds", seconds, action=job.action)
+        if outcome.verdict is not None:
+            shop.metrics.count("sealgate_verdicts_total", verdict=outcome.verdict)
+        if outcome.failure is None:
+            self._finish(job, outcome, seconds)
+        else:
+            self._fail(job, outcome.failure)
+
+    def _finish(self, job: Job, outcome: Outcome, seconds: float) -> None:
+        shop = self._shop
+        result = Prepared(outgoing=outcome.outgoing, level=outcome.level, reason=outcome.reason)
+        if not shop.queue.prepared(self.name, job, result):
+            shop.spool.remove(
+                [outcome.outgoing] if outcome.outgoing else []
+            )  # another worker was given the job
+            return
+        if job.action == "seal":
+            shop.metrics.count("sealgate_sealed_total", level=outcome.level, reason=outcome.reason)
+        if outcome.restored:
+            shop.metrics.count("sealgate_restored_total")
+        shop.log.info(
+            "prepared",
+            job=job.id,
+            instance=job.pseudonym,
+            action=job.action,
+            level=outcome.level,
+            reason=outcome.reason,
+            ms=round(seconds * 1000, 1),
+        )
+        shop.prepared.ring()
+
+    def _fail(self, job: Job, failure: Failure) -> None:
+        shop, queue = self._shop, self._shop.config.queue
+        shop.metrics.count("sealgate_failures_total", step="prepare", code=failure.code)
+        if failure.retry and job.attempts + 1 < queue.attempts:
+            wait_s = delay_s(job.attempts + 1, first_s=queue.backoff_s, most_s=queue.backoff_max_s)
+            shop.queue.retry(self.name, job, delay_s=wait_s, reason=failure.code, hint=failure.hint)
+            shop.log.warning("prepare again", job=job.id, code=failure.code, problem=failure.text)
+            return
+        bypass = job.action == "seal" and shop.config.seal.impossible == "forward-marked"
+        if not (bypass and self._forward_marked(job, failure)):
+            self._put_aside(job, failure.code, failure.hint, failure.text)
+
+    def _forward_marked(self, job: Job, failure: Failure) -> bool:
+        """False when not even a mark can be written into it."""
+        warning = f"not sealed: {failure.code}"
+        task = Task(action="mark", path=self._shop.spool.path(job.incoming), warning=warning)
+        try:
+            outcome, seconds = self._process.run(task, timeout_s=self._shop.config.limits.seal_timeout_s)
+        except WorkerDied:
+            return False
+        if outcome.failure is not None:
+            return False
+        self._finish(job, outcome, seconds)
+        return True
+
+    def _died(self, job: Job, error: WorkerDied) -> None:
+        shop, queue = self._shop, self._shop.config.queue
+        shop.metrics.count("sealgate_failures_total", step="prepare", code=error.code)
+        if job.deaths + 1 >= DEATHS_MAX:
+            self._put_aside(job, error.code, error.hint, str(error))
+            return
+        wait_s = delay_s(job.deaths + 1, first_s=queue.backoff_s, most_s=queue.backoff_max_s)
+        shop.queue.retry(
+            self.name,
+            job,
+            delay_s=wait_s,
+            reason=error.code,
+            hint=error.hint,
+            counted=False,
+            died=True,
+        )
+        shop.log.error("worker died", job=job.id, instance=job.pseudonym, deaths=job.deaths + 1)
+
+    def _put_aside(self, job: Job, code: str, hint: str, problem: str) -> None:
+        """Quarantined and parked: kept, not sent, waiting for a person."""
+        shop = self._shop
+        try:
+            shop.spool.quarantine(job.incoming)
+        except SpoolFull as error:  # the spool still holds it; only the second name is missing
+            shop.log.error("not in quarantine", job=job.id, problem=str(error))
+        shop.queue.park(self.name, job, reason=code, hint=hint)
+        shop.metrics.count("sealgate_quarantined_total", reason=code)
+        shop.metrics.count("sealgate_parked_total", step="prepare", code=code)
+        shop.log.error(
+            "quarantined",
+            job=job.id,
+            instance=job.pseudonym,
+            action=job.action,
+            code=code,
+            problem=problem,
+            file=job.incoming,
+        )
+
+
+def start_all(preparers: list[Preparer]) -> None:
+    """Start the processes side by side, then the threads. Raises what `start_process` raises."""
+    problems: list[GatewayError] = []
+
+    def start(preparer: Preparer) -> None:
+        try:
+            preparer.start_process()
+        except GatewayError as error:
+            problems.append(error)
+
+    starters = [threading.Thread(target=start, args=(preparer,), daemon=True) for preparer in preparers]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    if problems:
+        for preparer in preparers:
+            preparer.abandon()
+        raise (
+            problems[0]
+            if not isinstance(problems[0], WorkerDied)
+            else ResourceError(
+                "no worker process could be started", hint="Run `sealgate check` and look at the lines above."
+            )
+        )
+    for preparer in preparers:
+        preparer.start()

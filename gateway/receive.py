@@ -1,0 +1,129 @@
+"""What happens to one C-STORE request: route, spool, queue, status. Acknowledged is only what is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from blake3 import blake3
+from pydicom.datadict import tag_for_keyword
+
+from gateway import statuses
+from gateway.config import Config, Route
+from gateway.errors import ResourceError, UnreadableObject
+from gateway.fileformat import wrap
+from gateway.listener import Link
+from gateway.observe import Log, Metrics
+from gateway.pseudonym import Pseudonyms
+from gateway.queue import Arrival, Queue
+from gateway.seal import part10
+from gateway.spool import Spool
+
+
+class Receiver:
+    """`store` runs in association threads, several at a time.
+
+    config: the configuration in force, asked for each object. arrived: called when an object was queued.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Callable[[], Config],
+        spool: Spool,
+        queue: Queue,
+        pseudonyms: Pseudonyms,
+        metrics: Metrics,
+        log: Log,
+        arrived: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._spool = spool
+        self._queue = queue
+        self._pseudonyms = pseudonyms
+        self._metrics = metrics
+        self._log = log
+        self._arrived = arrived
+
+    def store(self, event: Any, link: Link) -> int:
+        """The DIMSE status (PS3.4 B.2.3): 0000 only when spool and queue hold the object for good."""
+        request, syntax = event.request, str(event.context.transfer_syntax)
+        called = str(event.assoc.requestor.primitive.called_ae_title).strip()
+        calling = str(event.assoc.requestor.primitive.calling_ae_title).strip()
+        sop_class = str(request.AffectedSOPClassUID)
+        sop_instance = str(request.AffectedSOPInstanceUID)
+        data = request.DataSet.getvalue() if request.DataSet else b""
+        link.bytes += len(data)
+        prefix = wrap(sop_class=sop_class, sop_instance=sop_instance, syntax=syntax)
+        pseudonym = self._pseudonyms.of(sop_instance)
+        config = self._config()
+        try:
+            try:
+                route = choose(config, called, calling, sop_class, prefix, data)
+            except UnreadableObject as error:
+                name = self._spool.keep(prefix, data)
+                self._spool.quarantine(name)
+                self._spool.remove([name])
+                self._metrics.count("sealgate_quarantined_total", reason=error.code)
+                self._log.warning("refused", instance=pseudonym, code=error.code, file=name)
+                return statuses.CANNOT_UNDERSTAND
+            if route is None:
+                self._log.warning("refused", instance=pseudonym, code="no-route", called=called)
+                return statuses.NOT_AUTHORISED
+            self._accept(route, pseudonym, called, calling, syntax, prefix, data)
+        except ResourceError as error:
+            self._metrics.count("sealgate_failures_total", step="receive", code=error.code)
+            self._log.error("not durable", instance=pseudonym, code=error.code, problem=str(error))
+            return statuses.OUT_OF_RESOURCES
+        return statuses.SUCCESS
+
+    def _accept(
+        self, route: Route, pseudonym: str, called: str, calling: str, syntax: str, prefix: bytes, data: bytes
+    ) -> None:
+        """Raises ResourceError unless the object is durable when this returns."""
+        digest = blake3(syntax.encode() + b"\0").update(data).hexdigest()
+        if self._queue.known(pseudonym=pseudonym, route_key=route.key, digest=digest):
+            self._metrics.count("sealgate_repeated_total")
+            self._arrived()
+            return
+        name = self._spool.keep(prefix, data)
+        arrival = Arrival(
+            pseudonym=pseudonym,
+            digest=digest,
+            route_key=route.key,
+            called=called,
+            calling=calling,
+            action=route.action,
+            on_failure=route.on_failure,
+            destinations=route.to,
+            bytes=len(data),
+            incoming=name,
+        )
+        if not self._queue.put(arrival):  # another association brought the same bytes in this moment
+            self._spool.remove([name])
+            self._metrics.count("sealgate_repeated_total")
+            return
+        self._metrics.count("sealgate_received_total", called=called)
+        self._metrics.count("sealgate_received_bytes_total", len(data), called=called)
+        self._arrived()
+
+
+def choose(
+    config: Config, called: str, calling: str, sop_class: str, prefix: bytes, data: bytes
+) -> Route | None:
+    """The first route that takes the object. Parses it only where routes or the listener's rule need that.
+
+    Raises UnreadableObject when it must be readable and is not.
+    """
+    candidates = [route for route in config.route if route.admits(called, calling)]
+    refuse = config.listener.unreadable == "refuse"
+    header: dict[str, str] = {}
+    if refuse or any(route.needs_header for route in candidates):
+        keywords = {"Modality", *(keyword for route in candidates for keyword in route.where)}
+        try:
+            file = part10.read(prefix + data)
+            header = {keyword: file.text(tag_for_keyword(keyword) or 0) for keyword in keywords}
+        except UnreadableObject:
+            if refuse:
+                raise
+    return next((route for route in candidates if route.matches(called, calling, sop_class, header)), None)

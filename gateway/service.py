@@ -1,0 +1,258 @@
+"""The running gateway: its parts started, watched, reloaded and stopped in the right order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue as queues
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from gateway import reconcile
+from gateway.bell import Bell
+from gateway.config import Config, Destination, Limits, load
+from gateway.delivering import Deliverer
+from gateway.errors import AlreadyRunning, ConfigurationError, GatewayError, ResourceError
+from gateway.forward import Sender
+from gateway.judging import Judge
+from gateway.listener import Listener
+from gateway.observe import Log, Metrics, configure_logging, logger
+from gateway.preparing import Preparer, Shop, start_all
+from gateway.pseudonym import Pseudonyms
+from gateway.queue import open_queue
+from gateway.receive import Receiver
+from gateway.spool import Spool
+from gateway.web.app import Backend, application
+from gateway.web.server import WebServer
+
+EXPIRE_INTERVAL_S = 5.0
+CLEAN_INTERVAL_S = 600.0
+# Libraries with thread pools of their own would make every worker fight for every CPU.
+ONE_THREAD_EACH = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def run(config: Config) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. SIGHUP reads the configuration again.
+
+    Call from the main thread. Raises AlreadyRunning, KeyFileError, ResourceError when it can't start.
+    """
+    configure_logging()
+    for variable in ONE_THREAD_EACH:
+        os.environ.setdefault(variable, "1")
+    with only_one(config.gateway.data_dir):
+        return Service(config, logger()).run()
+
+
+def echo(destination: Destination) -> float:
+    """Milliseconds of a C-ECHO. Raises PeerUnreachable, PeerFailed."""
+    return Sender(destination, Limits(), calling="SEALGATE").echo()
+
+
+@contextmanager
+def only_one(data_dir: Path) -> Iterator[None]:
+    """Holds the lock of a data folder; the system frees it however the process ends. Raises AlreadyRunning."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise ResourceError(f"{data_dir}: {error.strerror}", hint="Check gateway.data_dir.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise AlreadyRunning(f"another gateway uses {data_dir}") from error
+        yield
+
+
+class Service:
+    def __init__(self, config: Config, log: Log) -> None:
+        """Opens spool and queue and makes them agree. Raises ResourceError."""
+        self._config = config
+        self._log = log
+        self._metrics = Metrics()
+        self._spool = Spool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min)
+        self._queue = open_queue(config)
+        self._arrived, self._prepared = Bell(), Bell()
+        self._preparers: list[Preparer] = []
+        self._deliverers: list[Deliverer] = []
+        self._judge = Judge(config)
+        self._signals: queues.SimpleQueue[int] = queues.SimpleQueue()
+        reconcile.at_start(self._queue, self._spool, log)
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        self._start_workers()
+        listener = Listener(
+            self._config,
+            called=lambda: self._config.called_ae_titles,
+            store=self._receiver().store,
+            metrics=self._metrics,
+            log=self._log,
+        )
+        web = WebServer(application(self._config.http, self._backend()), self._config.http)
+        try:
+            dicom_port, http_port = _listening(listener, web, self._config)
+            self._log.info("started", dicom_port=dicom_port, http_port=http_port, pid=os.getpid())
+            self._wait_for_the_end()
+        finally:
+            self._log.info("stopping")
+            listener.stop(drain_s=self._config.limits.drain_s)
+            self._stop_workers()
+            self._judge.stop()
+            web.stop()
+            self._queue.close()
+        self._log.info("stopped")
+        return 0
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.put(number)  # SimpleQueue is reentrant, which signal handlers need
+
+    def _wait_for_the_end(self) -> None:
+        """Housekeeping, and reloads, until a signal says stop."""
+        cleaned = time.monotonic()
+        while True:
+            try:
+                number = self._signals.get(timeout=EXPIRE_INTERVAL_S)
+            except queues.Empty:
+                number = 0
+            if number in (signal.SIGTERM, signal.SIGINT):
+                return
+            if number == signal.SIGHUP:
+                self._reload()
+            try:
+                self._keep_house(clean=time.monotonic() - cleaned > CLEAN_INTERVAL_S)
+            except GatewayError as error:
+                self._log.error("housekeeping failed", code=error.code, problem=str(error))
+            if time.monotonic() - cleaned > CLEAN_INTERVAL_S:
+                cleaned = time.monotonic()
+
+    def _keep_house(self, *, clean: bool) -> None:
+        expired = self._queue.expire()
+        if expired:
+            self._log.warning("leases expired", jobs=expired)
+        if clean:
+            reconcile.forget(self._queue, remember_hours=self._config.queue.remember_hours)
+            reconcile.remove_orphans(self._queue, self._spool)
+
+    # -- workers
+
+    def _start_workers(self) -> None:
+        shop = Shop(
+            config=self._config,
+            queue=self._queue,
+            spool=self._spool,
+            metrics=self._metrics,
+            log=self._log,
+            arrived=self._arrived,
+            prepared=self._prepared,
+        )
+        if any(route.action != "pass" for route in self._config.route):
+            count = self._config.gateway.workers or os.cpu_count() or 1
+            self._preparers = [Preparer(number, shop) for number in range(count)]
+            start_all(self._preparers)
+            for provider in {preparer.provider for preparer in self._preparers}:
+                self._metrics.set("sealgate_codec_info", 1, provider=provider)
+        self._deliverers = [
+            Deliverer(destination, number, shop)
+            for destination in self._config.destination
+            for number in range(destination.associations)
+        ]
+        for deliverer in self._deliverers:
+            deliverer.start()
+
+    def _stop_workers(self) -> None:
+        """Each finishes the object in hand, as long as `drain_s` allows; leases cover what is cut off."""
+        threads: list[Preparer | Deliverer] = [*self._preparers, *self._deliverers]
+        for thread in threads:
+            thread.stop()
+        self._arrived.ring()
+        self._prepared.ring()
+        deadline = time.monotonic() + self._config.limits.drain_s
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(max(0.1, deadline - time.monotonic()))
+        self._preparers, self._deliverers = [], []
+
+    def _reload(self) -> None:
+        """A wrong file changes nothing. Addresses and data_dir stay as they were until a restart."""
+        source = self._config.source
+        if source is None:
+            self._log.error("not reloaded", problem="the configuration did not come from a file")
+            return
+        try:
+            fresh = load(source)
+        except ConfigurationError as error:
+            self._log.error("not reloaded", code=error.code, problem=str(error), hint=error.hint)
+            return
+        fixed = ("gateway", "listener", "http")
+        ignored = [table for table in fixed if getattr(fresh, table) != getattr(self._config, table)]
+        kept = {table: getattr(self._config, table) for table in fixed}
+        previous, self._config = self._config, fresh.model_copy(update=kept)
+        self._stop_workers()
+        try:
+            self._start_workers()
+        except GatewayError as error:
+            self._log.error("not reloaded", code=error.code, problem=str(error), hint=error.hint)
+            self._config = previous
+            self._stop_workers()
+            self._start_workers()
+            return
+        self._log.info("reloaded", needs_restart=ignored)
+
+    # -- what the other parts ask of the service
+
+    def _receiver(self) -> Receiver:
+        def arrived() -> None:
+            self._arrived.ring()
+            self._prepared.ring()  # objects of pass routes are ready to be delivered at once
+
+        return Receiver(
+            config=lambda: self._config,
+            spool=self._spool,
+            queue=self._queue,
+            pseudonyms=Pseudonyms.load(self._config.gateway.data_dir),
+            metrics=self._metrics,
+            log=self._log,
+            arrived=arrived,
+        )
+
+    def _backend(self) -> Backend:
+        return Backend(judge=self._judge, problems=self._problems, exposition=self._exposition)
+
+    def _problems(self) -> list[str]:
+        problems = []
+        try:
+            self._queue.check()
+        except GatewayError as error:
+            problems.append(f"queue: {error.code}")
+        if not self._spool.has_room():
+            problems.append("the disk of the spool is below its watermark")
+        if not all(thread.is_alive() for thread in [*self._preparers, *self._deliverers]):
+            problems.append("a worker thread ended")
+        return problems
+
+    def _exposition(self) -> bytes:
+        self._metrics.set_depth(self._queue.depth())
+        self._metrics.set("sealgate_spool_free_bytes", self._spool.free_bytes())
+        return self._metrics.exposition()
+
+
+def _listening(listener: Listener, web: WebServer, config: Config) -> tuple[int, int]:
+    """The ports. Raises ResourceError naming the key of an address that can't be used."""
+    try:
+        dicom_port = listener.start()
+    except OSError as error:
+        where = f"listener: {config.listener.host}:{config.listener.port}"
+        raise ResourceError(
+            f"{where}: {error.strerror}", hint="Change listener.host or listener.port."
+        ) from error
+    try:
+        return dicom_port, web.start()
+    except OSError as error:
+        where = f"http: {config.http.host}:{config.http.port}"
+        raise ResourceError(f"{where}: {error.strerror}", hint="Change http.host or http.port.") from error

@@ -1,0 +1,192 @@
+"""Work on one object in a process of its own: seal, verify, restore, judge.
+
+A hostile object that exhausts memory, hangs or crashes a decoder takes this process with it, not the gateway.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+from gateway import keys
+from gateway.config import Config
+from gateway.errors import GatewayError
+from gateway.mark import marked
+from gateway.restore import restore
+from gateway.seal import DEFAULT_FIELDS, Device, SealOptions, seal
+from gateway.seal.codec import Codec, Profile
+from gateway.spool import Spool
+from gateway.verify import verify
+
+Action = Literal["seal", "verify", "restore", "judge", "mark"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """path: the object. action: judge is to verify and only report; mark writes `warning` into it.
+
+    mark_failing: an object that fails verification is marked and passed on, not kept back.
+    """
+
+    action: Action
+    path: Path
+    mark_failing: bool = False
+    warning: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An error as it travels between processes; the text names no values of the object."""
+
+    code: str
+    text: str
+    hint: str
+    retry: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """outgoing: spool name of a new file; None: the object is to be sent as it came.
+
+    failure: nothing may be sent. verdict, level, reason: code words. report: the JSON of a judge task.
+    """
+
+    outgoing: str | None = None
+    level: str = ""
+    reason: str = ""
+    verdict: str | None = None
+    restored: bool = False
+    failure: Failure | None = None
+    report: dict[str, Any] | None = None
+    seconds: float = 0.0
+
+
+class Workbench:
+    """What a worker keeps between tasks: networks, keys, options."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises KeyFileError, ResourceError."""
+        named = config.keys
+        self.codec = Codec.load(threads=1)
+        self._recipient = keys.load_recipient(named.recipient) if named.recipient else None
+        self._signer = keys.load_signer(named.signer) if named.signer else None
+        self._trusted = keys.load_trusted_signers(named.signers) if named.signers else None
+        self._recipient_key = keys.load_recipient_key(named.recipient_key) if named.recipient_key else None
+        self._spool = Spool(config.gateway.data_dir)
+        self._options = SealOptions(
+            profile=Profile(config.seal.profile),
+            fields=config.seal.fields or DEFAULT_FIELDS,
+            identity=config.seal.identity,
+            device=Device(station_name=config.seal.station_name),
+        )
+
+    def do(self, task: Task) -> Outcome:
+        """Raises GatewayError."""
+        data = task.path.read_bytes()
+        if task.action == "seal":
+            return self._seal(data)
+        if task.action == "judge":
+            report = verify(data, trusted=self._trusted, recipient_key=None, codec=self.codec)
+            return Outcome(verdict=str(report.verdict), report=report.to_json())
+        if task.action == "mark":
+            outgoing = self._spool.keep(marked(data, task.warning))
+            return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
+        return self._verify(data, task)
+
+    def _seal(self, data: bytes) -> Outcome:
+        assert self._recipient is not None and self._signer is not None  # the configuration asks for them
+        sealed, result = seal(
+            data,
+            recipient=self._recipient,
+            signer=self._signer,
+            codec=self.codec,
+            options=self._options,
+            now=datetime.now(UTC),
+        )
+        outgoing = None if sealed == data else self._spool.keep(sealed)
+        return Outcome(outgoing=outgoing, level=result.level, reason=result.reason)
+
+    def _verify(self, data: bytes, task: Task) -> Outcome:
+        """What verifies goes on, as it is or restored; what does not is a failure, or goes on with a mark."""
+        report = verify(data, trusted=self._trusted, recipient_key=self._recipient_key, codec=self.codec)
+        verdict, level = str(report.verdict), str(report.level or "")
+        wrong = None if report.ok else verdict
+        original = None
+        if report.ok and task.action == "restore":
+            assert self._recipient_key is not None
+            original, restoration = restore(data, recipient_key=self._recipient_key, codec=self.codec)
+            wrong = None if original is not None else f"not-restored-{restoration.reason}"
+        if wrong is None:
+            outgoing = self._spool.keep(original) if original is not None else None
+            restored = original is not None
+            return Outcome(outgoing=outgoing, level=level, reason=verdict, verdict=verdict, restored=restored)
+        if task.mark_failing and verdict != "unreadable":
+            outgoing = self._spool.keep(marked(data, f"verification failed: {wrong}"))
+            return Outcome(outgoing=outgoing, level=level, reason=wrong, verdict=verdict)
+        failure = Failure(
+            code=wrong, text="verification failed", hint="Look at it in the quarantine folder.", retry=False
+        )
+        return Outcome(verdict=verdict, reason=wrong, failure=failure)
+
+
+def main(connection: Connection, config: Config) -> None:
+    """The process: one task after the other, until the other end of the pipe is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches us too; the service drains us
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        bench = Workbench(config)
+    except GatewayError as error:
+        connection.send(_failure(error))
+        return
+    connection.send(bench.codec.provider)
+    while True:
+        try:
+            task = connection.recv()
+        except (EOFError, OSError):  # the service ended, gracefully or not
+            return
+        started = time.monotonic()
+        outcome = guarded(bench.do, task)
+        try:
+            connection.send((outcome, time.monotonic() - started))
+        except OSError:
+            return
+
+
+def guarded(do: Callable[[Task], Outcome], task: Task) -> Outcome:
+    """The outcome, or the error as one: whatever an object provokes must not end the worker.
+
+    Also BaseException: decoders written in Rust raise a PanicException that is no Exception.
+    """
+    try:
+        return do(task)
+    except GatewayError as error:
+        return Outcome(reason=error.code, failure=_failure(error))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - see above; reported as a failure of this object
+        hint = "Report it with this line of the log."
+        return Outcome(
+            reason="internal",
+            failure=Failure(code="internal", text=where(error), hint=hint, retry=isinstance(error, OSError)),
+        )
+
+
+def where(error: BaseException) -> str:
+    """Type and place of an error without its message, which may quote the object."""
+    trace, last = error.__traceback__, ""
+    while trace is not None:
+        last = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {last}"
+
+
+def _failure(error: GatewayError) -> Failure:
+    return Failure(code=error.code, text=str(error), hint=error.hint, retry=error.retry)

@@ -1,0 +1,80 @@
+"""A worker process as the service sees it: started when needed, watched, replaced when it dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import cast
+
+from gateway import worker
+from gateway.config import Config
+from gateway.errors import GatewayError, KeyFileError, ResourceError, WorkerDied
+from gateway.worker import Failure, Outcome, Task
+
+START_TIMEOUT_S = 120.0
+POLL_S = 1.0
+
+
+class WorkerProcess:
+    """One process, one task at a time; not for several threads at once."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+        self.provider = ""
+
+    def start(self) -> None:
+        """Ready for tasks when it returns. Raises KeyFileError, ResourceError, WorkerDied."""
+        context = multiprocessing.get_context("spawn")  # no inherited sockets, locks or sessions
+        ours, theirs = context.Pipe()
+        self._process = context.Process(target=worker.main, args=(theirs, self._config), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._connection = ours
+        first = self._receive(START_TIMEOUT_S)
+        if isinstance(first, Failure):
+            self.stop()
+            raise _error(first)
+        self.provider = str(first)
+
+    def run(self, task: Task, *, timeout_s: float) -> tuple[Outcome, float]:
+        """The outcome and the seconds it took. Raises WorkerDied; the next call starts a new process."""
+        if self._connection is None:
+            self.start()
+        assert self._connection is not None
+        try:
+            self._connection.send(task)
+        except OSError as error:
+            self.stop()
+            raise WorkerDied("the worker process ended") from error
+        return cast(tuple[Outcome, float], self._receive(timeout_s))
+
+    def stop(self) -> None:
+        """The process ends by itself when its pipe is closed, and is killed if it has work."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.join(POLL_S)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+            self._process = None
+
+    def _receive(self, timeout_s: float) -> object:
+        assert self._connection is not None
+        try:
+            if self._connection.poll(timeout_s):
+                return self._connection.recv()
+        except (EOFError, OSError) as error:
+            self.stop()
+            raise WorkerDied("the worker process ended") from error
+        self.stop()
+        raise WorkerDied(f"the worker process gave no answer within {timeout_s:.0f} s and was ended")
+
+
+def _error(failure: Failure) -> GatewayError:
+    kind = KeyFileError if failure.code == KeyFileError.code else ResourceError
+    return kind(failure.text, hint=failure.hint)
