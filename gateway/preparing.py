@@ -120,7 +120,7 @@ class Preparer(threading.Thread):
             job=job.id,
             instance=job.pseudonym,
             action=job.action,
-            level=outcome.level,
+            seal_level=outcome.level,
             reason=outcome.reason,
             ms=round(seconds * 1000, 1),
         )

@@ -1,0 +1,343 @@
+"""What every backend of the queue must do. A new backend passes these before it gets tests of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.queue import Arrival, Desk, Job, Prepared, Queue, State, Step
+from gateway.queue.desk import SqliteDesk
+from gateway.queue.model import NEXT
+from gateway.queue.sqlite import SqliteQueue
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+OPEN = {"sqlite": (SqliteQueue, SqliteDesk)}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=sorted(OPEN))
+def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[tuple[Queue, Desk]]:
+    open_queue, open_desk = OPEN[request.param]
+    queue, desk = open_queue(tmp_path / "queue", clock=clock), open_desk(tmp_path / "queue", clock=clock)
+    yield queue, desk
+    desk.close()
+    queue.close()
+
+
+@pytest.fixture
+def queue(opened: tuple[Queue, Desk]) -> Queue:
+    return opened[0]
+
+
+@pytest.fixture
+def desk(opened: tuple[Queue, Desk]) -> Desk:
+    return opened[1]
+
+
+def arrival(
+    number: int = 1, *, version: int = 1, to: tuple[str, ...] = ("pacs",), action: str = "seal"
+) -> Arrival:
+    return Arrival(
+        pseudonym=f"{number:016x}",
+        digest=f"{number:032x}{version:032x}",
+        route_key="SEALGATE/seal/pacs",
+        called="SEALGATE",
+        calling="MODALITY",
+        action=action,
+        on_failure="quarantine",
+        destinations=to,
+        bytes=1000,
+        incoming=f"in-{number}-{version}",
+    )
+
+
+def prepare_one(queue: Queue, worker: str = "w") -> Job:
+    (job,) = queue.claim(worker, step=Step.PREPARE, limit=1, lease_s=60)
+    outgoing = job.incoming.replace("in", "out")
+    assert queue.prepared(worker, job, Prepared(outgoing=outgoing, level="full", reason="sealed"))
+    return job
+
+
+def claim_deliveries(
+    queue: Queue, worker: str = "d", destination: str = "pacs", limit: int = 10
+) -> list[Job]:
+    return queue.claim(worker, step=Step.DELIVER, destination=destination, limit=limit, lease_s=60)
+
+
+def test_an_arrival_is_prepared_then_delivered_then_its_files_are_named_for_removal(queue: Queue) -> None:
+    assert queue.put(arrival())
+    assert claim_deliveries(queue) == []
+    prepare_one(queue)
+    (job,) = claim_deliveries(queue)
+    assert (job.outgoing, job.level, job.outcome) == ("out-1-1", "full", "sealed")
+    assert queue.files() == {"in-1-1", "out-1-1"}
+    assert sorted(queue.delivered("d", [job])) == ["in-1-1", "out-1-1"]
+    assert queue.files() == set()
+    assert queue.depth() == []
+
+
+def test_a_pass_route_is_delivered_without_being_prepared(queue: Queue) -> None:
+    queue.put(arrival(action="pass"))
+    assert queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60) == []
+    assert len(claim_deliveries(queue)) == 1
+
+
+def test_the_same_bytes_again_are_known_and_make_no_job(queue: Queue) -> None:
+    known = {key: getattr(arrival(), key) for key in ("pseudonym", "route_key", "digest")}
+    assert not queue.known(**known)
+    assert queue.put(arrival())
+    assert queue.known(**known)
+    assert not queue.put(arrival())
+    assert len(queue.claim("w", step=Step.PREPARE, limit=10, lease_s=60)) == 1
+
+
+def test_delivered_bytes_stay_known_until_they_are_forgotten(queue: Queue, clock: Clock) -> None:
+    queue.put(arrival(action="pass"))
+    queue.delivered("d", claim_deliveries(queue))
+    known = {key: getattr(arrival(), key) for key in ("pseudonym", "route_key", "digest")}
+    assert queue.known(**known)
+    clock.now += 100
+    assert queue.forget(finished_before=clock.now) == 1
+    assert not queue.known(**known)
+
+
+def test_files_are_kept_until_the_last_destination_has_the_object(queue: Queue) -> None:
+    queue.put(arrival(to=("pacs", "archive")))
+    prepare_one(queue)
+    assert queue.delivered("d", claim_deliveries(queue, destination="pacs")) == []
+    assert len(queue.delivered("d", claim_deliveries(queue, destination="archive"))) == 2
+
+
+def test_a_lease_has_one_holder(queue: Queue) -> None:
+    for number in range(10):
+        queue.put(arrival(number))
+    first = queue.claim("a", step=Step.PREPARE, limit=6, lease_s=60)
+    second = queue.claim("b", step=Step.PREPARE, limit=6, lease_s=60)
+    assert [job.pseudonym for job in first + second] == [f"{number:016x}" for number in range(10)]
+
+
+def test_a_job_of_a_dead_worker_is_claimed_again_after_its_lease(queue: Queue, clock: Clock) -> None:
+    queue.put(arrival())
+    (lost,) = queue.claim("dead", step=Step.PREPARE, limit=1, lease_s=60)
+    clock.now += 59
+    assert queue.expire() == 0
+    clock.now += 2
+    assert queue.expire() == 1
+    (again,) = queue.claim("alive", step=Step.PREPARE, limit=1, lease_s=60)
+    assert (again.id, again.deaths) == (lost.id, 1)
+
+
+def test_a_worker_that_lost_its_lease_can_change_nothing(queue: Queue, clock: Clock) -> None:
+    queue.put(arrival())
+    (lost,) = queue.claim("slow", step=Step.PREPARE, limit=1, lease_s=60)
+    clock.now += 61
+    queue.expire()
+    queue.claim("quick", step=Step.PREPARE, limit=1, lease_s=60)
+    assert not queue.prepared("slow", lost, Prepared(outgoing="late", level="full", reason="sealed"))
+    queue.park("slow", lost, reason="late", hint="")
+    queue.retry("slow", lost, delay_s=0, reason="late", hint="")
+    assert queue.claim("third", step=Step.PREPARE, limit=1, lease_s=60) == []
+    assert queue.files() == {"in-1-1"}
+
+
+def test_an_extended_lease_lasts(queue: Queue, clock: Clock) -> None:
+    queue.put(arrival())
+    jobs = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
+    clock.now += 50
+    queue.extend("w", [job.id for job in jobs], lease_s=60)
+    clock.now += 50
+    assert queue.expire() == 0
+
+
+def test_a_retry_waits_for_its_time_and_counts(queue: Queue, clock: Clock) -> None:
+    queue.put(arrival(action="pass"))
+    (job,) = claim_deliveries(queue)
+    queue.retry("d", job, delay_s=30, reason="peer-failed", hint="look")
+    assert claim_deliveries(queue) == []
+    clock.now += 31
+    (again,) = claim_deliveries(queue)
+    assert (again.attempts, again.deaths, again.reason, again.hint) == (1, 0, "peer-failed", "look")
+
+
+def test_what_is_given_back_or_not_counted_has_used_no_attempt(queue: Queue) -> None:
+    queue.put(arrival(action="pass"))
+    queue.give_back("d", claim_deliveries(queue))
+    (job,) = claim_deliveries(queue)
+    queue.retry("d", job, delay_s=0, reason="peer-unreachable", hint="", counted=False)
+    (job,) = claim_deliveries(queue)
+    assert job.attempts == 0
+
+
+def test_giving_back_keeps_the_failure_that_was_noted(queue: Queue) -> None:
+    queue.put(arrival(action="pass"))
+    (job,) = claim_deliveries(queue)
+    queue.retry("d", job, delay_s=0, reason="peer-failed", hint="look")
+    queue.give_back("d", claim_deliveries(queue))
+    (job,) = claim_deliveries(queue)
+    assert (job.attempts, job.reason) == (1, "peer-failed")
+
+
+def test_a_parked_job_waits_for_a_person_or_for_its_sender_to_try_again(queue: Queue, desk: Desk) -> None:
+    queue.put(arrival(action="pass"))
+    (job,) = claim_deliveries(queue)
+    queue.park("d", job, reason="refused-by-peer", hint="ask them")
+    assert claim_deliveries(queue) == []
+    assert desk.retry([job.id]) == [job.id]
+    (job,) = claim_deliveries(queue)
+    queue.park("d", job, reason="refused-by-peer", hint="ask them")
+    assert queue.known(pseudonym=job.pseudonym, route_key="SEALGATE/seal/pacs", digest=arrival().digest)
+    assert len(claim_deliveries(queue)) == 1
+
+
+def test_a_newer_version_is_delivered_after_the_older_one(queue: Queue) -> None:
+    queue.put(arrival(version=1, action="pass"))
+    queue.put(arrival(version=2, action="pass"))
+    (older,) = claim_deliveries(queue, "first")
+    assert older.incoming == "in-1-1"
+    assert claim_deliveries(queue, "second") == []
+    queue.delivered("first", [older])
+    (newer,) = claim_deliveries(queue, "second")
+    assert newer.incoming == "in-1-2"
+
+
+def test_other_instances_pass_one_that_waits_for_its_retry(queue: Queue) -> None:
+    queue.put(arrival(1, action="pass"))
+    queue.put(arrival(2, action="pass"))
+    first, second = claim_deliveries(queue)
+    queue.retry("d", first, delay_s=1000, reason="peer-failed", hint="")
+    queue.give_back("d", [second])
+    assert [job.id for job in claim_deliveries(queue)] == [second.id]
+
+
+def test_at_start_all_leases_end_without_blame(queue: Queue) -> None:
+    queue.put(arrival())
+    queue.claim("before the crash", step=Step.PREPARE, limit=1, lease_s=1e6)
+    assert queue.release_all() == 1
+    (job,) = queue.claim("after", step=Step.PREPARE, limit=1, lease_s=60)
+    assert job.deaths == 0
+
+
+def test_held_jobs_are_not_claimed_until_released(queue: Queue, desk: Desk) -> None:
+    queue.put(arrival())
+    (prepare,) = desk.list(state=State.READY)
+    assert desk.hold([prepare.id]) == [prepare.id]
+    assert queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60) == []
+    assert desk.release([prepare.id]) == [prepare.id]
+    assert len(queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)) == 1
+
+
+def test_a_delivery_held_before_it_was_prepared_goes_back_to_waiting(queue: Queue, desk: Desk) -> None:
+    queue.put(arrival())
+    (delivery,) = desk.list(state=State.WAITING)
+    desk.hold([delivery.id])
+    desk.release([delivery.id])
+    shown = desk.show(delivery.id)
+    assert shown is not None and shown.state is State.WAITING
+    desk.hold([delivery.id])
+    prepare_one(queue)
+    assert claim_deliveries(queue) == []
+    desk.release([delivery.id])
+    assert len(claim_deliveries(queue)) == 1
+
+
+def test_a_dropped_instance_is_given_up_whole_and_not_known_any_more(queue: Queue, desk: Desk) -> None:
+    queue.put(arrival())
+    (prepare,) = desk.list(state=State.READY)
+    assert desk.drop([prepare.id]) == [prepare.id]
+    assert desk.list() == []
+    assert queue.files() == set()
+    assert queue.put(arrival())
+
+
+def test_dropping_one_destination_leaves_the_others(queue: Queue, desk: Desk) -> None:
+    queue.put(arrival(to=("pacs", "archive"), action="pass"))
+    (archive,) = desk.list(destination="archive")
+    desk.drop([archive.id])
+    assert queue.delivered("d", claim_deliveries(queue)) == ["in-1-1"]
+
+
+def test_a_leased_job_is_not_steered_behind_its_worker(queue: Queue, desk: Desk) -> None:
+    queue.put(arrival())
+    (job,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
+    assert desk.hold([job.id]) == desk.drop([job.id]) == desk.retry([job.id]) == desk.release([job.id]) == []
+
+
+def test_steering_follows_the_table_of_states(queue: Queue, desk: Desk) -> None:
+    """Each state a job can be brought into by hand, each thing people do: only what NEXT lists has an effect."""
+    deeds = {"hold": desk.hold, "release": desk.release, "drop": desk.drop, "retry": desk.retry}
+    for number, state in enumerate((State.READY, State.WAITING, State.PARKED, State.HELD)):
+        for index, (deed, act) in enumerate(deeds.items()):
+            job_id = _job_in(state, queue, desk, 100 + number * 10 + index)
+            changed = act([job_id])
+            expected = NEXT.get((state, deed))
+            if deed == "retry" and state is State.READY:
+                expected = State.READY  # comes before its time
+            shown = desk.show(job_id)
+            after = shown.state if shown else State.DROPPED
+            back = State.READY if state is not State.WAITING else State.WAITING
+            assert (changed == [job_id]) == (expected is not None), (state, deed)
+            assert after == (expected or state) or (deed == "release" and after == back), (state, deed)
+
+
+def _job_in(state: State, queue: Queue, desk: Desk, number: int) -> int:
+    queue.put(arrival(number, action="seal" if state is State.WAITING else "pass"))
+    job = next(job for job in desk.list(pseudonym=f"{number:016x}") if job.step is Step.DELIVER)
+    if state is State.HELD:
+        desk.hold([job.id])
+    if state is State.PARKED:
+        for claimed in claim_deliveries(queue, limit=1000):
+            if claimed.id == job.id:
+                queue.park("d", claimed, reason="x", hint="")
+            else:
+                queue.give_back("d", [claimed])
+    return job.id
+
+
+def test_depth_counts_what_is_left_by_step_destination_and_state(queue: Queue, clock: Clock) -> None:
+    queue.put(arrival(1))
+    clock.now += 5
+    queue.put(arrival(2))
+    depth = {(d.step, d.destination, d.state): (d.jobs, d.oldest) for d in queue.depth()}
+    assert depth[Step.PREPARE, "", State.READY] == (2, clock.now - 5)
+    assert depth[Step.DELIVER, "pacs", State.WAITING][0] == 2
+
+
+def test_two_threads_claim_every_job_once(queue: Queue) -> None:
+    for number in range(60):
+        queue.put(arrival(number))
+    claimed: list[int] = []
+
+    def work(name: str) -> None:
+        while jobs := queue.claim(name, step=Step.PREPARE, limit=3, lease_s=60):
+            claimed.extend(job.id for job in jobs)
+
+    threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len(set(claimed)) == 60
+
+
+def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
+    first = SqliteQueue(tmp_path / "queue")
+    first.put(arrival())
+    first.close()
+    second = SqliteQueue(tmp_path / "queue")
+    assert len(second.claim("w", step=Step.PREPARE, limit=10, lease_s=60)) == 1
+    second.close()
