@@ -30,6 +30,7 @@ from pydicom.datadict import tag_for_keyword
 from gateway.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
+TABLES = ("gateway", "keys", "listener", "http", "seal", "queue", "limits")
 
 HINTS = {
     "extra_forbidden": "there is no such key here; look for a misspelling",
@@ -256,6 +257,8 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: {error}", hint="Correct the TOML at that line.") from error
     _override(tables, environment)
+    for name in TABLES:
+        tables.setdefault(name, {})  # so that defaults, too, are relative to the file
     try:
         config = Config.model_validate(tables, context={"folder": path.absolute().parent})
     except ValidationError as error:

@@ -1,0 +1,97 @@
+"""The spool: complete or absent, never half."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import SpoolFull
+from gateway.spool import Spool
+
+
+def test_what_was_kept_is_read_back(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    assert spool.read(spool.keep(b"head", b"", b"body")) == b"headbody"
+
+
+def test_names_tell_nothing_and_differ_for_equal_content(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    first, second = spool.keep(b"same"), spool.keep(b"same")
+    assert first != second
+    assert len(first) == 32 and int(first, 16) >= 0
+
+
+def test_nothing_unfinished_is_listed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    name = spool.keep(b"x")
+    (tmp_path / "spool" / "tmp" / "half").write_bytes(b"...")
+    assert list(spool.names()) == [name]
+    assert spool.clear_temporary() == 1
+
+
+def test_young_files_are_not_listed_as_old(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    old, _young = spool.keep(b"x"), spool.keep(b"y")
+    os.utime(spool.path(old), (0, 0))
+    assert list(spool.names(older_than_s=60)) == [old]
+
+
+def test_removing_twice_is_no_error(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    name = spool.keep(b"x")
+    spool.remove([name])
+    spool.remove([name])
+    with pytest.raises(FileNotFoundError):
+        spool.read(name)
+
+
+def test_quarantined_bytes_outlive_the_spool_file(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    name = spool.keep(b"odd")
+    kept = spool.quarantine(name)
+    assert spool.quarantine(name) == kept
+    spool.remove([name])
+    assert kept.read_bytes() == b"odd"
+
+
+def test_below_the_watermark_nothing_is_kept(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, free_bytes_min=1 << 62)
+    assert not spool.has_room()
+    with pytest.raises(SpoolFull, match="watermark"):
+        spool.keep(b"x")
+    assert list(spool.names()) == []
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path)
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SpoolFull, match="No space left"):
+        spool.keep(b"x")
+    assert list((tmp_path / "spool").rglob("*.dcm")) == list((tmp_path / "spool" / "tmp").iterdir()) == []
+
+
+def test_file_and_folder_are_synced_before_the_name_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path)
+    real, synced = os.fsync, []
+
+    def noting(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    name = spool.keep(b"x")
+    assert synced == [name, name[:2]]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("in the way")
+    with pytest.raises(SpoolFull):
+        Spool(tmp_path)
