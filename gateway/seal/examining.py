@@ -25,7 +25,7 @@ from gateway.seal.opening import envelope_of, open_record
 from gateway.seal.part10 import Part10
 from gateway.seal.pixels import decode
 from gateway.seal.record import Record, same_value
-from gateway.seal.statement import Domain, Level, Statement
+from gateway.seal.statement import Domain, Statement
 
 
 class Examination:
@@ -202,7 +202,7 @@ class Examination:
             if self.image is None:
                 raise UnsupportedPixels("they do not decode")
             shape, pixels = self.image
-            if pixels.high_bits is HighBits.OTHER and said.level == Level.DIGEST:
+            if pixels.high_bits is HighBits.OTHER:
                 raise UnsupportedPixels("bits above Bits Stored appeared")
             return digest.of_pixels(pixels.samples, shape)
         if said.domain == Domain.FRAGMENTS:
