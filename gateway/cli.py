@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from importlib.metadata import version
 
 import click
@@ -41,6 +42,7 @@ def main() -> None:
     """Run the command line and exit: 0 all good, 1 failed, 2 wrong usage or configuration, 3 findings."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _silence_warnings()
     try:
         sealgate.main(prog_name="sealgate", standalone_mode=False)
     except click.exceptions.Abort:
@@ -57,6 +59,12 @@ def main() -> None:
     except GatewayError as error:
         _complain(error)
         sys.exit(Exit.USAGE if isinstance(error, UsageError) else Exit.FAILED)
+
+
+def _silence_warnings() -> None:
+    """Libraries' warnings quote header values, which could identify a patient; worker processes inherit this."""
+    warnings.simplefilter("ignore", UserWarning)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning")
 
 
 def _complain(error: GatewayError) -> None:

@@ -124,6 +124,11 @@ class Orthanc:
     def count(self) -> int:
         return int(self.get("/statistics")["CountInstances"])
 
+    def find(self, sop_instance_uid: str) -> str | None:
+        """Orthanc's identifier of an instance, or None while it is not stored."""
+        found = json.loads(self.request("POST", "/tools/lookup", sop_instance_uid.encode()))
+        return next((entry["ID"] for entry in found if entry["Type"] == "Instance"), None)
+
     def download(self, identifier: str) -> bytes:
         """The stored file of one instance, byte for byte."""
         return self.request("GET", f"/instances/{identifier}/file")

@@ -94,15 +94,21 @@ class Proofs:
         total = len(received)
         good = sum(verdicts[verdict.value] for verdict in GOOD)
         said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
-        self.check(good == total, f"verified: {said}")
-        self.check(records == full, f"record hidden in the pixels opened and right: {records} of {full}")
-        self.check(restored == total, f"restored, pixel data equal byte for byte: {restored} of {total}")
+        self.check(good == total, f"all {total} objects the PACS gives back verify: {said}")
+        self.check(
+            records == full,
+            f"the encrypted record in the pixels opens and names the right patient: {records} of {full}",
+        )
+        self.check(
+            restored == total,
+            f"restored, the pixel data equals the modality's byte for byte: {restored} of {total}",
+        )
 
     def over_http(self, gateway: GatewayProcess, received: Sequence[Received]) -> None:
         """The gateway's own verify endpoint agrees."""
         answer = gateway.request("POST", "/api/v1/verify", received[0].data, "application/dicom")
         verdict = json.loads(answer.splitlines()[0])["verdict"]
-        self.check(verdict in {good.value for good in GOOD}, f"POST /api/v1/verify says {verdict}")
+        self.check(verdict in {good.value for good in GOOD}, f"the gateway's HTTP endpoint agrees: {verdict}")
 
     def of_attacks(self, sealed: Received, folder: Path) -> None:
         """One pixel, one patient id, the private block, and a harmless lossless re-encoding."""
@@ -117,7 +123,7 @@ class Proofs:
         )
         self.check(
             report.verdict is Verdict.TAMPERED and inside,
-            f"one pixel changed at row {row}, column {column}: {_said(report)}",
+            f"one bit of one pixel changed, row {row}, column {column}: {_said(report)}",
         )
         report = self._judge(
             study.with_patient_id(sealed.data, "ANOTHER-PATIENT"), folder / "other-patient.dcm"
@@ -125,7 +131,7 @@ class Proofs:
         fields = {difference["keyword"] for difference in report.header_differences}
         self.check(
             report.verdict is Verdict.MISIDENTIFIED and fields == {"PatientID"},
-            f"patient id swapped: {_said(report)}",
+            f"another patient's id put in: {_said(report)}",
         )
         self._of_tools(sealed, folder)
 
@@ -188,7 +194,7 @@ class Proofs:
 
 
 def _said(report: Report) -> str:
-    return f"{report.verdict.value}{described(report)}"
+    return f"{report.verdict.value}{described(report)}".replace("  (", ", ").removesuffix(")")
 
 
 def _must(done: bool, tool: str) -> None:
