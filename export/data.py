@@ -17,7 +17,10 @@ import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 
-from export.model import CELL, PIXELS
+from gateway.seal.codec.layout import CELL, PIXELS
+
+COLLECTION = Path(__file__).parents[2] / "shared" / "data"
+"""Where the images are unless a command says otherwise."""
 
 
 @dataclass(frozen=True)

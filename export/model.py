@@ -98,23 +98,31 @@ class SparseHider(nn.Module):
         self.register_buffer("sign", owner.sum(dim=0))  # (64,)
         order = torch.stack([row.nonzero().flatten() for row in owner])  # (16, 4) pixels of each bit
         self.register_buffer("members", order)
+        self.register_buffer("earlier", torch.ones(GROUP, GROUP, dtype=torch.bool).tril(-1))  # breaks ties
         self.register_buffer("places", order.flatten().argsort())  # back from (16, 4) to the 64 pixels
 
     def forward(self, cells: Tensor, secret: Tensor, up: Tensor, down: Tensor, unit: Tensor) -> Tensor:
         """(N, 64), (N, 16) of -1/0/+1, (N, 64) room above, (N, 64) room below, (1,) -> (N, 64) integer changes."""
+        direction, amount = self.moves(cells, secret, up, down, unit)
+        return (direction * amount).flatten(1)[:, self.places]
+
+    def moves(
+        self, cells: Tensor, secret: Tensor, up: Tensor, down: Tensor, unit: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Direction (-1, 0, +1) and amount (integers from 0) of each bit's pixels, (N, 16, 4) both."""
         step = self.log_step.exp() * unit
         error = phase(self.analysis(cells) - step * (secret < 0) / 2, step)
         wanted = -(error * step * secret.abs()).round()  # change of the projection, stored values
         members = self.members
-        direction = wanted.sign()[:, :, None] * self.sign[members]  # (N, 16, 4)
+        direction = wanted.sign()[:, :, None] * self.sign[members]
         room = torch.where(direction > 0, up[:, members], down[:, members])
         liking = 8 * self.preference(texture(cells, unit)).tanh()[:, members] - 50.0 * (room < 1)
-        liking = liking - 1e-3 * torch.arange(GROUP)  # no ties
-        rank = (liking[:, :, None, :] > liking[:, :, :, None]).sum(dim=3).to(cells.dtype)  # 0 = liked best
+        mine, other = liking[:, :, :, None], liking[:, :, None, :]
+        ahead = (other > mine) | ((other == mine) & self.earlier)
+        rank = ahead.sum(dim=3).to(cells.dtype)  # 0 = liked best
         count = ((wanted.abs()[:, :, None] + (GROUP - 1) - rank) / GROUP).floor()
-        hard = direction * torch.minimum(count, room)
-        soft = direction * wanted.abs()[:, :, None] * liking.softmax(dim=2)
-        return straight_through(hard, soft).flatten(1)[:, self.places]
+        soft = wanted.abs()[:, :, None] * liking.softmax(dim=2)
+        return direction, straight_through(torch.minimum(count, room), soft)
 
 
 class DenseHider(nn.Module):

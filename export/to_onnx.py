@@ -1,4 +1,4 @@
-"""Export trained networks:  python -m export.to_onnx --profile fidelity --train .work/train --data ../shared/data
+"""Export trained networks:  python -m export.to_onnx --profile fidelity [--train .work/train] [--data FOLDER]
 
 Writes onnx_models/PROFILE-vN-hide.onnx and -reveal.onnx with one JSON card for both, after a parity check of PyTorch
 against ONNX Runtime on real cells. A released name is never written again: format versions live for ever.
@@ -17,7 +17,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from export.data import data_hash, load_training, training_items
+from export.data import COLLECTION, data_hash, load_training, training_items
 from export.model import BITS, PIXELS, build
 
 OPSET = 17
@@ -44,7 +44,7 @@ def export(profile: str, version: int, train: Path, data: Path, out: Path) -> No
     hider.eval()
     revealer.eval()
     name = f"{profile}-v{version}"
-    hide, reveal = out / f"{name}-hide.onnx", out / f"{name}-reveal.onnx"
+    hide, reveal = train / f"{name}-hide.onnx", train / f"{name}-reveal.onnx"
     cells, secret = torch.zeros(4, PIXELS), torch.ones(4, BITS)
     unit = torch.ones(1)
     rows = {0: "cells"}
@@ -80,6 +80,8 @@ def export(profile: str, version: int, train: Path, data: Path, out: Path) -> No
         },
         "measured": figures,
     }
+    for model in (hide, reveal):
+        model.replace(out / model.name)
     (out / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
     print(json.dumps(card["measured"], indent=2))
 
@@ -126,8 +128,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--profile", choices=tuple(LAYOUT), required=True)
     options.add_argument("--model-version", type=int, default=1)
-    options.add_argument("--train", type=Path, required=True)
-    options.add_argument("--data", type=Path, required=True)
+    options.add_argument("--train", type=Path, default=Path(".work/train"))
+    options.add_argument("--data", type=Path, default=COLLECTION)
     options.add_argument("--out", type=Path, default=Path("onnx_models"))
     wish = options.parse_args()
     wish.out.mkdir(exist_ok=True)

@@ -4,6 +4,7 @@
 image by `layout`, written and read by the ONNX networks of `networks`.
 """
 
-from gateway.seal.codec.codec import Codec, Hidden, HideFailed, Profile, Revealed
+from gateway.seal.codec.codec import Codec, Hidden, Profile, Revealed
+from gateway.seal.codec.cover import HideFailed
 
 __all__ = ["Codec", "Hidden", "HideFailed", "Profile", "Revealed"]

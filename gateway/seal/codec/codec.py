@@ -12,16 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.errors import GatewayError
-from gateway.seal.codec import detect, ldpc
-from gateway.seal.codec.layout import BITS, PAYLOAD_MAX, Rung, frame, frame_counts, places, rungs_for, spread
+from gateway.seal.codec.cover import CoverCells, HideFailed
+from gateway.seal.codec.layout import PAYLOAD_MAX, frame_counts
 from gateway.seal.codec.networks import Networks, shipped
 from gateway.seal.codec.plane import GREEN, LUMA, Plane
+from gateway.seal.codec.reading import read, rising_units
 
-_FILLED = (
-    0.80  # share of the usable places that message bits may take: above it, puncturing leaves too little
-)
-_LONGER = 3  # rungs tried at each strength
 _STRONGER = 4  # strengths tried
 
 
@@ -33,16 +29,6 @@ class Profile(StrEnum):
 
 
 _NETWORKS = {Profile.FIDELITY: "fidelity-v1", Profile.ROBUST: "robust-v1"}
-
-
-class HideFailed(GatewayError):
-    """The payload can't be hidden in these pixels so that it comes back; `code` says why."""
-
-    hint = "Shorten the record, or accept level digest for such images."
-
-    def __init__(self, message: str, *, code: str) -> None:
-        super().__init__(message)
-        self.code = code  # "too-small" | "too-flat" | "not-recovered"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,15 +97,18 @@ class Codec:
         plane = Plane(0 if cover.shape[3] == 1 or ybr else colour, cover)
         failure = HideFailed("the image has too few places for the payload", code="too-small")
         for frames in frame_counts(len(cover)):
-            cover_cells = _CoverCells(networks, plane, frames, padding)
+            cover_cells = CoverCells(networks, plane, frames, padding)
             rungs = cover_cells.rungs(payload, whole_code=profile is Profile.ROBUST)
             if not rungs:
                 failure = cover_cells.failure(payload)
                 continue
-            for unit in _units(networks, cover_cells.cells)[:_STRONGER]:
-                for rung in rungs[:_LONGER]:
+            for unit in rising_units(networks.card, cover_cells.cells)[:_STRONGER]:
+                for rung in rungs:
                     change = cover_cells.write(payload, rung, unit)
                     container = plane.changed(change)
+                    hint = self._hint(profile, plane, frames, unit)
+                    if next(self._search(container, hint), None) is None:
+                        continue  # seen at a tenth of the cost of a blind reading
                     found = self.reveal(container)
                     if found is not None and found.payload == payload:
                         return Hidden(
@@ -143,6 +132,11 @@ class Codec:
                 return found
         return next(self._search(container, {}), None)
 
+    def _hint(self, profile: Profile, plane: Plane, frames: int, unit: float) -> dict[str, int]:
+        number = list(self._networks).index(profile)
+        units = self._networks[profile].card.units
+        return {"profile": number, "plane": plane.name, "frames": frames, "unit": units.index(unit)}
+
     def _search(self, container: NDArray[Any], hint: dict[str, int]) -> Iterator[Revealed]:
         for number, (profile, networks) in enumerate(self._networks.items()):
             if hint.get("profile", number) != number:
@@ -154,78 +148,12 @@ class Codec:
                 plane = Plane(name, container)
                 for frames in frame_counts(len(container)):
                     if hint.get("frames", frames) == frames:
-                        yield from _read(number, profile, networks, plane, frames, hint)
-
-
-def _read(
-    number: int, profile: Profile, networks: Networks, plane: Plane, frames: int, hint: dict[str, int]
-) -> Iterator[Revealed]:
-    """Everything revealed from the leading frames of a plane, over all strengths."""
-    cells = plane.cells(frames)
-    order = places(len(cells), networks.card.groups)
-    usable = np.ptp(cells, axis=1) > 0
-    for unit in _units(networks, cells, everything=True):
-        index = networks.card.units.index(unit)
-        if hint.get("unit", index) != index:
-            continue
-        logits = (networks.reveal(cells, unit) * usable[:, None]).ravel()
-        for payload, rung, errors in detect.decode(logits[order.written], logits[order.reference]):
-            yield Revealed(
-                payload=payload,
-                codec_id=networks.card.codec_id,
-                profile=profile,
-                coded_bits=rung.length,
-                raw_bit_error_rate=errors,
-                hint={"profile": number, "plane": plane.name, "frames": frames, "unit": index},
-            )
-
-
-def _units(networks: Networks, cells: NDArray[np.float32], *, everything: bool = False) -> list[float]:
-    """Strengths to try: from the weakest that suits the image upwards; when reading, all, the likely ones first."""
-    units = list(networks.card.units)
-    if not networks.card.range_unit:
-        return units
-    grey_level = max(1.0, float(cells.max() - cells.min()) / 255)
-    start = min(range(len(units)), key=lambda i: abs(np.log(units[i] / grey_level)))
-    return sorted(units, key=lambda u: abs(np.log(u / units[start]))) if everything else units[start:]
-
-
-class _CoverCells:
-    """The leading frames of a cover, cut into cells, ready to be written."""
-
-    def __init__(self, networks: Networks, plane: Plane, frames: int, padding: tuple[int, ...]) -> None:
-        self._networks = networks
-        self.cells = plane.cells(frames)
-        self._order = places(len(self.cells), networks.card.groups).written
-        self._usable = np.ptp(self.cells, axis=1) > 0
-        self._up, self._down = plane.room(frames, padding)
-
-    def rungs(self, payload: bytes, *, whole_code: bool) -> list[Rung]:
-        """Rungs with enough usable places, shortest first; `whole_code`: prefer those that send all parity."""
-        enough = [
-            rung
-            for rung in rungs_for(len(payload))
-            if rung.length <= len(self._order)
-            and self._usable[self._order[: rung.length] // BITS].sum() * _FILLED
-            >= ldpc.message_bits(rung.lift)
-        ]
-        return [rung for rung in enough if rung.eighths >= 8] or enough if whole_code else enough
-
-    def failure(self, payload: bytes) -> HideFailed:
-        """Why `rungs` is empty."""
-        if rungs_for(len(payload))[0].length > len(self._order):
-            return HideFailed("the image has too few places for the payload", code="too-small")
-        return HideFailed("too much of the image is flat", code="too-flat")
-
-    def write(self, payload: bytes, rung: Rung, unit: float) -> NDArray[np.int32]:
-        """(cells, 64) changes that write the payload; only cells with a written place are touched."""
-        bits = spread(ldpc.encode(frame(payload, rung.lift), rung.lift), rung)
-        plan = np.zeros(len(self.cells) * BITS, np.float32)
-        plan[self._order[: rung.length]] = 1.0 - 2.0 * bits
-        secret = plan.reshape(-1, BITS) * self._usable[:, None]
-        touched = secret.any(axis=1)
-        change = np.zeros(self.cells.shape, np.int32)
-        change[touched] = self._networks.hide(
-            self.cells[touched], secret[touched], self._up[touched], self._down[touched], unit
-        )
-        return change
+                        for found in read(networks, plane, frames, hint.get("unit")):
+                            yield Revealed(
+                                payload=found.payload,
+                                codec_id=networks.card.codec_id,
+                                profile=profile,
+                                coded_bits=found.rung.length,
+                                raw_bit_error_rate=found.raw_bit_error_rate,
+                                hint=self._hint(profile, plane, frames, found.unit),
+                            )

@@ -8,6 +8,7 @@ the change happens there; the error correction and the CRC decide.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +16,44 @@ from numpy.typing import NDArray
 from gateway.seal.codec import ldpc
 from gateway.seal.codec.layout import RUNGS, Rung, gather, unframe
 
-_HEAD = 240  # places: no rung is shorter
+HEAD = 2048  # places a reader looks at first, written and reference alike
+_HEAD = 240  # usable ones among them that are counted: no rung is shorter
 _BINS = 9  # of tanh(logit / 2), -1 .. 1
 _EVIDENCE = 12.0  # nats by which the head must speak for a mark
 _TRIES = 6  # rungs decoded
 _CERTAIN = 16.0  # logits are cut here, so that one wrong certainty does not outvote many
 
 
-def decode(
-    logits: NDArray[np.float32], reference: NDArray[np.float32]
-) -> Iterator[tuple[bytes, Rung, float]]:
-    """Payloads found: (payload, rung, raw bit error rate).
+@dataclass(frozen=True)
+class Contrast:
+    """How written places differ from unwritten ones: log-likelihood gain of each bin of the logits, in nats."""
 
-    logits: of the fillable places, in order of filling; positive for bit 0; exactly 0 where a place is unusable.
-    reference: of places that are never written.
-    """
-    for rung in _likely_rungs(logits, reference[reference != 0]):
-        llr = np.clip(logits[: rung.length], -_CERTAIN, _CERTAIN)
-        message = ldpc.decode(gather(llr, rung), rung.lift)
-        if message is None:
-            continue
-        payload = unframe(message)
-        if payload is not None:
-            yield payload, rung, raw_bit_error_rate(message, llr, rung)
+    gain: NDArray[np.float64]
+
+    @classmethod
+    def between(cls, head: NDArray[np.float32], reference: NDArray[np.float32]) -> Contrast | None:
+        """From the first places and from places that are never written; None when nothing speaks for a mark.
+
+        Logits, positive for bit 0; exactly 0 where a place is unusable.
+        """
+        seen = np.bincount(_binned(head[head != 0][:_HEAD]), minlength=_BINS)
+        if seen.sum() < _HEAD // 4:
+            return None
+        written = _share(seen + seen[::-1])  # whitened bits are balanced
+        unwritten = _share(np.bincount(_binned(reference[reference != 0]), minlength=_BINS))
+        gain = np.log(written / unwritten)
+        return cls(gain) if (seen * gain).sum() >= _EVIDENCE else None
+
+    def decode(self, logits: NDArray[np.float32]) -> Iterator[tuple[bytes, Rung, float]]:
+        """Payloads found in the logits of all fillable places, in order: (payload, rung, raw bit error rate)."""
+        running = np.cumsum(np.where(logits != 0, self.gain[_binned(logits)], 0.0))
+        fitting = [rung for rung in RUNGS if rung.length <= len(logits)]
+        for rung in sorted(fitting, key=lambda rung: -running[rung.length - 1])[:_TRIES]:
+            llr = np.clip(logits[: rung.length], -_CERTAIN, _CERTAIN)
+            message = ldpc.decode(gather(llr, rung), rung.lift)
+            payload = None if message is None else unframe(message)
+            if message is not None and payload is not None:
+                yield payload, rung, raw_bit_error_rate(message, llr, rung)
 
 
 def raw_bit_error_rate(message: NDArray[np.uint8], llr: NDArray[np.float32], rung: Rung) -> float:
@@ -45,22 +61,6 @@ def raw_bit_error_rate(message: NDArray[np.uint8], llr: NDArray[np.float32], run
     written = np.resize(ldpc.encode(message, rung.lift), rung.length)
     usable = llr != 0
     return float(((llr < 0) != written)[usable].mean()) if usable.any() else 0.0
-
-
-def _likely_rungs(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> list[Rung]:
-    usable = logits != 0
-    bins = _binned(logits)
-    head = np.bincount(bins[usable][:_HEAD], minlength=_BINS)
-    if head.sum() < _HEAD // 4:
-        return []
-    written = _share(head + head[::-1])  # whitened bits are balanced
-    unwritten = _share(np.bincount(_binned(reference), minlength=_BINS))
-    gain = np.log(written / unwritten)
-    if (head * gain).sum() < _EVIDENCE:
-        return []
-    running = np.cumsum(np.where(usable, gain[bins], 0.0))
-    fitting = [rung for rung in RUNGS if rung.length <= len(logits)]
-    return sorted(fitting, key=lambda rung: -running[rung.length - 1])[:_TRIES]
 
 
 def _binned(logits: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -37,7 +37,6 @@ SHIFTS: tuple[tuple[int, int, int], ...] = (
 )
 # fmt: on
 
-_DEGREE = 6  # edges of a check: four to message bits, two to the accumulator
 _PATIENCE = 8  # iterations, after which ...
 _HOPELESS = (
     0.3  # ... this share of broken checks means that it is no codeword; real ones are below 0.2 by then
@@ -60,8 +59,8 @@ def encode(message: NDArray[np.uint8], lift: int) -> NDArray[np.uint8]:
     modulo 4, first 3, then 1, 2, 0, so that a codeword cut short is punctured evenly.
     """
     edges = _graph(lift).message_edges
-    sums = message[edges].sum(axis=1, dtype=np.int64)
-    parity = (np.cumsum(sums) & 1).astype(np.uint8)
+    sums = np.bitwise_xor.reduce(message[edges], axis=0)
+    parity = np.bitwise_xor.accumulate(sums)
     return np.concatenate([message, parity[_parity_order(ROWS * lift)]])
 
 
@@ -80,33 +79,35 @@ def decode(llr: NDArray[np.float32], lift: int, *, iterations: int = 50) -> NDAr
     total = channel.copy()
     for turn in range(iterations):
         hard = (total < 0).astype(np.uint8)
-        broken = int((hard[graph.edges].sum(axis=1) & 1).sum())
+        broken = int(np.bitwise_xor.reduce(hard[graph.edges], axis=0).sum())
         if broken == 0:
             return hard[:half]
         if turn >= _PATIENCE and broken > _HOPELESS * half:
             return None
         incoming = total[graph.edges] - messages
-        incoming[0, -1] = np.inf
-        magnitude = np.abs(incoming)
+        incoming[-1, 0] = np.inf
         negative = incoming < 0
-        lowest = magnitude.argmin(axis=1)
-        rows = np.arange(half)
-        first = magnitude[rows, lowest]
-        magnitude[rows, lowest] = np.inf
-        second = magnitude.min(axis=1)
-        outgoing = np.repeat(first[:, None], _DEGREE, axis=1)
-        outgoing[rows, lowest] = second
-        odd = (negative.sum(axis=1) & 1).astype(bool)
-        np.multiply(
-            outgoing, np.where(negative ^ odd[:, None], -_SCALE, _SCALE), out=messages, casting="same_kind"
+        odd = np.bitwise_xor.reduce(negative, axis=0)
+        messages = _least_of_others(np.abs(incoming)) * np.where(negative ^ odd, -_SCALE, _SCALE).astype(
+            np.float32
         )
         gathered = np.bincount(graph.edges.ravel(), messages.ravel(), minlength=2 * half + 1)
         total = channel + gathered.astype(np.float32)
     return None
 
 
+def _least_of_others(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:
+    """For each row, the least of all other rows: minima from the front and from the back."""
+    least = np.empty_like(magnitude)
+    front = np.minimum.accumulate(magnitude[:-1], axis=0)
+    back = np.minimum.accumulate(magnitude[:0:-1], axis=0)[::-1]
+    least[0], least[-1] = back[0], front[-1]
+    np.minimum(front[:-1], back[1:], out=least[1:-1])
+    return least
+
+
 class _Graph:
-    """Neighbours of every check. message_edges: (12 Z, 4); edges: (12 Z, 6), parity bits counted from 12 Z on."""
+    """Neighbours of every check. message_edges: (4, 12 Z); edges: (6, 12 Z), parity bits counted from 12 Z on."""
 
     def __init__(self, lift: int) -> None:
         checks: list[list[NDArray[np.int64]]] = [[] for _ in range(ROWS)]
@@ -114,10 +115,10 @@ class _Graph:
         for row, column, shift in SHIFTS:
             checks[row].append(column * lift + (place + shift) % lift)
         blocks = np.stack([np.stack(neighbours, axis=1) for neighbours in checks], axis=1)  # (Z, 12, 4)
-        self.message_edges = blocks.reshape(ROWS * lift, -1)
+        self.message_edges = np.ascontiguousarray(blocks.reshape(ROWS * lift, -1).T)
         current = ROWS * lift + np.arange(ROWS * lift)
         previous = np.concatenate([[2 * ROWS * lift], current[:-1]])
-        self.edges = np.concatenate([self.message_edges, current[:, None], previous[:, None]], axis=1)
+        self.edges = np.concatenate([self.message_edges, current[None], previous[None]])
 
 
 @lru_cache(maxsize=len(LIFTS))

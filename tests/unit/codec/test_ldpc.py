@@ -47,7 +47,7 @@ def test_noise_is_no_codeword():
 @pytest.mark.parametrize("lift", ldpc.LIFTS)
 def test_the_graph_has_no_cycle_of_length_four(lift):
     edges = ldpc._graph(lift).edges
-    checks = np.repeat(np.arange(len(edges)), edges.shape[1])
+    checks = np.tile(np.arange(edges.shape[1]), len(edges))
     bits = edges.ravel()
     order = np.argsort(bits, kind="stable")
     seen: set[tuple[int, int]] = set()

@@ -1,0 +1,77 @@
+"""A cover, ready to be written."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.errors import GatewayError
+from gateway.seal.codec import ldpc
+from gateway.seal.codec.layout import BITS, Rung, frame, gather, places, rungs_for, spread
+from gateway.seal.codec.networks import Networks
+from gateway.seal.codec.plane import Plane
+
+_LONGER = 3  # code lengths offered
+_SPARE = 20  # one place in so many may be lost without harm when a code length is chosen
+
+
+class HideFailed(GatewayError):
+    """The payload can't be hidden in these pixels so that it comes back; `code` says why."""
+
+    hint = "Shorten the record, or accept level digest for such images."
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code  # "too-small" | "too-flat" | "not-recovered"
+
+
+class CoverCells:
+    """The leading frames of a cover, cut into cells, ready to be written."""
+
+    def __init__(self, networks: Networks, plane: Plane, frames: int, padding: tuple[int, ...]) -> None:
+        self._networks = networks
+        self.cells = plane.cells(frames)
+        self._order = places(len(self.cells), networks.card.groups).written
+        self._usable = np.ptp(self.cells, axis=1) > 0
+        self._up, self._down = plane.room(frames, padding)
+
+    def rungs(self, payload: bytes, *, whole_code: bool) -> list[Rung]:
+        """Rungs that have enough usable places, shortest first; `whole_code`: prefer those that send all parity."""
+        offered = rungs_for(len(payload))
+        if whole_code:
+            offered = [r for r in offered if r.eighths >= 8] + [r for r in offered if r.eighths < 8]
+        return list(islice((rung for rung in offered if self._holds(payload, rung)), _LONGER))
+
+    def _holds(self, payload: bytes, rung: Rung) -> bool:
+        """Would the payload survive the unusable places, and every `_SPARE`th place besides?"""
+        if rung.length > len(self._order):
+            return False
+        llr = np.where(self._usable[self._order[: rung.length] // BITS], _signs(payload, rung), 0)
+        llr[::_SPARE] = 0
+        return np.array_equal(ldpc.decode(gather(llr, rung), rung.lift), frame(payload, rung.lift))
+
+    def failure(self, payload: bytes) -> HideFailed:
+        """Why `rungs` is empty."""
+        if rungs_for(len(payload))[0].length > len(self._order):
+            return HideFailed("the image has too few places for the payload", code="too-small")
+        return HideFailed("too much of the image is flat", code="too-flat")
+
+    def write(self, payload: bytes, rung: Rung, unit: float) -> NDArray[np.int32]:
+        """(cells, 64) changes that write the payload; only cells with a written place are touched."""
+        plan = np.zeros(len(self.cells) * BITS, np.float32)
+        plan[self._order[: rung.length]] = _signs(payload, rung)
+        secret = plan.reshape(-1, BITS) * self._usable[:, None]
+        touched = secret.any(axis=1)
+        change = np.zeros(self.cells.shape, np.int32)
+        change[touched] = self._networks.hide(
+            self.cells[touched], secret[touched], self._up[touched], self._down[touched], unit
+        )
+        return change
+
+
+def _signs(payload: bytes, rung: Rung) -> NDArray[np.float32]:
+    """What every place of the rung carries: +1 for bit 0, -1 for bit 1."""
+    bits = spread(ldpc.encode(frame(payload, rung.lift), rung.lift), rung)
+    return (1.0 - 2.0 * bits).astype(np.float32)
