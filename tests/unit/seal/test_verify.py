@@ -182,7 +182,7 @@ def test_a_foreign_signer_is_unknown(desk: Desk, other_desk: Desk, sealed: bytes
     assert not without.ok
 
 
-def test_a_record_for_another_recipient_stays_closed(desk: Desk, other_desk: Desk, sealed: bytes) -> None:
+def test_a_record_for_another_recipient_stays_closed(other_desk: Desk, sealed: bytes) -> None:
     extraction = other_desk.extract(sealed)
     assert (extraction.found, extraction.reason, extraction.record) == (False, "not-opened", None)
     assert other_desk.restore(sealed)[1].reason == "not-opened"

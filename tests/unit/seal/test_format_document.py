@@ -1,0 +1,62 @@
+"""FORMAT.md says what the code does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import gateway.seal
+from gateway.seal import block, eligibility, record
+from gateway.seal.findings import CHECKS
+from gateway.seal.statement import _FIELDS, Domain
+from gateway.verify import Verdict
+from tests.vectors import example
+
+PAGE = (Path(gateway.seal.__file__).parent / "FORMAT.md").read_text("utf-8")
+SOURCES = [path.read_text("utf-8") for path in Path(gateway.seal.__file__).parent.glob("*.py")]
+
+
+def test_the_worked_example_is_current() -> None:
+    assert example.text() in PAGE
+
+
+@pytest.mark.parametrize("word", [*Verdict, *Domain, *sorted(set(eligibility.table()["kept"].values()))])
+def test_every_word_of_a_finding_is_explained(word: str) -> None:
+    assert f"`{word}`" in PAGE
+
+
+@pytest.mark.parametrize(
+    "reason", ["no-encoder", "undecodable", "structure", "payload-too-large", "not-proven"]
+)
+def test_reasons_in_the_code_are_on_the_page(reason: str) -> None:
+    assert any(f'"{reason}"' in source for source in SOURCES)
+    assert f"`{reason}`" in PAGE
+
+
+@pytest.mark.parametrize("key", sorted(_FIELDS))
+def test_every_entry_of_the_statement_has_its_number(key: int) -> None:
+    section = PAGE.split("## Statement")[1].split("## Restoring")[0]
+    numbers = {int(n) for line in section.splitlines() if line.startswith("| ") for n in _numbers(line)}
+    assert key in numbers
+
+
+@pytest.mark.parametrize(("number", "name"), CHECKS.items())
+def test_every_check_has_its_number(number: int, name: str) -> None:
+    assert f"| {number} | {name} |" in PAGE
+
+
+@pytest.mark.parametrize(
+    "element", [block.VERSION, block.STATEMENT, block.TILES, block.RESTORING, block.ENVELOPE]
+)
+def test_every_element_of_the_block_is_listed(element: int) -> None:
+    assert f"(0071,xx{element:02X})" in PAGE
+
+
+def test_the_tables_of_the_record_are_those_of_the_code() -> None:
+    assert ", ".join(f"`{name.decode()}`" for name in record.MODALITIES) in PAGE
+    assert ", ".join(f"`{name.decode()}`" for name in record.CHARSETS[1:]) in PAGE
+
+
+def _numbers(line: str) -> list[str]:
+    return [part for part in line.split("|")[1].replace(",", " ").split() if part.isdigit()]

@@ -1,0 +1,85 @@
+"""Print the worked example of FORMAT.md: every part that does not depend on chance."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+
+from gateway.seal import digest, residual, statement
+from gateway.seal.envelope import Locator
+from gateway.seal.image import PixelFormat
+from gateway.seal.record import Record, pack
+from gateway.seal.statement import Statement
+
+RECORD = Record(
+    bytes(range(16)),
+    b"ISO_IR 192",
+    {
+        "PatientID": b"SYN-00042",
+        "PatientName": "Müller^Élise".encode(),
+        "PatientBirthDate": b"19700101",
+        "PatientSex": b"F",
+        "StudyInstanceUID": b"2.25.1234567890",
+        "SOPInstanceUID": b"2.25.1234567891",
+        "Modality": b"MR",
+    },
+)
+SAMPLES = np.arange(12, dtype=np.uint16).reshape(1, 3, 4, 1) * 300
+SHAPE = PixelFormat(
+    rows=3,
+    columns=4,
+    frames=1,
+    samples=1,
+    allocated=16,
+    stored=12,
+    high_bit=11,
+    signed=False,
+    planar=0,
+    photometric="MONOCHROME2",
+)
+CHANGE = np.array([0, 1, 0, 0, -1, 0, 0, 0, 0, 3, 0, 0], np.int32).reshape(1, 3, 4, 1)
+
+
+def parts() -> dict[str, str]:
+    """Name of each part -> its value as text."""
+    found = digest.of_pixels(SAMPLES, SHAPE)
+    said = Statement(
+        level="digest",
+        reason="too-small",
+        domain="pixels",
+        digest=found,
+        transfer_syntax="1.2.840.10008.1.2.1",
+        header_salt=bytes(16),
+        header_digests={},
+        sealed_at=1_740_830_400,
+        signer_id=bytes(range(8)),
+    )
+    return {
+        "record": pack(RECORD).hex(),
+        "locator payload, id 00 01 .. 0f": Locator(bytes(range(16))).to_payload().hex(),
+        "digest, domain pixels": found.hex(),
+        "tile digests, edge 8": digest.of_tiles(SAMPLES, SHAPE, 8).hex(),
+        "residual": residual.encode(CHANGE).hex(),
+        "statement": statement.encode(said).hex(),
+    }
+
+
+def text() -> str:
+    """The example as it stands in FORMAT.md."""
+    values = "; ".join(f"{name} `{value.decode()}`" for name, value in RECORD.values.items())
+    lines = [
+        f"A record with restore key 00 01 .. 0f, character set `ISO_IR 192`, {values}.",
+        "An image of 3 rows and 4 columns, 12 bits stored in 16, unsigned, values 0, 300, 600 .. 3300; a residual",
+        "for it of 0 1 0 0 / -1 0 0 0 / 0 3 0 0; a statement about it at level digest, reason too-small, Explicit VR",
+        "Little Endian, salt of zeros, no fields, sealed at 1740830400 by signer 00 01 .. 07.",
+        "",
+        "```text",
+    ]
+    for name, value in parts().items():
+        lines += [f"{name}:", *textwrap.wrap(value, 96, initial_indent="  ", subsequent_indent="  ")]
+    return "\n".join([*lines, "```"])
+
+
+if __name__ == "__main__":
+    print(text())
