@@ -16,7 +16,7 @@ from gateway.seal.codec.cover import CoverCells, HideFailed
 from gateway.seal.codec.layout import PAYLOAD_MAX, frame_counts
 from gateway.seal.codec.networks import Networks, shipped
 from gateway.seal.codec.plane import GREEN, LUMA, Plane
-from gateway.seal.codec.reading import read, rising_units
+from gateway.seal.codec.reading import likely_units, read, rising_units
 
 _STRONGER = 4  # strengths tried
 
@@ -93,8 +93,7 @@ class Codec:
         if not 1 <= len(payload) <= PAYLOAD_MAX:
             raise HideFailed(f"a payload of {len(payload)} bytes can't be hidden", code="too-small")
         networks = self._networks[profile]
-        colour = LUMA if networks.card.luma else GREEN
-        plane = Plane(0 if cover.shape[3] == 1 or ybr else colour, cover)
+        plane = Plane(self._planes(profile, cover)[-1 if ybr else 0], cover)
         failure = HideFailed("the image has too few places for the payload", code="too-small")
         for frames in frame_counts(len(cover)):
             cover_cells = CoverCells(networks, plane, frames, padding)
@@ -106,11 +105,8 @@ class Codec:
                 for rung in rungs:
                     change = cover_cells.write(payload, rung, unit)
                     container = plane.changed(change)
-                    hint = self._hint(profile, plane, frames, unit)
-                    if next(self._search(container, hint), None) is None:
-                        continue  # seen at a tenth of the cost of a blind reading
-                    found = self.reveal(container)
-                    if found is not None and found.payload == payload:
+                    found = self._found_again(container, payload, self._hint(profile, plane, frames, unit))
+                    if found is not None:
                         return Hidden(
                             container=container,
                             codec_id=found.codec_id,
@@ -132,6 +128,25 @@ class Codec:
                 return found
         return next(self._search(container, {}), None)
 
+    def _found_again(self, container: NDArray[Any], payload: bytes, hint: dict[str, int]) -> Revealed | None:
+        """What a reader who knows nothing reveals, if it is the payload."""
+        found = next(self._search(container, hint), None)
+        if found is not None and hint != self._first_look(container):
+            found = self.reveal(container)
+        return found if found is not None and found.payload == payload else None
+
+    def _first_look(self, container: NDArray[Any]) -> dict[str, int]:
+        """The hint that a reader without one tries first: reading with it is reading blindly."""
+        profile = next(iter(self._networks))
+        plane = Plane(self._planes(profile, container)[0], container)
+        unit = likely_units(self._networks[profile].card, plane.cells(1))[0]
+        return self._hint(profile, plane, 1, unit)
+
+    def _planes(self, profile: Profile, container: NDArray[Any]) -> tuple[int, ...]:
+        if container.shape[3] == 1:
+            return (0,)
+        return (LUMA if self._networks[profile].card.luma else GREEN, 0)
+
     def _hint(self, profile: Profile, plane: Plane, frames: int, unit: float) -> dict[str, int]:
         number = list(self._networks).index(profile)
         units = self._networks[profile].card.units
@@ -141,8 +156,7 @@ class Codec:
         for number, (profile, networks) in enumerate(self._networks.items()):
             if hint.get("profile", number) != number:
                 continue
-            colour = container.shape[3] > 1
-            for name in ((LUMA if networks.card.luma else GREEN), 0) if colour else (0,):
+            for name in self._planes(profile, container):
                 if hint.get("plane", name) != name:
                     continue
                 plane = Plane(name, container)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,15 +40,16 @@ class CoverCells:
         offered = rungs_for(len(payload))
         if whole_code:
             offered = [r for r in offered if r.eighths >= 8] + [r for r in offered if r.eighths < 8]
-        return list(islice((rung for rung in offered if self._holds(payload, rung)), _LONGER))
+        offered = [rung for rung in offered if rung.length <= len(self._order)]
+        first = next((i for i, rung in enumerate(offered) if self._holds(payload, rung)), len(offered))
+        return offered[first : first + _LONGER]
 
     def _holds(self, payload: bytes, rung: Rung) -> bool:
         """Would the payload survive the unusable places, and every `_SPARE`th place besides?"""
-        if rung.length > len(self._order):
-            return False
         llr = np.where(self._usable[self._order[: rung.length] // BITS], _signs(payload, rung), 0)
         llr[::_SPARE] = 0
-        return np.array_equal(ldpc.decode(gather(llr, rung), rung.lift), frame(payload, rung.lift))
+        message = ldpc.decode(gather(llr, rung), rung.lift)
+        return message is not None and np.array_equal(message, frame(payload, rung.lift))
 
     def failure(self, payload: bytes) -> HideFailed:
         """Why `rungs` is empty."""
