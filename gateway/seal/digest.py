@@ -18,10 +18,10 @@ from gateway.seal.elements import IMPLICIT_LE, Element, Encoding, items, walk
 from gateway.seal.fields import comparable_value, field
 from gateway.seal.image import PixelFormat, swapped_pairs
 from gateway.seal.part10 import Part10
+from gateway.seal.statement import TILE_EDGES
 
 TILE_DIGEST_BYTES = 4
 HEADER_DIGEST_BYTES = 8
-_TILE_EDGES = (64, 32, 16, 8)
 _TILES_MIN = 64
 _NESTING_MAX = 60
 
@@ -65,10 +65,10 @@ def tile_edge(frames: int, rows: int, columns: int) -> int:
     """64, or less in small objects so that "changed all over" and "changed at one place" stay
     distinguishable.
     """
-    for edge in _TILE_EDGES:
+    for edge in TILE_EDGES:
         if frames * -(-rows // edge) * -(-columns // edge) >= _TILES_MIN:
             return edge
-    return _TILE_EDGES[-1]
+    return TILE_EDGES[-1]
 
 
 def tiles(frames: int, rows: int, columns: int, edge: int) -> list[Tile]:

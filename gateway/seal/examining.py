@@ -147,10 +147,8 @@ class Examination:
 
     def check_header(self) -> bool:
         """(6) The identity fields are those that were sealed, by their keyed digests."""
-        said = self._said
-        try:
-            wanted = [field_of_tag(tag) for tag in said.header_digests]
-        except ConfigurationError:
+        said, wanted = self._said, self._fields
+        if len(wanted) != len(said.header_digests):
             return self.note(6, False, "the statement covers elements that are no fields")
         found = digest.of_header(self.file, [one.keyword for one in wanted], said.header_salt)
         wrong = [one for one in wanted if found[one.tag] != said.header_digests[one.tag]]
@@ -178,8 +176,7 @@ class Examination:
         except SealBroken as error:
             return self.note(8, False, str(error))
         names = dict.fromkeys(self.record.values)
-        if self.statement:
-            names |= dict.fromkeys(field_of_tag(tag).keyword for tag in self.statement.header_digests)
+        names |= dict.fromkeys(one.keyword for one in self._fields)
         wrong = []
         for name in names:
             wanted = field_of(name)
@@ -196,6 +193,17 @@ class Examination:
         if self.statement is None:
             raise AssertionError("checks after (2) need a statement")
         return self.statement
+
+    @property
+    def _fields(self) -> list[Field]:
+        """The identity fields the statement covers, as far as they are known here."""
+        found = []
+        for tag in self.statement.header_digests if self.statement else ():
+            try:
+                found.append(field_of_tag(tag))
+            except ConfigurationError:
+                continue
+        return found
 
     def _digest(self, said: Statement) -> bytes:
         if said.domain == Domain.PIXELS:

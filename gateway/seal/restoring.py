@@ -63,19 +63,32 @@ def open_element(
     """Facts and change. Raises SealBroken when the element was changed or belongs to another object."""
     try:
         content = cbor2.loads(_cipher(restore_key).decrypt(_NONCE, element, _ASSOCIATED))
-        facts = Facts(
-            original_digest=content[1],
-            high_bits=HighBits(content[2]),
-            transfer_syntax=content[3],
-            added=tuple(content[4]),
-            replaced=content[5],
-            sop_instance_uid=content[6],
-        )
-        return facts, residual.decode(content[7], shape)
+        return _facts(content), residual.decode(content[7], shape)
     except InvalidTag as error:
         raise SealBroken("the restoring element does not open", check=CHECK) from error
-    except (cbor2.CBORDecodeError, KeyError, TypeError, ValueError) as error:
+    except (cbor2.CBORDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise SealBroken("the restoring element is malformed", check=CHECK) from error
+
+
+def _facts(content: dict[int, Any]) -> Facts:
+    """The facts, every type checked: whoever has the recipient's public key can make such an element."""
+    added, replaced = content[4], content[5]
+    if not (
+        isinstance(content[1], bytes)
+        and isinstance(content[3], str)
+        and isinstance(content[6], str)
+        and all(isinstance(tag, int) for tag in added)
+        and all(isinstance(tag, int) and isinstance(value, bytes) for tag, value in replaced.items())
+    ):
+        raise ValueError("the facts have wrong types")
+    return Facts(
+        original_digest=content[1],
+        high_bits=HighBits(content[2]),
+        transfer_syntax=content[3],
+        added=tuple(added),
+        replaced=replaced,
+        sop_instance_uid=content[6],
+    )
 
 
 def undo(container: NDArray[Any], change: NDArray[np.int32], facts: Facts) -> Pixels:

@@ -18,6 +18,7 @@ from gateway.keys import Signer
 
 SIGNATURE_PREFIX = b"sealgate statement v1\0"  # so that the key can't be made to sign one thing for another
 VERSION = 1
+TILE_EDGES = (64, 32, 16, 8)
 FORM_CHECK, SIGNATURE_CHECK = 2, 3  # numbers of FORMAT.md
 
 
@@ -133,4 +134,6 @@ def _checked(content: Any) -> Statement:
         raise SealBroken("the codec hint of the statement is malformed", check=FORM_CHECK)
     if content[2] not in {Level.FULL, Level.DIGEST} or content[4] not in set(Domain):
         raise SealBroken("the statement names an unknown level or domain", check=FORM_CHECK)
+    if content.get(19, 0) not in (TILE_EDGES if content[4] == Domain.PIXELS else {0}):
+        raise SealBroken("the tile edge of the statement is malformed", check=FORM_CHECK)
     return Statement(**{_FIELDS[key].name: value for key, value in content.items()})

@@ -9,7 +9,7 @@ from pydicom.data import get_charset_files
 
 from gateway.errors import ConfigurationError
 from gateway.seal.bits import BitReader, BitWriter
-from gateway.seal.fields import DEFAULT_FIELDS, comparable_value, field
+from gateway.seal.fields import DEFAULT_FIELDS, comparable, comparable_value, field, text
 from gateway.seal.part10 import Part10, read
 from gateway.seal.record import CHARSETS, Record, RecordDamaged, pack, same_value, take, unpack
 from tests.support import objects
@@ -172,3 +172,10 @@ def test_the_same_name_in_another_character_set_is_the_same_name() -> None:
     wanted = field("PatientName")
     unicode = header(SpecificCharacterSet="ISO_IR 192", PatientName="Müller^Élise^^^")
     assert same_value(record, wanted, comparable_value(unicode, wanted))
+
+
+@given(st.binary(max_size=80), st.binary(max_size=60), st.sampled_from(DEFAULT_FIELDS))
+def test_any_bytes_can_be_shown_compared_and_hashed(value: bytes, charset: bytes, keyword: str) -> None:
+    wanted = field(keyword)
+    shown = text(value, wanted, charset)
+    assert comparable(shown, wanted).encode() is not None

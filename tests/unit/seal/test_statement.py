@@ -46,8 +46,7 @@ MINIMAL = Statement(
         mode=st.sampled_from(["envelope", "locator", ""]),
         payload_hash=st.binary(min_size=32, max_size=32),
         hint=st.dictionaries(st.text(max_size=8), st.integers(-(2**31), 2**31), max_size=5),
-        tile_edge=st.integers(0, 64),
-    )
+    ).map(lambda said: replace(said, tile_edge=16 if said.domain == "pixels" else 0))
 )
 def test_a_statement_comes_back_with_or_without_padding(statement: Statement) -> None:
     encoded = encode(statement)
@@ -67,12 +66,15 @@ def test_a_statement_comes_back_with_or_without_padding(statement: Statement) ->
         lambda content: content | {10: {0x00100020: bytes(7)}},
         lambda content: content | {18: {"unit": "0"}},
         lambda content: content | {7: ""},
+        lambda content: content | {19: 8},
+        lambda content: content | {4: "pixels", 19: 1},
+        lambda content: content | {4: "pixels"},
         lambda content: {key: value for key, value in content.items() if key != 9},
         lambda content: [content],
     ],
     ids=[
         "version", "unknown-entry", "short-digest", "level", "domain", "time", "header-digest", "hint",
-        "empty-entry", "missing-entry", "no-map",
+        "empty-entry", "tiles-of-no-pixels", "tile-edge", "no-tile-edge", "missing-entry", "no-map",
     ],
 )  # fmt: skip
 def test_a_malformed_statement_is_refused(change: object) -> None:
