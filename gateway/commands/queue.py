@@ -168,4 +168,7 @@ def _print(job: Job, printer: Printer, *, as_json: bool) -> None:
 
 
 def _time(seconds: float) -> str:
+    """UTC, or "-" for a time that was never set."""
+    if seconds <= 0:
+        return "-"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

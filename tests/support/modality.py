@@ -6,6 +6,7 @@ DCMTK's senders parse and re-encode; this one does not, so hostile files reach t
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,12 +39,17 @@ def parcel(data: bytes, *, fallback_uid: str) -> Parcel:
     """
     try:
         meta = dcmread(io.BytesIO(data), specific_tags=[], stop_before_pixels=True).file_meta
-        sop_class, sop_instance = str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID)
-        return Parcel(sop_class, sop_instance, str(meta.TransferSyntaxUID), data[_meta_end(data) :])
+        uids = [meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID]
     except Exception:  # noqa: BLE001 - any file at all must be sendable; what it is worth is the gateway's business
         explicit = len(data) > 6 and data[4:6].isalpha()
         syntax = str(ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian)
         return Parcel(str(SecondaryCaptureImageStorage), fallback_uid, syntax, data)
+    fallbacks = (str(SecondaryCaptureImageStorage), fallback_uid, str(ExplicitVRLittleEndian))
+    sop_class, sop_instance, syntax = (
+        str(uid) if re.fullmatch(r"[0-9.]{1,64}", str(uid)) else fallback
+        for uid, fallback in zip(uids, fallbacks, strict=True)
+    )
+    return Parcel(sop_class, sop_instance, syntax, data[_meta_end(data) :])
 
 
 def send(
