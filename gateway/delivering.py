@@ -10,9 +10,9 @@ from gateway.config import Destination
 from gateway.errors import GatewayError, PeerUnreachable, UnreadableObject
 from gateway.fileformat import unwrap
 from gateway.forward import Sender
+from gateway.observe import where
 from gateway.preparing import LOOK_AGAIN_S, TROUBLE_PAUSE_S, Shop
 from gateway.queue import Job, Step
-from gateway.worker import where
 
 SLOWEST_BYTES_S = 100_000  # a lease lasts at least as long as a link this slow needs
 BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
@@ -22,7 +22,7 @@ class FileMissing(UnreadableObject):
     """The spool lost the file of a job."""
 
     code = "file-missing"
-    hint = "Send the object again from the modality; then `sealgate queue drop` this job."
+    hint = "`sealgate queue drop` this job, then send the object again from the modality."
 
 
 class Deliverer(threading.Thread):
@@ -61,6 +61,10 @@ class Deliverer(threading.Thread):
                     shop.prepared.wait(heard, LOOK_AGAIN_S)
             except GatewayError as error:
                 shop.log.error("delivering interrupted", code=error.code, problem=str(error))
+                self._stopping.wait(TROUBLE_PAUSE_S)
+            except Exception as error:  # noqa: BLE001 - told, and the leases give the jobs back
+                shop.log.error("delivering interrupted", code="internal", problem=where(error))
+                self._sender.abort()
                 self._stopping.wait(TROUBLE_PAUSE_S)
         self._sender.close()
 

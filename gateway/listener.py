@@ -23,7 +23,8 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 
 from gateway.config import Config
 from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
-from gateway.observe import Log, Metrics
+from gateway.observe import Log, Metrics, where
+from gateway.statuses import PROCESSING_FAILURE, SUCCESS
 
 VERIFICATION = "1.2.840.10008.1.1"  # SOP class of C-ECHO, PS3.4 annex A
 WATCH_INTERVAL_S = 0.5
@@ -154,7 +155,7 @@ class Listener:
         handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, self._opened),
             (evt.EVT_REQUESTED, self._requested),
-            (evt.EVT_C_ECHO, lambda _event: 0x0000),
+            (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_C_STORE, self._stored),
         ]
         server = entity.make_server(
@@ -213,10 +214,14 @@ class Listener:
     def _stored(self, event: Any) -> int:
         started = time.monotonic()
         link = self._links[event.assoc]
-        status = self._store(event, link)
+        try:
+            status = self._store(event, link)
+        except Exception as error:  # noqa: BLE001 - a defect of ours: told, and the object is not acknowledged
+            self._log.error("store failed", code="internal", problem=where(error))
+            status = PROCESSING_FAILURE
         link.objects += 1
-        link.failed += status != 0x0000
-        if status != 0x0000:
+        link.failed += status != SUCCESS
+        if status != SUCCESS:
             self._metrics.count("sealgate_refused_total", status=f"{status:04X}")
         self._metrics.time("sealgate_store_seconds", time.monotonic() - started)
         return status
@@ -225,9 +230,12 @@ class Listener:
 
     def _watch(self) -> None:
         while not self._stopped.wait(WATCH_INTERVAL_S):
-            for link in self._open_links():
-                self._end_if_stalled(link)
-            self._finish_ended()
+            try:
+                for link in self._open_links():
+                    self._end_if_stalled(link)
+                self._finish_ended()
+            except Exception as error:  # noqa: BLE001 - the watchdog must not die of one association
+                self._log.error("watchdog", code="internal", problem=where(error))
 
     def _end_if_stalled(self, link: Link) -> None:
         wrapped = link.association.dul.socket

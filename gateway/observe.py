@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import structlog
@@ -149,3 +150,12 @@ def configure_logging(level: int = logging.INFO) -> None:
 def logger() -> Log:
     log: Log = structlog.get_logger()
     return log
+
+
+def where(error: BaseException) -> str:
+    """Type and place of an error without its message, which may quote the object."""
+    trace, last = error.__traceback__, ""
+    while trace is not None:
+        last = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {last}"

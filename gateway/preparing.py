@@ -9,14 +9,14 @@ from gateway.backoff import delay_s
 from gateway.bell import Bell
 from gateway.config import Config
 from gateway.errors import GatewayError, ResourceError, SpoolFull, WorkerDied
-from gateway.observe import Log, Metrics
+from gateway.observe import Log, Metrics, where
 from gateway.queue import Job, Prepared, Queue, Step
 from gateway.spool import Spool
 from gateway.worker import Failure, Outcome, Task
 from gateway.workshop import WorkerProcess
 
 DEATHS_MAX = 3  # then the object is taken for poison
-CLAIM_MAX = 4  # a worker's share at once; small, so that all workers have something
+CLAIM_MAX = 2  # a worker's share at once; small, so that all workers have something
 LOOK_AGAIN_S = 1.0
 TROUBLE_PAUSE_S = 2.0  # after the queue, the spool or a start failed
 
@@ -69,6 +69,9 @@ class Preparer(threading.Thread):
                 self._work_off(jobs, lease_s)
             except GatewayError as error:
                 shop.log.error("preparing interrupted", code=error.code, problem=str(error))
+                self._stopping.wait(TROUBLE_PAUSE_S)
+            except Exception as error:  # noqa: BLE001 - told, and the leases give the jobs back
+                shop.log.error("preparing interrupted", code="internal", problem=where(error))
                 self._stopping.wait(TROUBLE_PAUSE_S)
         self._process.stop()
 

@@ -164,6 +164,12 @@ class Service:
         ]
         for deliverer in self._deliverers:
             deliverer.start()
+        gone = {depth.destination for depth in self._queue.depth()} - {""}
+        gone -= {destination.name for destination in self._config.destination}
+        if gone:
+            self._log.warning(
+                "jobs for destinations that are not configured any more", destinations=sorted(gone)
+            )
 
     def _stop_workers(self) -> None:
         """Each finishes the object in hand, as long as `drain_s` allows; leases cover what is cut off."""

@@ -5,7 +5,6 @@ A hostile object that exhausts memory, hangs or crashes a decoder takes this pro
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from gateway import keys
 from gateway.config import Config
 from gateway.errors import GatewayError
 from gateway.mark import marked
+from gateway.observe import where
 from gateway.restore import restore
 from gateway.seal import DEFAULT_FIELDS, Device, SealOptions, seal
 from gateway.seal.codec import Codec, Profile
@@ -177,15 +177,6 @@ def guarded(do: Callable[[Task], Outcome], task: Task) -> Outcome:
             reason="internal",
             failure=Failure(code="internal", text=where(error), hint=hint, retry=isinstance(error, OSError)),
         )
-
-
-def where(error: BaseException) -> str:
-    """Type and place of an error without its message, which may quote the object."""
-    trace, last = error.__traceback__, ""
-    while trace is not None:
-        last = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119
-        trace = trace.tb_next
-    return f"{type(error).__name__} at {last}"
 
 
 def _failure(error: GatewayError) -> Failure:

@@ -25,6 +25,11 @@ class WorkerProcess:
         self._connection: Connection | None = None
         self.provider = ""
 
+    @property
+    def pid(self) -> int | None:
+        """None while no process runs."""
+        return self._process.pid if self._process is not None else None
+
     def start(self) -> None:
         """Ready for tasks when it returns. Raises KeyFileError, ResourceError, WorkerDied."""
         context = multiprocessing.get_context("spawn")  # no inherited sockets, locks or sessions

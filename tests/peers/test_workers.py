@@ -1,0 +1,273 @@
+"""Worker processes: what they do, and what happens when an object or the system kills them."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+
+from gateway import keys
+from gateway.bell import Bell
+from gateway.config import Config
+from gateway.errors import KeyFileError, WorkerDied
+from gateway.observe import Metrics, logger
+from gateway.preparing import DEATHS_MAX, Preparer, Shop
+from gateway.queue import Arrival, Job, State, Step
+from gateway.queue.desk import SqliteDesk
+from gateway.queue.sqlite import SqliteQueue
+from gateway.spool import Spool
+from gateway.worker import Task, guarded
+from gateway.workshop import WorkerProcess
+from tests.support.gateway import wait_for
+from tests.support.objects import ct
+
+
+def configured(folder: Path, **tables: Any) -> Config:
+    if not (folder / "keys").exists():
+        keys.generate(folder / "keys")
+    text: dict[str, Any] = {
+        "gateway": {"data_dir": folder / "data"},
+        "keys": {
+            "recipient": folder / "keys" / "recipient.pub",
+            "signer": folder / "keys" / "signer.key",
+            "signers": folder / "keys" / "signer.pub",
+            "recipient_key": folder / "keys" / "recipient.key",
+        },
+        "queue": {"backoff_s": 0.01, "backoff_max_s": 0.02, "attempts": 2},
+        "destination": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}],
+        "route": [{"called": "SEALGATE", "action": "seal", "to": ["pacs"]}],
+    }
+    return Config.model_validate(text | tables)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def config(folder: Path) -> Config:
+    return configured(folder)
+
+
+@pytest.fixture(scope="module")
+def spool(config: Config) -> Spool:
+    return Spool(config.gateway.data_dir)
+
+
+@pytest.fixture(scope="module")
+def process(config: Config) -> Iterator[WorkerProcess]:
+    worker = WorkerProcess(config)
+    worker.start()
+    yield worker
+    worker.stop()
+
+
+@pytest.fixture(scope="module")
+def original() -> bytes:
+    return ct(rows=128, columns=128, seed=11)
+
+
+@pytest.fixture(scope="module")
+def sealed(process: WorkerProcess, spool: Spool, original: bytes) -> bytes:
+    task = Task(action="seal", path=spool.path(spool.keep(original)))
+    outcome, seconds = process.run(task, timeout_s=60)
+    assert (outcome.level, outcome.reason, outcome.failure) == ("full", "sealed", None)
+    assert outcome.outgoing is not None and seconds > 0
+    return spool.read(outcome.outgoing)
+
+
+def with_one_pixel_changed(data: bytes) -> bytes:
+    dataset = dcmread(io.BytesIO(data))
+    pixels = dataset.pixel_array.copy()
+    pixels[64, 64] ^= 1
+    dataset.PixelData = pixels.tobytes()
+    changed = io.BytesIO()
+    dataset.save_as(changed)
+    return changed.getvalue()
+
+
+def test_sealed_objects_are_verified_and_restored(
+    process: WorkerProcess, spool: Spool, original: bytes, sealed: bytes
+) -> None:
+    path = spool.path(spool.keep(sealed))
+    verified, _ = process.run(Task(action="verify", path=path), timeout_s=60)
+    assert (verified.verdict, verified.outgoing, verified.failure) == ("intact", None, None)
+    restored, _ = process.run(Task(action="restore", path=path), timeout_s=60)
+    assert restored.restored and restored.outgoing is not None
+    assert (
+        dcmread(io.BytesIO(spool.read(restored.outgoing))).PixelData
+        == dcmread(io.BytesIO(original)).PixelData
+    )
+
+
+def test_what_fails_verification_is_kept_back_or_marked(
+    process: WorkerProcess, spool: Spool, sealed: bytes
+) -> None:
+    task = Task(action="restore", path=spool.path(spool.keep(with_one_pixel_changed(sealed))))
+    kept, _ = process.run(task, timeout_s=60)
+    assert kept.failure is not None
+    assert (kept.verdict, kept.failure.code, kept.outgoing) == ("tampered", "tampered", None)
+    marked, _ = process.run(replace(task, mark_failing=True), timeout_s=60)
+    assert (marked.verdict, marked.failure, marked.restored) == ("tampered", None, False)
+    assert marked.outgoing is not None
+    comments = dcmread(io.BytesIO(spool.read(marked.outgoing))).ImageComments
+    assert comments == "SEALGATE: verification failed: tampered"
+
+
+def test_garbage_is_a_failure_of_the_object_not_of_the_worker(process: WorkerProcess, spool: Spool) -> None:
+    before = process.pid
+    outcome, _ = process.run(Task(action="seal", path=spool.path(spool.keep(b"garbage"))), timeout_s=60)
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.failure.retry) == ("unreadable", False)
+    outcome, _ = process.run(
+        Task(action="restore", path=spool.path(spool.keep(b"x")), mark_failing=True), timeout_s=60
+    )
+    assert outcome.failure is not None and outcome.verdict == "unreadable"
+    assert process.pid == before
+
+
+def test_a_killed_worker_is_told_and_replaced(process: WorkerProcess, spool: Spool, sealed: bytes) -> None:
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    task = Task(action="verify", path=spool.path(spool.keep(sealed)))
+    with pytest.raises(WorkerDied):
+        process.run(task, timeout_s=60)
+    outcome, _ = process.run(task, timeout_s=60)
+    assert outcome.verdict == "intact"
+
+
+def test_a_worker_ends_when_its_pipe_does(config: Config) -> None:
+    worker = WorkerProcess(config)
+    worker.start()
+    pid = worker.pid
+    assert pid is not None
+    worker.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_key_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    (tmp_path / "keys" / "signer.key").write_text("no key")
+    with pytest.raises(KeyFileError):
+        WorkerProcess(config).start()
+
+
+def test_errors_are_told_without_what_they_quote() -> None:
+    class PanicException(BaseException):
+        pass
+
+    def panic(_task: Task) -> Any:
+        raise PanicException("PatientName Geheim")
+
+    outcome = guarded(panic, Task(action="seal", path=Path("x")))
+    assert outcome.failure is not None
+    assert outcome.failure.code == "internal"
+    assert "PanicException at test_workers.py:" in outcome.failure.text
+    assert "Geheim" not in outcome.failure.text
+
+
+# -- the thread that feeds a worker
+
+
+class Fed:
+    """A preparer at work on one object, with a real queue, spool and worker process."""
+
+    def __init__(
+        self, config: Config, data: bytes, action: str = "seal", on_failure: str = "quarantine"
+    ) -> None:
+        self.spool = Spool(config.gateway.data_dir)
+        path = config.gateway.data_dir / "queue.sqlite"
+        self.queue, self.desk, self.metrics = SqliteQueue(path), SqliteDesk(path), Metrics()
+        arrival = Arrival(
+            pseudonym="0" * 16,
+            digest="0" * 64,
+            route_key="r",
+            called="SEALGATE",
+            calling="M",
+            action=action,
+            on_failure=on_failure,
+            destinations=("pacs",),
+            bytes=len(data),
+            incoming=self.spool.keep(data),
+        )
+        self.queue.put(arrival)
+        shop = Shop(config, self.queue, self.spool, self.metrics, logger(), Bell(), Bell())
+        self._preparer = Preparer(0, shop)
+
+    def __enter__(self) -> Fed:
+        self._preparer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._preparer.stop()
+        self._preparer.join(30)
+        self.desk.close()
+        self.queue.close()
+
+    def job(self, step: Step) -> Job | None:
+        return next((job for job in self.desk.list() if job.step is step), None)
+
+    def until(self, step: Step, state: State) -> Job:
+        def reached() -> bool:
+            job = self.job(step)
+            return job is not None and job.state is state
+
+        wait_for(reached, what=f"{step} {state}")
+        job = self.job(step)
+        assert job is not None
+        return job
+
+
+def test_an_object_that_kills_its_worker_three_times_is_quarantined(tmp_path: Path, original: bytes) -> None:
+    config = configured(tmp_path, limits={"seal_timeout_s": 0.01})
+    with Fed(config, original) as fed:
+        job = fed.until(Step.PREPARE, State.PARKED)
+        assert (job.deaths, job.reason) == (DEATHS_MAX - 1, "worker-died")
+        (kept,) = (tmp_path / "data" / "quarantine").iterdir()
+        assert kept.read_bytes() == original
+        assert f"sealgate_worker_deaths_total {DEATHS_MAX}.0" in fed.metrics.exposition().decode()
+        waiting = fed.job(Step.DELIVER)
+        assert waiting is not None and waiting.state is State.WAITING
+
+
+def test_garbage_is_quarantined_at_once_with_its_bytes(tmp_path: Path) -> None:
+    with Fed(configured(tmp_path), b"garbage" * 100) as fed:
+        job = fed.until(Step.PREPARE, State.PARKED)
+        assert (job.reason, job.attempts) == ("unreadable", 1)
+        (kept,) = (tmp_path / "data" / "quarantine").iterdir()
+        assert kept.read_bytes() == b"garbage" * 100
+
+
+def test_a_tampered_object_is_quarantined_or_sent_on_marked(
+    tmp_path: Path, folder: Path, sealed: bytes
+) -> None:
+    changed = with_one_pixel_changed(sealed)
+    trusting = {"keys": configured(folder).keys.model_dump()}
+    with Fed(configured(tmp_path / "a", **trusting), changed, action="verify") as fed:
+        assert fed.until(Step.PREPARE, State.PARKED).reason == "tampered"
+        assert 'sealgate_verdicts_total{verdict="tampered"} 1.0' in fed.metrics.exposition().decode()
+    with Fed(configured(tmp_path / "b", **trusting), changed, action="verify", on_failure="mark") as fed:
+        job = fed.until(Step.DELIVER, State.READY)
+        assert job.outgoing is not None
+        assert b"SEALGATE: verification failed: tampered" in fed.spool.read(job.outgoing)
+
+
+def test_sigterm_and_ctrl_c_of_the_terminal_do_not_end_a_worker(
+    process: WorkerProcess, spool: Spool, sealed: bytes
+) -> None:
+    task = Task(action="verify", path=spool.path(spool.keep(sealed)))
+    process.run(task, timeout_s=60)
+    assert process.pid is not None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(process.pid, number)
+    outcome, _ = process.run(task, timeout_s=60)
+    assert outcome.verdict == "intact"
