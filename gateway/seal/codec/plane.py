@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,10 @@ class Plane:
         low, high = int(self._samples.min()), int(self._samples.max())
         shown = self._samples[:frames].astype(np.int32)
         up, down = high - shown, shown - low
-        for value in padding:
-            up = np.where(shown < value, np.minimum(up, value - 1 - shown), up)
-            down = np.where(shown > value, np.minimum(down, shown - value - 1), down)
-            fixed = (shown == value).any(axis=-1, keepdims=True)
+        for first, last in _intervals(padding):
+            up = np.where(shown < first, np.minimum(up, first - 1 - shown), up)
+            down = np.where(shown > last, np.minimum(down, shown - last - 1), down)
+            fixed = ((first <= shown) & (shown <= last)).any(axis=-1, keepdims=True)
             up, down = np.where(fixed, 0, up), np.where(fixed, 0, down)
         return to_cells(up.min(axis=-1)).astype(np.float32), to_cells(down.min(axis=-1)).astype(np.float32)
 
@@ -53,3 +54,11 @@ class Plane:
         marked = container if self.name == LUMA else container[..., self.name : self.name + 1]
         marked[:frames] += added[..., None]  # wraps for unsigned types, and comes out right
         return container
+
+
+def _intervals(values: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Runs of consecutive values, as (first, last): a padding range may have thousands."""
+    ordered = np.unique(values)
+    for run in np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1):
+        if run.size:
+            yield int(run[0]), int(run[-1])

@@ -106,6 +106,16 @@ def test_padding_stays_as_it_is_and_no_pixel_becomes_padding(codec):
     assert np.array_equal(hidden.container == -2000, cover == -2000)
 
 
+def test_a_range_of_padding_values_stays_as_it_is(codec):
+    cover = textured((1, 256, 256, 1), -1000, 1500, np.int16)
+    padding = tuple(range(-2000, -400))
+    hidden = codec.hide(cover, PAYLOAD, padding=padding)
+    padded = np.isin(cover, padding)
+    assert padded.any()
+    assert np.array_equal(np.isin(hidden.container, padding), padded)
+    assert np.array_equal(hidden.container[padded], cover[padded])
+
+
 def test_flat_cells_stay_as_they_are(codec):
     cover = textured((1, 256, 256, 1), 0, 255, np.uint8)
     cover[:, :128, :128] = 17
