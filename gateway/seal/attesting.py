@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from blake3 import blake3
 
@@ -36,25 +37,31 @@ def digest_encoded(file: Part10) -> bytes:
     return digest.of_fragments(fragments(value) if element.undefined else [value])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What was put into the pixels. envelope: empty unless the payload is a locator. syntax: of the sealed object."""
+
+    mode: str
+    payload: bytes
+    hidden: Hidden
+    restoring: bytes
+    envelope: bytes
+    syntax: str
+
+
 def attested(
     file: Part10,
     job: Job,
     *,
-    level: Level,
     reason: str,
-    pixels: Pixels | None,
     shape: PixelFormat | None,
-    syntax: str | None = None,
-    mode: str = "",
-    payload: bytes = b"",
-    hidden: Hidden | None = None,
-    restoring: bytes = b"",
-    envelope: bytes = b"",
+    pixels: Pixels | None,
+    mark: Mark | None = None,
 ) -> tuple[Edits, bytes]:
     """Edits that insert the signed block, and the digest it states.
 
-    file: with the header the sealed object will have. pixels: those the sealed object will have, None when
-    they can't be decoded. syntax: of the sealed object when it differs from the file's.
+    file: with the header the sealed object will have. pixels: those the sealed object will have, None when they can't
+    be decoded. mark: None at level digest.
     """
     domain = domain_of(file, pixels)
     tiles, edge = b"", 0
@@ -68,39 +75,48 @@ def attested(
         found = digest.of_dataset(file, tags_of(job.options.identity_fields))
     salt = job.entropy(_SALT_BYTES)
     said = Statement(
-        level=level.value,
+        level=Level.FULL.value if mark else Level.DIGEST.value,
         reason=reason,
         domain=domain.value,
         digest=found,
         sop_class_uid=file.text(SOP_CLASS_UID),
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
-        transfer_syntax=syntax or file.transfer_syntax,
+        transfer_syntax=file.transfer_syntax,
         header_salt=salt,
         header_digests=digest.of_header(file, job.options.identity_fields, salt),
         sealed_at=int(job.now.timestamp()),
         signer_id=job.signer.key_id,
-        recipient_id=job.recipient.key_id if hidden else b"",
-        mode=mode,
-        payload_hash=blake3(payload).digest() if payload else b"",
-        codec_id=hidden.codec_id if hidden else "",
-        profile=str(hidden.profile) if hidden else "",
-        hint=dict(hidden.hint) if hidden else {},
         tile_edge=edge,
         tiles_hash=block.hash_part(tiles),
-        restoring_hash=block.hash_part(restoring),
-        envelope_hash=block.hash_part(envelope),
     )
+    if mark:
+        said = _marked(said, mark, job)
     encoded = statement.encode(said)
     made = Block(
-        level=level.value,
+        level=said.level,
         digest=found.hex(),
         statement=encoded,
         signature=statement.sign(encoded, job.signer),
         tiles=tiles,
-        restoring=restoring,
-        envelope=envelope,
+        restoring=mark.restoring if mark else b"",
+        envelope=mark.envelope if mark else b"",
     )
     return block.edits(made, file), found
+
+
+def _marked(said: Statement, mark: Mark, job: Job) -> Statement:
+    return replace(
+        said,
+        transfer_syntax=mark.syntax,
+        recipient_id=job.recipient.key_id,
+        mode=mark.mode,
+        payload_hash=blake3(mark.payload).digest(),
+        codec_id=mark.hidden.codec_id,
+        profile=str(mark.hidden.profile),
+        hint=dict(mark.hidden.hint),
+        restoring_hash=block.hash_part(mark.restoring),
+        envelope_hash=block.hash_part(mark.envelope),
+    )
 
 
 def tags_of(keywords: Iterable[str]) -> frozenset[int]:

@@ -22,6 +22,7 @@ SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
 SOURCE_IMAGE = 0x00082112
 DERIVATION_CODE = 0x00089215
+SHARED_FUNCTIONAL_GROUPS = 0x52009229
 
 DERIVATION_TEXT = b"Sealgate: encrypted record hidden in pixel data, restorable"
 MANUFACTURER = b"Sealgate"
@@ -68,13 +69,16 @@ def derive(file: Part10, new_uid: str) -> Edits:
             + encode(0x0040A170, b"SQ", item(_encoded(purpose, encoding), encoding), encoding)
         )
 
-    types = (file.value(IMAGE_TYPE) or b"ORIGINAL\\PRIMARY").strip(b" \0").split(b"\\")
-    return {
+    edits: Edits = {
         SOP_INSTANCE_UID: encode(SOP_INSTANCE_UID, b"UI", new_uid.encode(), file.encoding),
-        IMAGE_TYPE: encode(IMAGE_TYPE, b"CS", b"\\".join([b"DERIVED", *types[1:]]), file.encoding),
         SOURCE_IMAGE: _with_item(file, SOURCE_IMAGE, source),
         DERIVATION_CODE: _with_item(file, DERIVATION_CODE, lambda encoding: _encoded(code, encoding)),
     }
+    if SHARED_FUNCTIONAL_GROUPS not in file.index:
+        # An enhanced object that is DERIVED may not describe how it was acquired (PS3.3 C.8.13.4): its type stays.
+        types = (file.value(IMAGE_TYPE) or b"ORIGINAL\\PRIMARY").strip(b" \0").split(b"\\")
+        edits[IMAGE_TYPE] = encode(IMAGE_TYPE, b"CS", b"\\".join([b"DERIVED", *types[1:]]), file.encoding)
+    return edits
 
 
 def undocument(file: Part10, added: tuple[int, ...], replaced: dict[int, bytes], original_uid: str) -> Edits:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.seal import block, digest, documenting, envelope, record, restoring
-from gateway.seal.attesting import attested
+from gateway.seal.attesting import Mark, attested
 from gateway.seal.codec import Hidden, HideFailed
 from gateway.seal.documenting import IMAGE_TYPE, SOP_INSTANCE_UID, Edits
 from gateway.seal.envelope import Envelope, Locator
@@ -45,7 +45,7 @@ class _Cover:
     closed: Envelope
 
 
-def mark(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> tuple[bytes, SealResult]:
+def marked(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> tuple[bytes, SealResult]:
     """The object with its record in the pixels. Raises NotMarked with the reason of the last attempt."""
     cover = _prepared(file, shape, pixels, job)
     reason = "payload-too-large"
@@ -53,7 +53,7 @@ def mark(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> tuple[by
         if len(payload.to_payload()) > PAYLOAD_MAX:
             continue
         try:
-            return _marked(cover, payload, job)
+            return _attempted(cover, payload, job)
         except HideFailed as failure:
             reason = failure.code
         except (SealBroken, UnsupportedPixels, UnreadableObject):
@@ -109,7 +109,7 @@ def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> _Co
     )
 
 
-def _marked(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[bytes, SealResult]:
+def _attempted(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[bytes, SealResult]:
     """One attempt. Raises HideFailed when the payload does not fit, SealBroken when a proof fails."""
     content = payload.to_payload()
     stored = located(cover.closed, payload) if isinstance(payload, Locator) else b""
@@ -125,21 +125,17 @@ def _marked(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[bytes
         change = cover.pixels.samples.astype(np.int32) - hidden.container
         undo = restoring.close(cover.facts, change, cover.restore_key)
     container = Pixels(hidden.container, cover.pixels.high_bits)
-    mode = "locator" if stored else "envelope"
+    mark = Mark(
+        mode="locator" if stored else "envelope",
+        payload=content,
+        hidden=hidden,
+        restoring=undo,
+        envelope=stored,
+        syntax=cover.syntax,
+    )
     with job.steps.step("attest"):
         edits, found = attested(
-            cover.documented,
-            job,
-            level=Level.FULL,
-            reason="sealed",
-            pixels=container,
-            shape=cover.shape,
-            syntax=cover.syntax,
-            mode=mode,
-            payload=content,
-            hidden=hidden,
-            restoring=undo,
-            envelope=stored,
+            cover.documented, job, reason="sealed", shape=cover.shape, pixels=container, mark=mark
         )
     with job.steps.step("encode"):
         edits |= cover.header | encoded(cover.documented, container, cover.shape, cover.syntax)
@@ -149,9 +145,9 @@ def _marked(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[bytes
         _prove(sealed, found, content, hidden, cover, job)
     return sealed, SealResult(
         sop_instance_uid=cover.documented.text(SOP_INSTANCE_UID),
-        level=Level.FULL,
+        level=Level.FULL.value,
         reason="sealed",
-        mode=mode,
+        mode=mark.mode,
         payload_bits=8 * len(content),
         coded_bits=hidden.coded_bits,
         psnr_range_db=psnr_range_db(cover.pixels.samples, change),

@@ -19,7 +19,7 @@ from gateway.seal.documenting import SOP_INSTANCE_UID
 from gateway.seal.fields import field
 from gateway.seal.image import PixelFormat, Pixels
 from gateway.seal.job import Entropy, Job, NotMarked, SealOptions, SealResult, Steps
-from gateway.seal.marking import mark
+from gateway.seal.marking import marked
 from gateway.seal.part10 import Part10, read
 from gateway.seal.pixels import LOSSLESS_SYNTAXES, decode
 from gateway.seal.statement import Level
@@ -59,7 +59,7 @@ def seal(
             reason = "undecodable" if decision.level is Level.FULL else reason
     if decision.level is Level.FULL and decision.shape and pixels is not None:
         try:
-            return mark(file, decision.shape, pixels, job)
+            return marked(file, decision.shape, pixels, job)
         except NotMarked as refusal:
             reason = refusal.reason
     try:
@@ -72,7 +72,7 @@ def seal(
 def _passed(file: Part10, reason: str, job: Job) -> SealResult:
     return SealResult(
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
-        level=Level.PASS,
+        level=Level.PASS.value,
         reason=reason,
         seal_ms=job.steps.total,
         steps_ms=job.steps.ms,
@@ -84,11 +84,11 @@ def _attest(
 ) -> tuple[bytes, SealResult]:
     """Level digest: the private block is spliced in, every other byte stays."""
     with job.steps.step("attest"):
-        edits, found = attested(file, job, level=Level.DIGEST, reason=reason, shape=shape, pixels=pixels)
+        edits, found = attested(file, job, reason=reason, shape=shape, pixels=pixels)
         sealed = file.edited(edits)
     return sealed, SealResult(
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
-        level=Level.DIGEST,
+        level=Level.DIGEST.value,
         reason=reason,
         digest=found.hex(),
         seal_ms=job.steps.total,
