@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gateway.errors import SealBroken, UnreadableObject
 from gateway.keys import RecipientKey, TrustedSigners
+from gateway.restore import restore
 from gateway.seal import block
 from gateway.seal.codec import Codec
 from gateway.seal.documenting import SOP_INSTANCE_UID
@@ -15,7 +16,6 @@ from gateway.seal.examining import Examination
 from gateway.seal.findings import Check, Extraction, Report, Restoration, Verdict
 from gateway.seal.opening import envelope_of, open_record
 from gateway.seal.part10 import read
-from gateway.seal.restore import restore
 from gateway.seal.statement import Level
 
 __all__ = ["Check", "Extraction", "Report", "Restoration", "Verdict", "extract", "restore", "verify"]
