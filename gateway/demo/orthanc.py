@@ -110,10 +110,6 @@ class Orthanc:
     def get(self, path: str) -> Any:
         return json.loads(self.request("GET", path))
 
-    def put_script(self, lua: str) -> None:
-        """Run a Lua script in Orthanc; functions it defines (OnStoredInstance, ...) stay until it stops."""
-        self.request("POST", "/tools/execute-script", lua.encode())
-
     def upload(self, data: bytes) -> None:
         self.request("POST", "/instances", data)
 

@@ -57,8 +57,10 @@ def gateway_rates(folder: Path, files: list[Path], runs: int) -> list[float]:
 def orthanc_rates(folder: Path, files: list[Path], runs: int) -> list[float]:
     with Orthanc(folder / "last") as last:
         nodes = {"target": [last.ae_title, "127.0.0.1", last.dicom_port]}
-        with Orthanc(folder / "router", settings={"DicomModalities": nodes}) as router:
-            router.put_script(AUTO_ROUTE)
+        script = folder / "auto-route.lua"
+        script.write_text(AUTO_ROUTE)
+        settings = {"DicomModalities": nodes, "LuaScripts": [str(script)]}
+        with Orthanc(folder / "router", settings=settings) as router:
             return rates(lambda batch: through(router.dicom_port, batch, last), files, runs, last, router)
 
 

@@ -77,7 +77,8 @@ def test_synthetic_and_shipped_objects_go_through(line: Line, codec: Codec) -> N
 
 @pytest.mark.campaign
 def test_every_file_of_the_collection_goes_through(line: Line, codec: Codec) -> None:
-    _through_and_judged(line, codec, [path.read_bytes() for path in collection("**/*")])
+    files = [path.read_bytes() for path in collection("**/*")]
+    _through_and_judged(line, codec, [data for data in files if data])  # DIMSE has no empty data sets
 
 
 def _through_and_judged(line: Line, codec: Codec, files: list[bytes]) -> None:
