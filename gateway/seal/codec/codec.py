@@ -97,12 +97,12 @@ class Codec:
         failure = HideFailed("the image has too few places for the payload", code="too-small")
         for frames in frame_counts(len(cover)):
             cover_cells = CoverCells(networks, plane, frames, padding)
-            rungs = cover_cells.rungs(payload, whole_code=profile is Profile.ROBUST)
-            if not rungs:
-                failure = cover_cells.failure(payload)
-                continue
-            for unit in rising_units(networks.card, cover_cells.cells)[:_STRONGER]:
-                for rung in rungs:
+            units = rising_units(networks.card, cover_cells.cells)[:_STRONGER]
+            spend = profile is Profile.ROBUST
+            failure = cover_cells.failure(payload)
+            for unit in units:
+                for rung in cover_cells.rungs(payload, unit=unit, spend=spend):
+                    failure = HideFailed("the payload did not come back", code="not-recovered")
                     change = cover_cells.write(payload, rung, unit)
                     container = plane.changed(change)
                     found = self._found_again(container, payload, self._hint(profile, plane, frames, unit))
@@ -115,7 +115,6 @@ class Codec:
                             max_change=int(np.abs(change).max()),
                             hint=found.hint,
                         )
-            failure = HideFailed("the payload did not come back from the container", code="not-recovered")
         raise failure
 
     def reveal(self, container: NDArray[Any], *, hint: dict[str, int] | None = None) -> Revealed | None:

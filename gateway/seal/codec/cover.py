@@ -12,6 +12,7 @@ from gateway.seal.codec.networks import Networks
 from gateway.seal.codec.plane import Plane
 
 _LONGER = 3  # code lengths offered
+_BUDGET_DB = 50.5  # a robust mark is repeated until it costs this
 _SPARE = 20  # one place in so many may be lost without harm when a code length is chosen
 
 
@@ -35,14 +36,27 @@ class CoverCells:
         self._usable = np.ptp(self.cells, axis=1) > 0
         self._up, self._down = plane.room(frames, padding)
 
-    def rungs(self, payload: bytes, *, whole_code: bool) -> list[Rung]:
-        """Rungs that have enough usable places, shortest first; `whole_code`: prefer those that send all parity."""
-        offered = rungs_for(len(payload))
-        if whole_code:
+    def rungs(self, payload: bytes, *, unit: float, spend: bool) -> list[Rung]:
+        """Rungs that have enough usable places, best first.
+
+        The shortest is least seen. `spend`: rather the longest that keeps the distortion below `_BUDGET_DB`, and all
+        parity sent, because every repeat makes the mark more robust.
+        """
+        offered = [rung for rung in rungs_for(len(payload)) if rung.length <= len(self._order)]
+        if spend:
             offered = [r for r in offered if r.eighths >= 8] + [r for r in offered if r.eighths < 8]
-        offered = [rung for rung in offered if rung.length <= len(self._order)]
         first = next((i for i, rung in enumerate(offered) if self._holds(payload, rung)), len(offered))
+        if spend:
+            while first + 1 < len(offered) and self._affordable(offered[first + 1], unit):
+                first += 1
         return offered[first : first + _LONGER]
+
+    def _affordable(self, rung: Rung, unit: float) -> bool:
+        """Is the expected squared change within the budget, with the range of the plane as peak?"""
+        written = int(self._usable[self._order[: rung.length] // BITS].sum())
+        error = written * self._networks.card.energy_per_bit * unit**2 / self.cells.size
+        peak = float(np.ptp(self.cells))
+        return rung.eighths >= 8 and error <= peak**2 / 10 ** (_BUDGET_DB / 10)
 
     def _holds(self, payload: bytes, rung: Rung) -> bool:
         """Would the payload survive the unusable places, and every `_SPARE`th place besides?"""

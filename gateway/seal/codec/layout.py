@@ -21,7 +21,7 @@ PIXELS = CELL * CELL
 BITS = 16
 """Places for coded bits in a cell, one per pattern of the networks."""
 
-EIGHTHS = (5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+EIGHTHS = (5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128)
 """Length sent, in eighths of the mother code: below 8 parity is punctured, above it bits repeat."""
 
 PLACES_MAX = 1 << 17

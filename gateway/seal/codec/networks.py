@@ -38,6 +38,7 @@ class Card:
     groups: patterns in the order in which they are filled. units: strengths, in stored values of one step unit.
     range_unit: the first unit follows the range of the image instead of being the smallest.
     luma: colour is marked in luma instead of green.
+    energy_per_bit: mean squared change that a written place costs, in squared units.
     """
 
     codec_id: str
@@ -45,6 +46,7 @@ class Card:
     units: tuple[float, ...]
     range_unit: bool
     luma: bool
+    energy_per_bit: float
 
 
 class Networks:
@@ -60,6 +62,7 @@ class Networks:
                 units=tuple(layout["units"]),
                 range_unit=layout["unit_rule"] == "range",
                 luma=layout["plane"] == "luma",
+                energy_per_bit=card["measured"]["energy_per_bit"],
             )
             self._hide = _session(folder, card["hide"], threads)
             self._reveal = _session(folder, card["reveal"], threads)
