@@ -26,7 +26,11 @@ class FileMissing(UnreadableObject):
 
 
 class Deliverer(threading.Thread):
-    """One association's worth of deliveries to one destination."""
+    """One association's worth of deliveries to one destination.
+
+    Until the association is open only one job is claimed: a peer that takes fewer associations than we open lets
+    the others wait, and what they hold waits with them.
+    """
 
     def __init__(self, destination: Destination, number: int, shop: Shop) -> None:
         super().__init__(name=f"deliver-{destination.name}-{number}", daemon=True)
@@ -49,7 +53,7 @@ class Deliverer(threading.Thread):
                     self.name,
                     step=Step.DELIVER,
                     destination=self._destination.name,
-                    limit=shop.config.queue.batch,
+                    limit=shop.config.queue.batch if self._sender.is_open else 1,
                     lease_s=shop.config.queue.lease_s,
                 )
                 if jobs:

@@ -27,6 +27,7 @@ from gateway.observe import Log, Metrics, where
 from gateway.statuses import PROCESSING_FAILURE, SUCCESS
 
 VERIFICATION = "1.2.840.10008.1.1"  # SOP class of C-ECHO, PS3.4 annex A
+PDU_BYTES_MAX = 32 << 20  # twice the largest size that can be configured
 WATCH_INTERVAL_S = 0.5
 COLLECT_INTERVAL_S = 30.0
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 30, 10, 3
@@ -63,12 +64,16 @@ class WatchedSocket(AssociationSocket):
         self.waiting_since: float | None = None
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """All `nr_bytes`, or fewer when the peer hangs up. Raises TimeoutError, OSError.
+        """All `nr_bytes`, or fewer when the peer hangs up. Raises TimeoutError, OSError (also for absurd lengths).
 
         Reads straight into place: the original asks for 4096 bytes at most and joins them.
         """
         if self.socket is None:
             raise OSError("the connection is closed")
+        if (
+            nr_bytes > PDU_BYTES_MAX
+        ):  # the length field of a PDU can ask for 4 GiB before anything is known of a peer
+            raise OSError("a PDU is longer than any we announce")
         self.waiting_since = time.monotonic()
         try:
             content = bytearray(nr_bytes)

@@ -137,9 +137,13 @@ class Preparer(threading.Thread):
             shop.queue.retry(self.name, job, delay_s=wait_s, reason=failure.code, hint=failure.hint)
             shop.log.warning("prepare again", job=job.id, code=failure.code, problem=failure.text)
             return
-        bypass = job.action == "seal" and shop.config.seal.impossible == "forward-marked"
+        self._give_up(job, failure)
+
+    def _give_up(self, job: Job, failure: Failure) -> None:
+        """No further attempt: put aside, or sent on with a mark where the configuration prefers that."""
+        bypass = job.action == "seal" and self._shop.config.seal.impossible == "forward-marked"
         if not (bypass and self._forward_marked(job, failure)):
-            self._put_aside(job, failure.code, failure.hint, failure.text)
+            self._put_aside(job, failure)
 
     def _forward_marked(self, job: Job, failure: Failure) -> bool:
         """False when not even a mark can be written into it."""
@@ -158,7 +162,7 @@ class Preparer(threading.Thread):
         shop, queue = self._shop, self._shop.config.queue
         shop.metrics.count("sealgate_failures_total", step="prepare", code=error.code)
         if job.deaths + 1 >= DEATHS_MAX:
-            self._put_aside(job, error.code, error.hint, str(error))
+            self._give_up(job, Failure(code=error.code, text=str(error), hint=error.hint, retry=False))
             return
         wait_s = delay_s(job.deaths + 1, first_s=queue.backoff_s, most_s=queue.backoff_max_s)
         shop.queue.retry(
@@ -172,23 +176,23 @@ class Preparer(threading.Thread):
         )
         shop.log.error("worker died", job=job.id, instance=job.pseudonym, deaths=job.deaths + 1)
 
-    def _put_aside(self, job: Job, code: str, hint: str, problem: str) -> None:
+    def _put_aside(self, job: Job, failure: Failure) -> None:
         """Quarantined and parked: kept, not sent, waiting for a person."""
         shop = self._shop
         try:
             shop.spool.quarantine(job.incoming)
         except SpoolFull as error:  # the spool still holds it; only the second name is missing
             shop.log.error("not in quarantine", job=job.id, problem=str(error))
-        shop.queue.park(self.name, job, reason=code, hint=hint)
-        shop.metrics.count("sealgate_quarantined_total", reason=code)
-        shop.metrics.count("sealgate_parked_total", step="prepare", code=code)
+        shop.queue.park(self.name, job, reason=failure.code, hint=failure.hint)
+        shop.metrics.count("sealgate_quarantined_total", reason=failure.code)
+        shop.metrics.count("sealgate_parked_total", step="prepare", code=failure.code)
         shop.log.error(
             "quarantined",
             job=job.id,
             instance=job.pseudonym,
             action=job.action,
-            code=code,
-            problem=problem,
+            code=failure.code,
+            problem=failure.text,
             file=job.incoming,
         )
 

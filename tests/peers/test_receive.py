@@ -170,6 +170,15 @@ def test_a_peer_that_drips_bytes_is_let_go_too(lonely: RunningGateway) -> None:
         assert time.monotonic() - started < 10
 
 
+def test_a_length_that_asks_for_all_memory_is_not_believed(lonely: RunningGateway) -> None:
+    with socket.create_connection(("127.0.0.1", lonely.dicom_port), timeout=20) as greedy:
+        greedy.sendall(b"\x01\x00\xff\xff\xff\xff")
+        started = time.monotonic()
+        while greedy.recv(1000):
+            pass
+        assert time.monotonic() - started < 1.5  # at once, not when the time-out ends it
+
+
 def test_a_silent_connection_does_not_keep_others_waiting(lonely: RunningGateway) -> None:
     with socket.create_connection(("127.0.0.1", lonely.dicom_port), timeout=20):
         started = time.monotonic()

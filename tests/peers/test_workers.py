@@ -175,6 +175,17 @@ def test_errors_are_told_without_what_they_quote() -> None:
     assert "Geheim" not in outcome.failure.text
 
 
+def test_a_mark_says_in_the_object_that_it_was_not_sealed(
+    process: WorkerProcess, spool: Spool, original: bytes
+) -> None:
+    task = Task(action="mark", path=spool.path(spool.keep(original)), warning="not sealed: internal")
+    outcome, _ = process.run(task, timeout_s=60)
+    assert outcome.outgoing is not None and outcome.level == "pass"
+    after = dcmread(io.BytesIO(spool.read(outcome.outgoing)))
+    assert after.ImageComments == "SEALGATE: not sealed: internal"
+    assert after.PixelData == dcmread(io.BytesIO(original)).PixelData
+
+
 # -- the thread that feeds a worker
 
 
@@ -245,6 +256,12 @@ def test_garbage_is_quarantined_at_once_with_its_bytes(tmp_path: Path) -> None:
         assert (job.reason, job.attempts) == ("unreadable", 1)
         (kept,) = (tmp_path / "data" / "quarantine").iterdir()
         assert kept.read_bytes() == b"garbage" * 100
+
+
+def test_what_cannot_even_be_marked_is_quarantined_whatever_the_policy(tmp_path: Path) -> None:
+    config = configured(tmp_path, seal={"impossible": "forward-marked"})
+    with Fed(config, b"garbage" * 100) as fed:
+        assert fed.until(Step.PREPARE, State.PARKED).reason == "unreadable"
 
 
 def test_a_tampered_object_is_quarantined_or_sent_on_marked(

@@ -43,6 +43,7 @@ def test_garbage_is_unreadable(data: bytes) -> None:
 @given(st.integers(0, 400))
 def test_a_file_cut_off_in_its_meta_information_is_unreadable(length: int) -> None:
     whole = wrap(sop_class="1.2.840.10008.5.1.4.1.1.2", sop_instance="1.2.3", syntax="1.2.840.10008.1.2")
-    cut = whole[: min(length, len(whole) - 40)]
+    end_of_syntax = whole.index(b"\x02\x00\x12\x00")
+    cut = whole[: min(length, end_of_syntax - 1)]
     with pytest.raises(UnreadableObject):
         unwrap(cut)

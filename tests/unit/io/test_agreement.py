@@ -1,0 +1,147 @@
+"""Spool and queue agree after every kind of crash; a data folder has one user; objects find their route."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway import reconcile
+from gateway.config import Config
+from gateway.errors import AlreadyRunning, UnreadableObject
+from gateway.fileformat import unwrap
+from gateway.observe import logger
+from gateway.queue import Arrival, Prepared, State, Step
+from gateway.queue.desk import SqliteDesk
+from gateway.queue.sqlite import SqliteQueue
+from gateway.receive import choose
+from gateway.service import only_one
+from gateway.spool import Spool
+from tests.support.objects import ct, mr
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path)
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> SqliteQueue:
+    return SqliteQueue(tmp_path / "queue.sqlite")
+
+
+def arrival(incoming: str) -> Arrival:
+    return Arrival(
+        pseudonym=incoming[:16],
+        digest=incoming * 2,
+        route_key="r",
+        called="A",
+        calling="B",
+        action="seal",
+        on_failure="quarantine",
+        destinations=("pacs",),
+        bytes=1,
+        incoming=incoming,
+    )
+
+
+def test_a_file_whose_job_was_never_committed_was_never_acknowledged_and_goes(
+    spool: Spool, queue: SqliteQueue
+) -> None:
+    wanted, orphan = spool.keep(b"wanted"), spool.keep(b"orphan")
+    queue.put(arrival(wanted))
+    reconcile.at_start(queue, spool, logger())
+    assert list(spool.names()) == [wanted]
+    assert not spool.path(orphan).exists()
+
+
+def test_a_sealed_file_that_was_not_written_down_goes_and_its_object_is_sealed_again(
+    spool: Spool, queue: SqliteQueue
+) -> None:
+    incoming = spool.keep(b"original")
+    queue.put(arrival(incoming))
+    queue.claim("killed", step=Step.PREPARE, limit=1, lease_s=1e6)
+    unfinished = spool.keep(b"sealed")
+    reconcile.at_start(queue, spool, logger())
+    assert not spool.path(unfinished).exists()
+    assert [job.incoming for job in queue.claim("next", step=Step.PREPARE, limit=1, lease_s=60)] == [incoming]
+
+
+def test_a_sealed_file_is_kept_until_it_is_delivered_so_that_a_resend_is_identical(
+    spool: Spool, queue: SqliteQueue
+) -> None:
+    queue.put(arrival(spool.keep(b"original")))
+    (job,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
+    sealed = spool.keep(b"sealed")
+    queue.prepared("w", job, Prepared(outgoing=sealed, level="full", reason="sealed"))
+    queue.claim("killed while sending", step=Step.DELIVER, destination="pacs", limit=1, lease_s=60)
+    reconcile.at_start(queue, spool, logger())
+    (again,) = queue.claim("d", step=Step.DELIVER, destination="pacs", limit=1, lease_s=60)
+    assert spool.read(again.outgoing or "") == b"sealed"
+
+
+def test_half_written_files_go_at_start(tmp_path: Path, spool: Spool, queue: SqliteQueue) -> None:
+    (tmp_path / "spool" / "tmp" / "half").write_bytes(b"ha")
+    reconcile.at_start(queue, spool, logger())
+    assert list((tmp_path / "spool" / "tmp").iterdir()) == []
+
+
+def test_while_running_only_old_orphans_go(spool: Spool, queue: SqliteQueue) -> None:
+    old, young = spool.keep(b"old"), spool.keep(b"young")
+    os.utime(spool.path(old), (0, 0))
+    assert reconcile.remove_orphans(queue, spool) == 1
+    assert list(spool.names()) == [young]
+
+
+def test_files_of_dropped_jobs_go(tmp_path: Path, spool: Spool, queue: SqliteQueue) -> None:
+    queue.put(arrival(spool.keep(b"unwanted")))
+    desk = SqliteDesk(tmp_path / "queue.sqlite")
+    desk.drop([job.id for job in desk.list(state=State.READY)])
+    reconcile.at_start(queue, spool, logger())
+    assert list(spool.names()) == []
+
+
+def test_a_data_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
+    with only_one(tmp_path), pytest.raises(AlreadyRunning), only_one(tmp_path):
+        pass
+    with only_one(tmp_path):
+        pass
+
+
+def routed(**listener: str) -> Config:
+    route = {"called": "IN", "action": "pass", "to": ["pacs"]}
+    return Config.model_validate(
+        {
+            "listener": listener,
+            "destination": [{"name": "pacs", "ae_title": "P", "host": "h", "port": 104}],
+            "route": [
+                route | {"modality": "MR"},
+                route | {"where": {"PatientID": "VIP-*"}, "on_failure": "mark"},
+                route | {"calling": "CT*"},
+            ],
+        }
+    )
+
+
+def chosen(config: Config, file: bytes, calling: str = "CT1", called: str = "IN") -> int | None:
+    head = unwrap(file)
+    route = choose(config, called, calling, head.sop_class, file[: head.offset], file[head.offset :])
+    return None if route is None else config.route.index(route)
+
+
+def test_the_first_route_whose_conditions_hold_is_taken() -> None:
+    config = routed()
+    assert chosen(config, mr(rows=16, columns=16)) == 0
+    assert chosen(config, ct(rows=16, columns=16, PatientID="VIP-1")) == 1
+    assert chosen(config, ct(rows=16, columns=16)) == 2
+    assert chosen(config, ct(rows=16, columns=16), calling="US1") is None
+    assert chosen(config, ct(rows=16, columns=16), called="OUT") is None
+
+
+def test_what_cannot_be_parsed_goes_where_no_condition_asks_or_is_refused_by_rule() -> None:
+    file = ct(rows=16, columns=16)
+    damaged = file[: unwrap(file).offset] + b"garbage" * 20
+    assert chosen(routed(), damaged) == 2
+    with pytest.raises(UnreadableObject):
+        chosen(routed(unreadable="refuse"), damaged)
