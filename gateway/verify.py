@@ -85,6 +85,8 @@ def _verdict(look: Examination, trusted: TrustedSigners | None, key: RecipientKe
     if look.block is None and not block.has_block(look.file):
         return _without_block(look, key)
     if look.statement is None:
+        if key is not None and look.check_payload():
+            look.check_record(key)
         return Verdict.TAMPERED
     signed = look.check_signature(trusted)
     instance = look.check_instance()

@@ -122,7 +122,7 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[by
             ybr=cover.shape.photometric == "YBR_FULL",
         )
     with job.steps.step("restoring"):
-        change = cover.pixels.samples.astype(np.int32) - hidden.container
+        change = restoring.change_of(cover.pixels.samples, hidden.container)
         undo = restoring.close(cover.facts, change, cover.restore_key)
     container = Pixels(hidden.container, cover.pixels.high_bits)
     mark = Mark(
@@ -202,7 +202,7 @@ def padding_values(file: Part10, shape: PixelFormat) -> tuple[int, ...]:
 
 
 def psnr_range_db(cover: NDArray[Any], change: NDArray[np.int32]) -> float | None:
-    """Peak signal-to-noise ratio with the cover's own range as peak; None when nothing changed."""
-    error = float(np.mean(np.square(change, dtype=np.float64)))
+    """Peak signal-to-noise ratio over all frames, the cover's own range as peak; None when nothing changed."""
+    error = float(np.sum(np.square(change, dtype=np.float64))) / cover.size
     peak = float(cover.max()) - float(cover.min())
     return round(10 * math.log10(peak * peak / error), 2) if error and peak else None

@@ -85,10 +85,11 @@ class Part10:
         if sop_instance_uid is not None or syntax is not None:
             prefix = self._edited_prefix(sop_instance_uid, syntax)
         pieces = _spliced(self.body, self.elements, edits)
-        body = _with_group_lengths(pieces, self, {tag >> 16 for tag in edits})
+        _correct_group_lengths(pieces, self, {tag >> 16 for tag in edits})
+        parts = [piece for _, piece in pieces]
         if (syntax or self.transfer_syntax) == DEFLATED_LE:
-            return prefix + _deflate(body)
-        return prefix + body
+            parts = [_deflate(b"".join(parts))]
+        return b"".join([prefix, *parts])
 
     def with_body(self, body: bytes, syntax: str, encoding: Encoding) -> Part10:
         """The same file around another data set, already in the encoding of `syntax`."""
@@ -196,13 +197,12 @@ def _spliced(
     return pieces
 
 
-def _with_group_lengths(
+def _correct_group_lengths(
     pieces: list[tuple[int, bytes | memoryview]], file: Part10, groups: set[int]
-) -> bytes:
-    """Join the pieces; retired group length elements (PS3.5 7.2) of the edited groups get their new value."""
+) -> None:
+    """Give retired group length elements (PS3.5 7.2) of the edited groups their new value."""
     for position, (tag, _) in enumerate(pieces):
         if tag & 0xFFFF == 0 and tag >> 16 in groups:
             length = sum(len(piece) for other, piece in pieces if other >> 16 == tag >> 16 and other != tag)
             value = struct.pack(file.encoding.order + "I", length)
             pieces[position] = (tag, encode(tag, b"UL", value, file.encoding))
-    return b"".join(piece for _, piece in pieces)

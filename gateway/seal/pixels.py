@@ -73,7 +73,9 @@ def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> di
         value = to_native(pixels, shape, little=file.encoding.little, wide_words=wide)
         tail = b"" if element.undefined else file.body[element.value + len(value) : element.end]
         edits: dict[int, bytes | None] = {
-            PIXEL_DATA: encode(PIXEL_DATA, b"OW" if wide else b"OB", value + tail, file.encoding)
+            PIXEL_DATA: encode(
+                PIXEL_DATA, b"OW" if wide else b"OB", value + tail if tail else value, file.encoding
+            )
         }
     else:
         if pixels.high_bits is HighBits.OTHER and syntax != compressed.RLE:

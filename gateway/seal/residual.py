@@ -109,7 +109,7 @@ def encode(residual: NDArray[Any]) -> bytes:
     """The residual, integers of shape (frames, rows, columns, samples)."""
     out = _Writer()
     cells = _cells(residual)
-    touched: Flags = np.any(cells != 0, axis=1)
+    touched: Flags = np.any(cells, axis=1).astype(bool)
     out.flags(touched)
     values = cells[touched].reshape(-1)
     changed: Flags = values != 0

@@ -43,8 +43,17 @@ class Facts:
     sop_instance_uid: str = ""
 
 
-def close(facts: Facts, change: NDArray[Any], restore_key: bytes) -> bytes:
-    """The element's content. change: cover minus container, (frames, rows, columns, samples)."""
+def change_of(cover: NDArray[Any], container: NDArray[Any]) -> NDArray[np.int32]:
+    """Cover minus container for the leading frames up to the last changed one; (frames, rows, columns, samples)."""
+    frames = len(cover)
+    while frames and np.array_equal(cover[frames - 1], container[frames - 1]):
+        frames -= 1
+    change: NDArray[np.int32] = cover[:frames].astype(np.int32) - container[:frames]
+    return change
+
+
+def close(facts: Facts, change: NDArray[np.int32], restore_key: bytes) -> bytes:
+    """The element's content, for a change as `change_of` gives it."""
     content = {
         1: facts.original_digest,
         2: facts.high_bits.value,
@@ -52,7 +61,8 @@ def close(facts: Facts, change: NDArray[Any], restore_key: bytes) -> bytes:
         4: list(facts.added),
         5: facts.replaced,
         6: facts.sop_instance_uid,
-        7: residual.encode(change),
+        7: len(change),
+        8: residual.encode(change),
     }
     return _cipher(restore_key).encrypt(_NONCE, cbor2.dumps(content, canonical=True), _ASSOCIATED)
 
@@ -63,7 +73,10 @@ def open_element(
     """Facts and change. Raises SealBroken when the element was changed or belongs to another object."""
     try:
         content = cbor2.loads(_cipher(restore_key).decrypt(_NONCE, element, _ASSOCIATED))
-        return _facts(content), residual.decode(content[7], shape)
+        frames = content[7]
+        if type(frames) is not int or not 0 <= frames <= shape[0]:
+            raise ValueError("the change covers other frames than there are")
+        return _facts(content), residual.decode(content[8], (frames, *shape[1:]))
     except InvalidTag as error:
         raise SealBroken("the restoring element does not open", check=CHECK) from error
     except (cbor2.CBORDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -93,7 +106,9 @@ def _facts(content: dict[int, Any]) -> Facts:
 
 def undo(container: NDArray[Any], change: NDArray[np.int32], facts: Facts) -> Pixels:
     """The original pixels; integer arithmetic only. Their digest is still to be compared."""
-    original = (container.astype(np.int64) + change).astype(container.dtype)
+    original = container.copy()
+    leading = original[: len(change)]
+    leading[...] = (leading.astype(np.int64) + change).astype(container.dtype)
     return Pixels(original, facts.high_bits)
 
 
