@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pytest
-
 from gateway import keys
 from gateway.seal.codec import Codec
 from gateway.verify import restore, verify
@@ -46,9 +44,7 @@ def test_every_intact_vector_is_restored(codec: Codec, tmp_path: Path) -> None:
         assert restoration.restored, f"{folder.name}/{name}: {restoration.reason}"
 
 
-@pytest.mark.parametrize(
-    "folder", sorted({folder for folder, *_ in EXPECTED}), ids=lambda folder: folder.name
-)
-def test_no_vector_lies_about_without_an_expectation(folder: Path) -> None:
-    named = {name for where, name, _ in EXPECTED if where == folder}
-    assert {path.stem for path in folder.glob("*.dcm")} == named
+def test_no_vector_lies_about_without_an_expectation() -> None:
+    for folder in {folder for folder, *_ in EXPECTED}:
+        named = {name for where, name, _ in EXPECTED if where == folder}
+        assert {path.stem for path in folder.glob("*.dcm")} == named
