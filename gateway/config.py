@@ -101,7 +101,9 @@ class Destination(Table):
     host: str = Field(min_length=1)
     port: Annotated[int, Field(ge=1, le=65535)]
     calling_ae_title: AETitle | None = None  # how we call ourselves; the listener's title when absent
-    associations: int = Field(default=1, ge=1, le=64)  # in parallel, kept open; some peers take only one
+    associations: int = Field(
+        default=2, ge=1, le=64
+    )  # in parallel, kept open; more than one for a backlog only
 
 
 class Route(Table):

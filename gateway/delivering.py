@@ -12,9 +12,10 @@ from gateway.fileformat import unwrap
 from gateway.forward import Sender
 from gateway.observe import where
 from gateway.preparing import LOOK_AGAIN_S, TROUBLE_PAUSE_S, Shop
-from gateway.queue import Job, Step
+from gateway.queue import Job, State, Step
 
 SLOWEST_BYTES_S = 100_000  # a lease lasts at least as long as a link this slow needs
+BACKLOG_CLAIMS = 2
 BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
 
 
@@ -28,8 +29,9 @@ class FileMissing(UnreadableObject):
 class Deliverer(threading.Thread):
     """One association's worth of deliveries to one destination.
 
-    Until the association is open only one job is claimed: a peer that takes fewer associations than we open lets
-    the others wait, and what they hold waits with them.
+    number: 0 for the one that always works; the others join in while there is a backlog. Until its association is
+    open a thread claims only one job: a peer that takes fewer associations than we open lets the others wait, and
+    what they hold waits with them.
     """
 
     def __init__(self, destination: Destination, number: int, shop: Shop) -> None:
@@ -37,6 +39,7 @@ class Deliverer(threading.Thread):
         self._destination = destination
         self._shop = shop
         self._sender = Sender(destination, shop.config.limits, calling=shop.config.listener.ae_title)
+        self._helps_only = number > 0
         self._stopping = threading.Event()
         self._unreachable = 0  # attempts in a row that found nobody
 
@@ -49,18 +52,16 @@ class Deliverer(threading.Thread):
         while not self._stopping.is_set():
             heard = shop.prepared.rings
             try:
-                jobs = shop.queue.claim(
-                    self.name,
-                    step=Step.DELIVER,
-                    destination=self._destination.name,
-                    limit=shop.config.queue.batch if self._sender.is_open else 1,
-                    lease_s=shop.config.queue.lease_s,
-                )
+                jobs = self._claim()
                 if jobs:
                     self._work_off(jobs)
                     used = time.monotonic()
                 elif self._sender.is_open and time.monotonic() - used > shop.config.limits.idle_release_s:
                     self._sender.close()
+                elif self._helps_only:
+                    self._stopping.wait(
+                        LOOK_AGAIN_S
+                    )  # not woken by each object: counting a backlog costs time
                 else:
                     shop.prepared.wait(heard, LOOK_AGAIN_S)
             except GatewayError as error:
@@ -71,6 +72,29 @@ class Deliverer(threading.Thread):
                 self._sender.abort()
                 self._stopping.wait(TROUBLE_PAUSE_S)
         self._sender.close()
+
+    def _claim(self) -> list[Job]:
+        queue, open_now = self._shop.config.queue, self._sender.is_open
+        if self._helps_only and not open_now and not self._backlog():
+            return []
+        return self._shop.queue.claim(
+            self.name,
+            step=Step.DELIVER,
+            destination=self._destination.name,
+            limit=queue.batch if open_now else 1,
+            lease_s=queue.lease_s,
+        )
+
+    def _backlog(self) -> bool:
+        """Whether more is ready than one thread takes in a few claims."""
+        ready = (
+            depth.jobs
+            for depth in self._shop.queue.depth()
+            if depth.step is Step.DELIVER
+            and depth.destination == self._destination.name
+            and depth.state is State.READY
+        )
+        return sum(ready) > BACKLOG_CLAIMS * self._shop.config.queue.batch
 
     def _work_off(self, jobs: list[Job]) -> None:
         """Raises ResourceError when what was done can't be written down; the leases then give the jobs back."""
