@@ -18,6 +18,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
+CONTEXT_REFUSED = 0x0122  # SOP class not supported (PS3.7 C.5.6): what a modality concludes
 CONTEXTS_MAX = 128  # PS3.8: presentation context ids are odd numbers of one byte
 
 
@@ -60,9 +61,10 @@ def send(
     calling: str = "MODALITY",
     host: str = "127.0.0.1",
 ) -> list[int]:
-    """Send all parcels; the C-STORE status of each, in order. Opens a new association when contexts run out.
+    """Send all parcels; the C-STORE status of each, in order, CONTEXT_REFUSED where none could be sent.
 
-    Raises AssertionError when an association or a context is refused or the peer hangs up.
+    Opens a new association when contexts run out. Raises AssertionError when an association is refused or the
+    peer hangs up.
     """
     statuses: list[int] = []
     batch: list[Parcel] = []
@@ -99,7 +101,8 @@ def _send_one(
     association: Association, accepted: dict[tuple[str, str], int], item: Parcel, number: int
 ) -> int:
     context = accepted.get((item.sop_class, item.syntax))
-    assert context is not None, f"context refused: {item.sop_class} in {item.syntax}"
+    if context is None:
+        return CONTEXT_REFUSED
     request = C_STORE()
     request.MessageID = number % 65535 + 1
     request.AffectedSOPClassUID = item.sop_class
