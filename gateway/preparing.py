@@ -83,7 +83,12 @@ class Preparer(threading.Thread):
                 return
             if position:
                 self._shop.queue.extend(self.name, [left.id for left in jobs[position:]], lease_s=lease_s)
-            self._prepare(job)
+            try:
+                self._prepare(job)
+            except Exception:
+                # Not the object's fault: the worker can't be started, or the outcome can't be written down.
+                self._shop.queue.give_back(self.name, jobs[position:])
+                raise
 
     def _prepare(self, job: Job) -> None:
         shop = self._shop

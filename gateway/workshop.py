@@ -45,9 +45,12 @@ class WorkerProcess:
         self.provider = str(first)
 
     def run(self, task: Task, *, timeout_s: float) -> tuple[Outcome, float]:
-        """The outcome and the seconds it took. Raises WorkerDied; the next call starts a new process."""
+        """The outcome and the seconds it took. Raises WorkerDied; the next call starts a new process.
+
+        Raises ResourceError or KeyFileError when no process can be started, for which the task is not to blame.
+        """
         if self._connection is None:
-            self.start()
+            self._restart()
         assert self._connection is not None
         try:
             self._connection.send(task)
@@ -55,6 +58,14 @@ class WorkerProcess:
             self.stop()
             raise WorkerDied("the worker process ended") from error
         return cast(tuple[Outcome, float], self._receive(timeout_s))
+
+    def _restart(self) -> None:
+        try:
+            self.start()
+        except WorkerDied as error:
+            raise ResourceError(
+                "no worker process could be started", hint="Look at memory and log."
+            ) from error
 
     def stop(self) -> None:
         """The process ends by itself when its pipe is closed, and is killed if it has work."""

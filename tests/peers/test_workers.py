@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from gateway import keys
 from gateway.bell import Bell
 from gateway.config import Config
 from gateway.errors import KeyFileError, WorkerDied
+from gateway.judging import Judge
 from gateway.observe import Metrics, logger
 from gateway.preparing import DEATHS_MAX, Preparer, Shop
 from gateway.queue import Arrival, Job, State, Step
@@ -248,6 +250,30 @@ def test_an_object_that_kills_its_worker_three_times_is_quarantined(tmp_path: Pa
         assert f"sealgate_worker_deaths_total {DEATHS_MAX}.0" in fed.metrics.exposition().decode()
         waiting = fed.job(Step.DELIVER)
         assert waiting is not None and waiting.state is State.WAITING
+
+
+def test_an_object_is_not_blamed_when_no_worker_can_be_started(tmp_path: Path, original: bytes) -> None:
+    config = configured(tmp_path)
+    assert config.keys.signer is not None
+    away = config.keys.signer.rename(tmp_path / "away")
+    with Fed(config, original) as fed:
+        time.sleep(1.5)
+        assert fed.job(Step.PREPARE) is not None
+        away.rename(config.keys.signer)
+        assert fed.until(Step.DELIVER, State.READY).level == "full"
+        prepared = fed.desk.list(state=State.DONE)
+        assert [(job.attempts, job.deaths) for job in prepared] == [(0, 0)]
+
+
+def test_http_callers_get_a_report_without_the_record(folder: Path, sealed: bytes) -> None:
+    judge = Judge(configured(folder))
+    try:
+        report = judge(sealed)
+        assert (report["verdict"], report["level"]) == ("intact", "full")
+        assert "record" not in report
+        assert judge(b"garbage")["verdict"] == "unreadable"
+    finally:
+        judge.stop()
 
 
 def test_garbage_is_quarantined_at_once_with_its_bytes(tmp_path: Path) -> None:
