@@ -34,5 +34,7 @@ class Judge:
         return outcome.report
 
     def stop(self) -> None:
+        """At once; a caller who waits for a report gets an error."""
+        self._process.kill()
         with self._lock:
             self._process.stop()

@@ -44,6 +44,10 @@ class Preparer(threading.Thread):
         self._stopping = threading.Event()
         self.provider = ""
 
+    @property
+    def worker_pid(self) -> int | None:
+        return self._process.pid
+
     def start_process(self) -> None:
         """Raises KeyFileError, ResourceError, WorkerDied."""
         self._process.start()
@@ -52,6 +56,10 @@ class Preparer(threading.Thread):
     def stop(self) -> None:
         """After the object in hand; the rest of the claim is given back."""
         self._stopping.set()
+
+    def cut_off(self) -> None:
+        """After `stop`, when its object takes too long: the process is killed and the job given back."""
+        self._process.kill()
 
     def abandon(self) -> None:
         """End a process that was started without its thread."""
@@ -100,6 +108,9 @@ class Preparer(threading.Thread):
         try:
             outcome, seconds = self._process.run(task, timeout_s=shop.config.limits.seal_timeout_s)
         except WorkerDied as error:
+            if self._stopping.is_set():  # we may have killed it ourselves
+                shop.queue.give_back(self.name, [job])
+                return
             shop.metrics.count("sealgate_worker_deaths_total")
             self._died(job, error)
             return

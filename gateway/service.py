@@ -31,6 +31,7 @@ from gateway.web.server import WebServer
 
 EXPIRE_INTERVAL_S = 5.0
 CLEAN_INTERVAL_S = 600.0
+CUT_OFF_S = 5.0  # for a thread to notice that its process was killed
 # Libraries with thread pools of their own would make every worker fight for every CPU.
 ONE_THREAD_EACH = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -172,7 +173,7 @@ class Service:
             )
 
     def _stop_workers(self) -> None:
-        """Each finishes the object in hand, as long as `drain_s` allows; leases cover what is cut off."""
+        """Each finishes the object in hand, as long as `drain_s` allows; what is cut off goes back to the queue."""
         threads: list[Preparer | Deliverer] = [*self._preparers, *self._deliverers]
         for thread in threads:
             thread.stop()
@@ -182,10 +183,14 @@ class Service:
         for thread in threads:
             if thread.is_alive():
                 thread.join(max(0.1, deadline - time.monotonic()))
+        for preparer in self._preparers:
+            if preparer.is_alive():
+                preparer.cut_off()
+                preparer.join(CUT_OFF_S)
         self._preparers, self._deliverers = [], []
 
     def _reload(self) -> None:
-        """A wrong file changes nothing. Addresses and data_dir stay as they were until a restart."""
+        """A wrong file changes nothing. Addresses, data_dir and the listener's limits wait for a restart."""
         source = self._config.source
         if source is None:
             self._log.error("not reloaded", problem="the configuration did not come from a file")
@@ -208,6 +213,8 @@ class Service:
             self._stop_workers()
             self._start_workers()
             return
+        self._judge.stop()
+        self._judge = Judge(self._config)
         self._log.info("reloaded", needs_restart=ignored)
 
     # -- what the other parts ask of the service
@@ -228,7 +235,9 @@ class Service:
         )
 
     def _backend(self) -> Backend:
-        return Backend(judge=self._judge, problems=self._problems, exposition=self._exposition)
+        return Backend(
+            judge=lambda data: self._judge(data), problems=self._problems, exposition=self._exposition
+        )
 
     def _problems(self) -> list[str]:
         problems = []

@@ -79,6 +79,12 @@ class WorkerProcess:
                 self._process.join()
             self._process = None
 
+    def kill(self) -> None:
+        """From another thread: whoever waits in `run` gets WorkerDied."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def _receive(self, timeout_s: float) -> object:
         assert self._connection is not None
         try:

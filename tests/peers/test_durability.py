@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -74,6 +76,26 @@ def test_sigterm_finishes_what_is_in_hand_and_a_second_start_does_the_rest(
     with gateway:
         wait_for(lambda: orthanc.count() == len(files), what="all objects delivered")
     assert "leases expired" not in gateway.log
+
+
+def test_a_worker_that_hangs_does_not_keep_the_gateway_from_stopping(
+    tmp_path: Path, orthanc: Orthanc
+) -> None:
+    (file,) = series(1, size=96)
+    gateway = sealing_to(tmp_path / "gateway", orthanc, extra="[limits]\ndrain_s = 1")
+    with gateway:
+        assert gateway.process is not None
+        pid = gateway.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for child in children:
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(int(child), signal.SIGSTOP)
+        assert send([parcel(file, fallback_uid="1.2.3")], gateway.dicom_port) == [0]
+        started = time.monotonic()
+        assert gateway.stop() == 0
+        assert time.monotonic() - started < 15
+    with gateway:
+        wait_for(lambda: orthanc.count() == 1, what="the object that was in hand")
 
 
 def test_bytes_that_arrive_again_are_acknowledged_and_not_sent_twice(

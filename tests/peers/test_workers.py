@@ -195,7 +195,12 @@ class Fed:
     """A preparer at work on one object, with a real queue, spool and worker process."""
 
     def __init__(
-        self, config: Config, data: bytes, action: str = "seal", on_failure: str = "quarantine"
+        self,
+        config: Config,
+        data: bytes,
+        action: str = "seal",
+        on_failure: str = "quarantine",
+        start: bool = True,
     ) -> None:
         self.spool = Spool(config.gateway.data_dir)
         path = config.gateway.data_dir / "queue.sqlite"
@@ -214,15 +219,17 @@ class Fed:
         )
         self.queue.put(arrival)
         shop = Shop(config, self.queue, self.spool, self.metrics, logger(), Bell(), Bell())
-        self._preparer = Preparer(0, shop)
+        self.preparer, self._start = Preparer(0, shop), start
 
     def __enter__(self) -> Fed:
-        self._preparer.start()
+        if self._start:
+            self.preparer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._preparer.stop()
-        self._preparer.join(30)
+        self.preparer.stop()
+        if self.preparer.is_alive():
+            self.preparer.join(30)
         self.desk.close()
         self.queue.close()
 
@@ -263,6 +270,22 @@ def test_an_object_is_not_blamed_when_no_worker_can_be_started(tmp_path: Path, o
         assert fed.until(Step.DELIVER, State.READY).level == "full"
         prepared = fed.desk.list(state=State.DONE)
         assert [(job.attempts, job.deaths) for job in prepared] == [(0, 0)]
+
+
+def test_a_job_cut_off_while_stopping_goes_back_without_blame(tmp_path: Path, original: bytes) -> None:
+    with Fed(configured(tmp_path), original, start=False) as fed:
+        fed.preparer.start_process()
+        pid = fed.preparer.worker_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        fed.preparer.start()
+        fed.until(Step.PREPARE, State.LEASED)
+        fed.preparer.stop()
+        fed.preparer.cut_off()
+        fed.preparer.join(20)
+        assert not fed.preparer.is_alive()
+        job = fed.until(Step.PREPARE, State.READY)
+        assert (job.attempts, job.deaths) == (0, 0)
 
 
 def test_http_callers_get_a_report_without_the_record(folder: Path, sealed: bytes) -> None:
