@@ -158,5 +158,5 @@ def build(profile: str) -> tuple[nn.Module, Revealer]:
     if profile == "fidelity":
         revealer = Revealer(sparse_patterns(), 4.0, learn_patterns=False)
         return SparseHider(revealer), revealer
-    revealer = Revealer(cosine_patterns(), 26.0, learn_patterns=True)
+    revealer = Revealer(cosine_patterns(), 28.0, learn_patterns=True)
     return DenseHider(revealer), revealer

@@ -17,10 +17,10 @@ from gateway.seal.codec import ldpc
 from gateway.seal.codec.layout import RUNGS, Rung, gather, unframe
 
 HEAD = 2048  # places a reader looks at first, written and reference alike
-_HEAD = 240  # usable ones among them that are counted: no rung is shorter
+_HEADS = (240, 960)  # usable ones among them that are counted; no rung is shorter than the first
+_EVIDENCE = 12.0  # nats by which they must speak for a mark, when the reference is large
 _BINS = 9  # of tanh(logit / 2), -1 .. 1
-_EVIDENCE = 12.0  # nats by which the head must speak for a mark
-_TRIES = 6  # rungs decoded
+_TRIES = 16  # rungs decoded
 _CERTAIN = 16.0  # logits are cut here, so that one wrong certainty does not outvote many
 
 
@@ -36,13 +36,17 @@ class Contrast:
 
         Logits, positive for bit 0; exactly 0 where a place is unusable.
         """
-        seen = np.bincount(_binned(head[head != 0][:_HEAD]), minlength=_BINS)
-        if seen.sum() < _HEAD // 4:
+        usable = head[head != 0]
+        if len(usable) < _HEADS[0] // 4:
             return None
-        written = _share(seen + seen[::-1])  # whitened bits are balanced
-        unwritten = _share(np.bincount(_binned(reference[reference != 0]), minlength=_BINS))
-        gain = np.log(written / unwritten)
-        return cls(gain) if (seen * gain).sum() >= _EVIDENCE else None
+        unwritten = np.bincount(_binned(reference[reference != 0]), minlength=_BINS)
+        for size in _HEADS:
+            seen = np.bincount(_binned(usable[:size]), minlength=_BINS)
+            gain = np.log(_share(seen + seen[::-1]) / _share(unwritten))  # whitened bits are balanced
+            # by chance alone the sum grows with the noise of both histograms (Wilks 1938)
+            if (seen * gain).sum() >= _EVIDENCE * (1 + seen.sum() / max(unwritten.sum(), 1)):
+                return cls(gain)
+        return None
 
     def decode(self, logits: NDArray[np.float32]) -> Iterator[tuple[bytes, Rung, float]]:
         """Payloads found in the logits of all fillable places, in order: (payload, rung, raw bit error rate)."""
