@@ -39,7 +39,10 @@ def verify(
             sop_instance_uid="", verdict=Verdict.UNREADABLE, checks=(Check(1, "object", False, str(error)),)
         )
     look = Examination(file, codec)
-    look.note(1, True, "the object can be parsed")
+    once = not file.repeated
+    look.note(
+        1, once, "the object can be parsed" if once else "elements stand more than once: which one counts?"
+    )
     try:
         verdict = _verdict(look, trusted, recipient_key)
     except UnreadableObject as error:
@@ -100,6 +103,8 @@ def _verdict(look: Examination, trusted: TrustedSigners | None, key: RecipientKe
     if signed is None:
         return Verdict.UNKNOWN_SIGNER
     if not signed:
+        return Verdict.TAMPERED
+    if look.file.repeated:
         return Verdict.TAMPERED
     identified = instance and not look.header_differences
     if not same_content:

@@ -17,6 +17,8 @@ from gateway.seal.statement import Level
 SOP_CLASS_UID = 0x00080016
 MODALITY = 0x00080060
 DIGITAL_SIGNATURES = 0xFFFAFFFA
+_MEDIA_STORAGE_SOP_CLASS = 0x00020002  # where a DICOMDIR says what it is
+_DIRECTORY_RECORDS = 0x00041220
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
 
@@ -41,13 +43,20 @@ def table() -> dict[str, Any]:
 def judge(file: Part10) -> Decision:
     """What may be done to an object, by its header alone; whether the pixels decode is found out later."""
     sop_class = file.text(SOP_CLASS_UID)
-    if sop_class in table()["pass"]:
-        return Decision(Level.PASS, table()["pass"][sop_class], None)
+    stored_class = file.meta.get(_MEDIA_STORAGE_SOP_CLASS, b"").decode("latin-1").strip(" \0")
+    for named in (sop_class, stored_class):
+        if named in table()["pass"]:
+            return Decision(Level.PASS, table()["pass"][named], None)
+    if _DIRECTORY_RECORDS in file.index:
+        # Directory records point to each other by their offsets in the file (PS3.3 F.3.2.2).
+        return Decision(Level.PASS, "media-directory", None)
     if block.has_block(file):
         return Decision(Level.PASS, "already-sealed", None)
     if DIGITAL_SIGNATURES in file.index:
         # Every change, even a private block, could break a signature made by someone else (PS3.15 C).
         return Decision(Level.PASS, "digitally-signed", None)
+    if file.repeated:
+        return Decision(Level.PASS, "structure", None)
     if PIXEL_DATA not in file.index:
         has_floats = any(tag in file.index for tag in _FLOAT_PIXEL_DATA)
         return Decision(Level.DIGEST, "float-pixels" if has_floats else "non-image", None)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,12 @@ class Part10:
     def index(self) -> dict[int, Element]:
         """The first element of each tag."""
         return {element.tag: element for element in reversed(self.elements)}
+
+    @cached_property
+    def repeated(self) -> frozenset[int]:
+        """Tags that stand more than once: readers disagree which of them counts (PS3.5 7.1 allows one)."""
+        counts = Counter(element.tag for element in self.elements)
+        return frozenset(tag for tag, count in counts.items() if count > 1)
 
     def value(self, tag: int) -> bytes | None:
         """The value of a top-level element as it stands in the file, or None when it is absent."""

@@ -221,6 +221,13 @@ def test_what_must_not_be_touched_passes(desk: Desk, reason: str) -> None:
     assert sealed == data
 
 
+def test_a_directory_of_files_is_not_touched(desk: Desk) -> None:
+    data = shipped("dicomdirtests/DICOMDIR").read_bytes()
+    sealed, result = desk.seal(data)
+    assert (result.level, result.reason) == ("pass", "media-directory")
+    assert sealed == data
+
+
 def test_another_vendors_block_keeps_its_number(desk: Desk) -> None:
     dataset = shown(objects.ct())
     dataset.private_block(0x0071, "OTHER VENDOR", create=True).add_new(0x01, "LO", "theirs")

@@ -252,6 +252,17 @@ def test_a_block_written_as_un_under_another_number_is_read(desk: Desk, sealed: 
     assert desk.restore(data)[1].reason == "proven"
 
 
+def test_a_second_patient_id_is_noticed(desk: Desk, sealed: bytes) -> None:
+    """A reader that takes the last one would show another patient."""
+    file = read(sealed)
+    element = file.index[0x00100020]
+    second = encode(0x00100020, b"LO", b"OTHER", EXPLICIT_LE)
+    at = len(file.prefix) + element.end
+    report = desk.verify(sealed[:at] + second + sealed[at:])
+    assert report.verdict is Verdict.TAMPERED
+    assert 1 in failed(report)
+
+
 def test_two_blocks_are_refused(desk: Desk, sealed: bytes) -> None:
     second = encode(0x00710011, b"LO", b"SEALGATE", EXPLICIT_LE)
     assert desk.verify(read(sealed).edited({0x00710011: second})).verdict is Verdict.TAMPERED
