@@ -30,6 +30,7 @@ from gateway.statuses import Meaning, classify
 Pair = tuple[str, str]  # SOP class, transfer syntax
 
 CONTEXTS_MAX = 128  # PS3.8 9.3.2.2: odd ids of one byte
+SETTLE_S = 0.02  # for a thread that was just passing the barrier to come back to it
 FRAGMENTS_IN_FLIGHT = 8  # handed to the sending thread, not yet in the socket
 FALLBACKS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MESSAGE_IDS = 65535
@@ -67,7 +68,7 @@ class Sender:
 
     @property
     def is_open(self) -> bool:
-        return self._association is not None and bool(self._association.is_established)
+        return self._association is not None and _alive(self._association)
 
     def echo(self) -> float:
         """Milliseconds of a C-ECHO on an association of its own. Raises PeerUnreachable, PeerFailed."""
@@ -96,6 +97,7 @@ class Sender:
         self.close()
         self._offered = merged
         self._association = self._associate(_contexts(merged))
+        _silence(self._association)
         self._accepted = {
             (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id or 0)
             for context in self._association.accepted_contexts
@@ -124,15 +126,19 @@ class Sender:
         """Release the association if there is one."""
         association, self._association = self._association, None
         self._accepted = {}
-        if association is not None and association.is_established:
+        if association is not None and _alive(association):
             association.release()
+        elif association is not None:
+            association._reactor_checkpoint.set()  # the peer ended it; its own thread cleans up
 
     def abort(self) -> None:
         """End the association without ceremony, after a failure."""
         association, self._association = self._association, None
         self._accepted = {}
-        if association is not None and association.is_established:
+        if association is not None and _alive(association):
             association.abort()
+        elif association is not None:
+            association._reactor_checkpoint.set()  # the peer ended it; its own thread cleans up
 
     def _associate(self, pairs: list[Pair]) -> Association:
         destination = self._destination
@@ -177,18 +183,11 @@ class Sender:
         message = C_STORE_RQ()
         message.primitive_to_message(request)
         message.context_id = context_id
-        # As pynetdicom's send_c_store does: its reactor must not take the answer off the queue before us.
-        association._reactor_checkpoint.clear()
-        while not association._is_paused:
-            time.sleep(0.0001)
-        try:
-            for fragment in message.encode_msg(context_id, association.dimse.maximum_pdu_size):
-                self._wait_for_room(association)
-                association.dul.send_pdu(fragment)
-            self._wait_for_room(association, in_flight=0)
-            _, response = association.dimse.get_msg(block=True)
-        finally:
-            association._reactor_checkpoint.set()
+        for fragment in message.encode_msg(context_id, association.dimse.maximum_pdu_size):
+            self._wait_for_room(association)
+            association.dul.send_pdu(fragment)
+        self._wait_for_room(association, in_flight=0)
+        _, response = association.dimse.get_msg(block=True)
         status = getattr(response, "Status", None)
         if response is None or status is None or not response.is_valid_response:
             self.abort()
@@ -203,6 +202,27 @@ class Sender:
                 self.abort()
                 raise PeerFailed(f"{self._destination.name} broke off the association")
             time.sleep(0.0005)
+
+
+def _alive(association: Association) -> bool:
+    """Established, and no abort or release of the peer waits to be handled."""
+    return (
+        bool(association.is_established)
+        and association.dul.is_alive()
+        and association.dul.peek_next_pdu() is None
+    )
+
+
+def _silence(association: Association) -> None:
+    """Stop the association's own thread, which takes answers off the queue as if they were requests.
+
+    pynetdicom pauses it for each message and now and then goes on before it stands still: the answer is lost, and
+    found missing only by the time-out. Here it stands still from the beginning, when there is nothing to take.
+    """
+    association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        time.sleep(0.001)
+    time.sleep(SETTLE_S)
 
 
 def _contexts(pairs: Iterable[Pair]) -> list[Pair]:
