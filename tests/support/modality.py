@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydicom.filereader import dcmread
@@ -91,10 +92,23 @@ def _send_batch(
         accepted = {
             (c.abstract_syntax, c.transfer_syntax[0]): c.context_id for c in association.accepted_contexts
         }
-        return [_send_one(association, accepted, item, number) for number, item in enumerate(batch, 1)]
+        with _answers_for_us(association):
+            return [_send_one(association, accepted, item, number) for number, item in enumerate(batch, 1)]
     finally:
         if association.is_established:
             association.release()
+
+
+@contextmanager
+def _answers_for_us(association: Association) -> Iterator[None]:
+    """The association's own thread pauses, for it would take the peer's answers for requests."""
+    association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        time.sleep(0.0001)
+    try:
+        yield
+    finally:
+        association._reactor_checkpoint.set()
 
 
 def _send_one(
@@ -109,12 +123,8 @@ def _send_one(
     request.AffectedSOPInstanceUID = item.sop_instance
     request.Priority = 2
     request.DataSet = io.BytesIO(item.dataset)
-    association._reactor_checkpoint.clear()  # else the association's own thread takes the answer
-    while not association._is_paused:
-        time.sleep(0.0001)
     association.dimse.send_msg(request, context)
     _, answer = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
     assert answer is not None and answer.Status is not None, "the peer did not answer the C-STORE"
     return int(answer.Status)
 
