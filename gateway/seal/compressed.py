@@ -132,7 +132,14 @@ def _decode_stream(codestream: bytes, syntax: str) -> NDArray[Any]:
 def _encode_stream(plane: NDArray[Any], syntax: str, shape: PixelFormat) -> bytes:
     color = shape.photometric in {"YBR_RCT", "YBR_ICT"}
     if syntax == JPEG_LS:
-        return bytes(jpeg_ls.encode_array(plane, interleave_mode=2 if shape.samples > 1 else 0))
+        # The precision is that of the header, not of the largest value: other readers extend the sign from it.
+        rows, columns = plane.shape[:2]
+        interleave = 2 if shape.samples > 1 else 0
+        return bytes(
+            jpeg_ls.encode_buffer(
+                plane.tobytes(), rows, columns, shape.samples, shape.depth, interleave_mode=interleave
+            )
+        )
     if syntax == JPEG_2000:
         return bytes(
             imagecodecs.jpeg2k_encode(
