@@ -6,8 +6,6 @@ HKDF-SHA256 and AES-128-GCM. The library draws the ephemeral key itself.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -25,7 +23,7 @@ LOCATOR = 0x1F
 LOCATOR_ID_BYTES = 16
 CHECK = 8  # the number of the check that this module serves, see FORMAT.md
 
-_X25519_POINT, _P256_POINT, _P256_COMPRESSED, _TAG, _CRC = 32, 65, 33, 16, 4
+_X25519_POINT, _P256_POINT, _P256_COMPRESSED, _TAG = 32, 65, 33, 16
 _SUITES = {
     X25519_ENVELOPE: Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM),
     P256_ENVELOPE: Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_128_GCM),
@@ -42,7 +40,7 @@ class Envelope:
     ciphertext: bytes
 
     def to_payload(self) -> bytes:
-        return _with_crc(bytes([self.suite]) + self.recipient_id + self.encapsulated + self.ciphertext)
+        return bytes([self.suite]) + self.recipient_id + self.encapsulated + self.ciphertext
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Locator:
     locator_id: bytes
 
     def to_payload(self) -> bytes:
-        return _with_crc(bytes([LOCATOR]) + self.locator_id)
+        return bytes([LOCATOR]) + self.locator_id
 
 
 def close(packed_record: bytes, recipient: Recipient) -> Envelope:
@@ -82,12 +80,13 @@ def open_envelope(envelope: Envelope, key: RecipientKey) -> bytes:
 
 
 def parse(payload: bytes) -> Envelope | Locator | None:
-    """What a payload holds, or None for bytes that are no payload of this format (version, length or CRC
-    wrong).
+    """What a payload holds, or None for bytes that are no payload of this format (kind or length wrong).
+
+    The codec has checked their CRC-32 already (codec/CODEC.md, "Message").
     """
-    if len(payload) < 1 + _CRC or _with_crc(payload[:-_CRC]) != payload:
+    if not payload:
         return None
-    kind, content = payload[0], payload[1:-_CRC]
+    kind, content = payload[0], payload[1:]
     if kind == LOCATOR:
         return Locator(content) if len(content) == LOCATOR_ID_BYTES else None
     point = {X25519_ENVELOPE: _X25519_POINT, P256_ENVELOPE: _P256_COMPRESSED}.get(kind)
@@ -95,8 +94,3 @@ def parse(payload: bytes) -> Envelope | Locator | None:
         return None
     recipient_id, rest = content[:RECIPIENT_ID_BYTES], content[RECIPIENT_ID_BYTES:]
     return Envelope(kind, recipient_id, rest[:point], rest[point:])
-
-
-def _with_crc(content: bytes) -> bytes:
-    """`content` and its CRC-32 (the one of PNG and zlib), big endian."""
-    return content + struct.pack(">I", zlib.crc32(content))

@@ -99,7 +99,7 @@ def _encodings(charset: bytes) -> tuple[str, ...]:
     terms = [term.strip() for term in charset.decode("latin-1").split("\\")]
     try:
         return tuple(convert_encodings(terms))
-    except LookupError:  # a term nobody defined: show the bytes rather than nothing
+    except (LookupError, ValueError):  # a term nobody defined: show the bytes rather than nothing
         return ("latin-1",)
 
 
