@@ -18,7 +18,8 @@ WHERE instance_id = :instance_id AND state = 'parked';
 
 -- claim --
 -- The oldest that are due. A delivery waits while an older version of the same instance is still to be delivered there:
--- versions arrive in the order in which they were received.
+-- versions arrive in the order in which they were received. It does not wait for one whose preparation waits for a
+-- person: what was damaged in transfer and sent again must not be stuck behind the damaged copy.
 UPDATE job SET state = 'leased', worker = :worker, lease_until = :until, changed_at = :now
 WHERE id IN (
     SELECT candidate.id FROM job AS candidate
@@ -27,7 +28,11 @@ WHERE id IN (
       AND (:step = 'prepare' OR NOT EXISTS (
           SELECT 1 FROM job AS older
           WHERE older.pseudonym = candidate.pseudonym AND older.destination = candidate.destination
-            AND older.id < candidate.id AND older.state IN ('waiting', 'ready', 'leased')))
+            AND older.id < candidate.id AND older.state IN ('waiting', 'ready', 'leased')
+            AND NOT (older.state = 'waiting' AND EXISTS (
+                SELECT 1 FROM job AS preparation
+                WHERE preparation.instance_id = older.instance_id AND preparation.step = 'prepare'
+                  AND preparation.state IN ('parked', 'held', 'dropped')))))
     ORDER BY candidate.id LIMIT :limit)
 RETURNING id;
 

@@ -215,6 +215,16 @@ def test_a_newer_version_is_delivered_after_the_older_one(queue: Queue) -> None:
     assert newer.incoming == "in-1-2"
 
 
+def test_a_newer_version_does_not_wait_for_one_whose_preparation_is_parked(queue: Queue) -> None:
+    queue.put(arrival(version=1))
+    (damaged,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
+    queue.park("w", damaged, reason="unreadable", hint="")
+    queue.put(arrival(version=2))
+    prepare_one(queue)
+    (delivery,) = queue.claim("f", step=Step.DELIVER, destination="pacs", limit=10, lease_s=60)
+    assert delivery.incoming == "in-1-2"
+
+
 def test_other_instances_pass_one_that_waits_for_its_retry(queue: Queue) -> None:
     queue.put(arrival(1, action="pass"))
     queue.put(arrival(2, action="pass"))
