@@ -7,17 +7,15 @@ arrival as a Part 10 file, numbered in order, and accepts every SOP class and tr
 
 from __future__ import annotations
 
-import io
 import itertools
 import sys
 from pathlib import Path
 
-from pydicom.dataset import FileMetaDataset
-from pydicom.filewriter import write_file_meta_info
 from pynetdicom import AE, _config, evt
 
 from gateway.demo.dcmtk import echoscu
 from gateway.demo.process import Process, free_port
+from tests.support.modality import Parcel
 
 AE_TITLE = "ARCHIVE"
 
@@ -50,17 +48,15 @@ def serve(port: int, folder: Path) -> None:
     numbers = itertools.count(1)
 
     def store(event: evt.Event) -> int:
-        meta = FileMetaDataset()
-        meta.FileMetaInformationVersion = b"\0\1"
-        meta.MediaStorageSOPClassUID = event.request.AffectedSOPClassUID
-        meta.MediaStorageSOPInstanceUID = event.request.AffectedSOPInstanceUID
-        meta.TransferSyntaxUID = event.context.transfer_syntax
-        meta.ImplementationClassUID = "2.25.2"
-        header = io.BytesIO()
-        write_file_meta_info(header, meta)
+        item = Parcel(
+            event.request.AffectedSOPClassUID,
+            event.request.AffectedSOPInstanceUID,
+            event.context.transfer_syntax,
+            event.request.DataSet.getvalue(),
+        )
         target = folder / f"{next(numbers):06d}.dcm"
         temporary = target.with_suffix(".part")
-        temporary.write_bytes(bytes(128) + b"DICM" + header.getvalue() + event.request.DataSet.getvalue())
+        temporary.write_bytes(item.as_file())
         temporary.replace(target)
         return 0x0000
 

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import dcmread
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -31,6 +33,18 @@ class Parcel:
     sop_instance: str
     syntax: str
     dataset: bytes
+
+    def as_file(self) -> bytes:
+        """A Part 10 file with file meta information of its own."""
+        meta = FileMetaDataset()
+        meta.FileMetaInformationVersion = b"\0\1"
+        meta.MediaStorageSOPClassUID = self.sop_class
+        meta.MediaStorageSOPInstanceUID = self.sop_instance
+        meta.TransferSyntaxUID = self.syntax
+        meta.ImplementationClassUID = "2.25.2"
+        header = io.BytesIO()
+        write_file_meta_info(header, meta)
+        return bytes(128) + b"DICM" + header.getvalue() + self.dataset
 
 
 def parcel(data: bytes, *, fallback_uid: str) -> Parcel:
