@@ -28,7 +28,7 @@ from gateway.demo.process import free_port
 from gateway.errors import InputError
 from gateway.restore import restore
 from gateway.seal.codec.codec import Codec
-from gateway.seal.pixels import NATIVE_SYNTAXES, transcode
+from gateway.seal.pixels import transcode
 from gateway.verify import Verdict, verify
 from tests.cli.terminal import sealgate
 from tests.support import objects
@@ -138,9 +138,7 @@ def _assert_delivered_are_what_was_sent(
 
 
 def _same_pixels(a: Parcel, b: Parcel) -> bool:
-    """For compressed objects: another encoder's codestream differs, what it decodes to must not."""
-    if {a.syntax, b.syntax} <= NATIVE_SYNTAXES:
-        return False
+    """Another encoder's codestream may differ, what it decodes to must not; the same for repaired headers."""
     return _decoded(a) is not None and _decoded(a) == _decoded(b)
 
 
@@ -150,7 +148,8 @@ def _decoded(item: Parcel) -> bytes | None:
         plain = transcode(item.as_file(), ExplicitVRLittleEndian)
     except InputError:
         return None
-    return bytes(dcmread(io.BytesIO(plain)).PixelData)
+    value = bytes(dcmread(io.BytesIO(plain)).PixelData)
+    return value + b"\0" * (len(value) % 2)  # an odd length, which PS3.5 forbids, is padded on the way
 
 
 def _only_block_added(before: Parcel, after: Parcel) -> bool:
