@@ -98,7 +98,6 @@ class SparseHider(nn.Module):
         self.register_buffer("sign", owner.sum(dim=0))  # (64,)
         order = torch.stack([row.nonzero().flatten() for row in owner])  # (16, 4) pixels of each bit
         self.register_buffer("members", order)
-        self.register_buffer("earlier", torch.ones(GROUP, GROUP, dtype=torch.bool).tril(-1))  # breaks ties
         self.register_buffer("places", order.flatten().argsort())  # back from (16, 4) to the 64 pixels
 
     def forward(self, cells: Tensor, secret: Tensor, up: Tensor, down: Tensor, unit: Tensor) -> Tensor:
@@ -117,12 +116,21 @@ class SparseHider(nn.Module):
         direction = wanted.sign()[:, :, None] * self.sign[members]
         room = torch.where(direction > 0, up[:, members], down[:, members])
         liking = 8 * self.preference(texture(cells, unit)).tanh()[:, members] - 50.0 * (room < 1)
-        mine, other = liking[:, :, :, None], liking[:, :, None, :]
-        ahead = (other > mine) | ((other == mine) & self.earlier)
-        rank = ahead.sum(dim=3).to(cells.dtype)  # 0 = liked best
-        count = ((wanted.abs()[:, :, None] + (GROUP - 1) - rank) / GROUP).floor()
+        count = ((wanted.abs()[:, :, None] + (GROUP - 1) - ranks(liking)) / GROUP).floor()
         soft = wanted.abs()[:, :, None] * liking.softmax(dim=2)
         return direction, straight_through(torch.minimum(count, room), soft)
+
+
+def ranks(liking: Tensor) -> Tensor:
+    """Place of each of the last dimension's entries, 0 = largest; of equal ones the first comes first."""
+    columns = liking.unbind(dim=-1)
+    places = [torch.zeros_like(column) for column in columns]
+    for i, first in enumerate(columns):
+        for j in range(i + 1, len(columns)):
+            ahead = (first >= columns[j]).to(liking.dtype)
+            places[j] = places[j] + ahead
+            places[i] = places[i] + 1 - ahead
+    return torch.stack(places, dim=-1)
 
 
 class DenseHider(nn.Module):
