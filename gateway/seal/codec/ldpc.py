@@ -99,10 +99,13 @@ def decode(llr: NDArray[np.float32], lift: int, *, iterations: int = 50) -> NDAr
 def _least_of_others(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:
     """For each row, the least of all other rows: minima from the front and from the back."""
     least = np.empty_like(magnitude)
-    front = np.minimum.accumulate(magnitude[:-1], axis=0)
-    back = np.minimum.accumulate(magnitude[:0:-1], axis=0)[::-1]
-    least[0], least[-1] = back[0], front[-1]
-    np.minimum(front[:-1], back[1:], out=least[1:-1])
+    least[0] = np.inf
+    for row in range(1, len(magnitude)):
+        np.minimum(least[row - 1], magnitude[row - 1], out=least[row])
+    behind = magnitude[-1].copy()
+    for row in range(len(magnitude) - 2, -1, -1):
+        np.minimum(least[row], behind, out=least[row])
+        np.minimum(behind, magnitude[row], out=behind)
     return least
 
 
