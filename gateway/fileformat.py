@@ -6,12 +6,11 @@ import struct
 from dataclasses import dataclass
 
 from gateway.errors import UnreadableObject
+from gateway.seal.part10 import file_meta
 
 IMPLEMENTATION_CLASS_UID = "1.2.826.0.1.3680043.8.498.71019472284130562984"
 IMPLEMENTATION_VERSION = "SEALGATE_0.1"
-# Value representations with a length of 32 bits (PS3.5 7.1.2)
-_LONG = frozenset(b"OB OW OF OD OL OV SQ UC UN UR UT SV UV".split())
-_SOP_CLASS, _SOP_INSTANCE, _SYNTAX = 0x00020002, 0x00020003, 0x00020010
+_NEEDED = _SOP_CLASS, _SOP_INSTANCE, _SYNTAX = 0x00020002, 0x00020003, 0x00020010
 
 
 @dataclass(frozen=True)
@@ -42,22 +41,9 @@ def unwrap(data: bytes) -> Wrapper:
     """Read the beginning of a file. Raises UnreadableObject when meta information is missing or damaged."""
     if data[128:132] != b"DICM":
         raise UnreadableObject("no DICOM file: the magic is missing")
-    values: dict[int, str] = {}
-    at = 132
-    try:
-        while data[at : at + 2] == b"\x02\x00":
-            element, vr = struct.unpack_from("<H2s", data, at + 2)
-            form, start = ("<I", at + 12) if vr in _LONG else ("<H", at + 8)
-            (length,) = struct.unpack_from(form, data, start - struct.calcsize(form))
-            if start + length > len(data):
-                raise UnreadableObject("the file meta information runs past the end")
-            values[0x00020000 | element] = (
-                data[start : start + length].decode("ascii", "replace").strip(" \0")
-            )
-            at = start + length
-    except struct.error as error:
-        raise UnreadableObject("the file meta information is cut off") from error
-    missing = [f"{tag:08X}" for tag in (_SOP_CLASS, _SOP_INSTANCE, _SYNTAX) if not values.get(tag)]
+    meta, at = file_meta(data)
+    values = {tag: meta[tag].decode("ascii", "replace").strip(" \0") for tag in _NEEDED if tag in meta}
+    missing = [f"{tag:08X}" for tag in _NEEDED if not values.get(tag)]
     if missing:
         raise UnreadableObject(f"file meta information lacks {', '.join(missing)}")
     return Wrapper(values[_SOP_CLASS], values[_SOP_INSTANCE], values[_SYNTAX], at)

@@ -28,6 +28,8 @@ EXPLICIT_VR_LE = "1.2.840.10008.1.2.1"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 EXPLICIT_VR_BE = "1.2.840.10008.1.2.2"
 
+_GROUP_LENGTH, _TRANSFER_SYNTAX = 0x00020000, 0x00020010
+
 # A deflated data set that grows beyond this is taken for a decompression bomb.
 INFLATED_MAX = 4 << 30
 
@@ -130,15 +132,8 @@ def read(data: bytes) -> Part10:
     Raises UnreadableObject for bytes that are not a DICOM data set or end early.
     """
     prefix_is_dicom = data[128:132] == b"DICM"
-    start = 132 if prefix_is_dicom else 0
-    at, meta = start, dict[int, bytes]()
-    while data[at : at + 2] == b"\x02\0":
-        tag, vr, value, length = header(data, at, len(data), EXPLICIT_LE)
-        if value + length > len(data) or vr is None:
-            raise UnreadableObject("the file meta information runs past the end")
-        meta[tag] = data[value : value + length]
-        at = value + length
-    syntax = meta.get(0x00020010, b"").decode("latin-1").strip(" \0")
+    meta, at = file_meta(data)
+    syntax = meta.get(_TRANSFER_SYNTAX, b"").decode("latin-1").strip(" \0")
     body = _inflate(data[at:]) if syntax == DEFLATED_LE else data[at:]
     encoding = _observed_encoding(body, syntax)
     elements = walk(body, 0, len(body), encoding)
@@ -150,6 +145,31 @@ def read(data: bytes) -> Part10:
             encoding
         ]
     return Part10(data[:at], meta, syntax, encoding, body, elements)
+
+
+def file_meta(data: bytes) -> tuple[dict[int, bytes], int]:
+    """File meta information, tag -> value, and where the data set begins (PS3.10 7.1).
+
+    Its group length is often wrong, so it ends where group 0002 does; except that it also ends where its length says
+    if all that matters was read, and before a tag that does not ascend: senders exist that put group 0002 into the
+    data set as well, and what stands there must not pass for what the receiver wrote. Raises UnreadableObject.
+    """
+    at = 132 if data[128:132] == b"DICM" else 0
+    meta: dict[int, bytes] = {}
+    stated = -1
+    while data[at : at + 2] == b"\x02\0":
+        tag, vr, value, length = header(data, at, len(data), EXPLICIT_LE)
+        if value + length > len(data) or vr is None:
+            raise UnreadableObject("the file meta information runs past the end")
+        if meta and tag <= max(meta):
+            break
+        meta[tag] = data[value : value + length]
+        at = value + length
+        if tag == _GROUP_LENGTH and length == 4:
+            stated = at + int.from_bytes(meta[tag], "little")
+        if at == stated and _TRANSFER_SYNTAX in meta:
+            break
+    return meta, at
 
 
 def _observed_encoding(body: bytes, syntax: str) -> Encoding:

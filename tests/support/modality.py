@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydicom.dataset import FileMetaDataset
-from pydicom.filereader import dcmread
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
+
+from gateway.errors import UnreadableObject
+from gateway.seal.part10 import file_meta
 
 CONTEXT_REFUSED = 0x0122  # SOP class not supported (PS3.7 C.5.6): what a modality concludes
 CONTEXTS_MAX = 128  # PS3.8: presentation context ids are odd numbers of one byte
@@ -54,18 +56,20 @@ def parcel(data: bytes, *, fallback_uid: str) -> Parcel:
     its first bytes suggest: that is what a broken modality would do.
     """
     try:
-        meta = dcmread(io.BytesIO(data), specific_tags=[], stop_before_pixels=True).file_meta
-        uids = [meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID]
-    except Exception:  # noqa: BLE001 - any file at all must be sendable; what it is worth is the gateway's business
+        meta, start = file_meta(data)
+    except UnreadableObject:
+        meta, start = {}, 0
+    if not meta:
         explicit = len(data) > 6 and data[4:6].isalpha()
         syntax = str(ExplicitVRLittleEndian if explicit else ImplicitVRLittleEndian)
         return Parcel(str(SecondaryCaptureImageStorage), fallback_uid, syntax, data)
+    uids = [meta.get(tag, b"").decode("latin-1").strip(" \0") for tag in (0x00020002, 0x00020003, 0x00020010)]
     fallbacks = (str(SecondaryCaptureImageStorage), fallback_uid, str(ExplicitVRLittleEndian))
     sop_class, sop_instance, syntax = (
-        str(uid) if re.fullmatch(r"[0-9.]{1,64}", str(uid)) else fallback
+        uid if re.fullmatch(r"[0-9.]{1,64}", uid) else fallback
         for uid, fallback in zip(uids, fallbacks, strict=True)
     )
-    return Parcel(sop_class, sop_instance, syntax, data[_meta_end(data) :])
+    return Parcel(sop_class, sop_instance, syntax, data[start:])
 
 
 def send(
@@ -141,15 +145,3 @@ def _send_one(
     _, answer = association.dimse.get_msg(block=True)
     assert answer is not None and answer.Status is not None, "the peer did not answer the C-STORE"
     return int(answer.Status)
-
-
-def _meta_end(data: bytes) -> int:
-    """The offset of the data set: preamble, prefix, then group 0002 in explicit VR little endian."""
-    offset = 132 if data[128:132] == b"DICM" else 0
-    while data[offset : offset + 2] == b"\x02\x00":
-        long = data[offset + 4 : offset + 6] in (b"OB", b"UN", b"UT", b"OW", b"SQ")
-        size = int.from_bytes(
-            data[offset + 8 : offset + 12] if long else data[offset + 6 : offset + 8], "little"
-        )
-        offset += (12 if long else 8) + size
-    return offset
