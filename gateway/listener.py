@@ -16,9 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pydicom.uid import UID
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import (
+    NonPatientObjectPresentationContexts,
+    PresentationContext,
+    build_context,
+)
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from gateway.config import Config
@@ -165,7 +169,7 @@ class Listener:
         ]
         server = entity.make_server(
             (listener.host, listener.port),
-            contexts=[build_context(VERIFICATION)],
+            contexts=[build_context(VERIFICATION), *_non_patient_contexts()],
             evt_handlers=handlers,
             server_class=_Server,
             request_handler=_Handler,
@@ -302,6 +306,17 @@ def prepare_socket(raw: socket.socket, *, timeout_s: float) -> None:
     ):
         if hasattr(socket, name):  # not on every system
             raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _non_patient_contexts() -> list[PresentationContext]:
+    """Palettes, protocols, templates (PS3.4 GG): stored with C-STORE, but of another service class than images.
+
+    The unrestricted storage service takes what it does not know, and it knows that these are not Storage.
+    """
+    return [
+        build_context(context.abstract_syntax or "", ALL_TRANSFER_SYNTAXES)
+        for context in NonPatientObjectPresentationContexts
+    ]
 
 
 def known_first(proposed: list[UID]) -> list[UID]:

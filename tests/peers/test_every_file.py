@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import (
-    ColorPaletteStorage,
     DeflatedExplicitVRLittleEndian,
     MediaStorageDirectoryStorage,
 )
@@ -36,8 +35,8 @@ from tests.support.data import SHIPPED, collection, shipped
 from tests.support.gateway import RunningGateway, wait_for
 from tests.support.modality import CONTEXT_REFUSED, Parcel, parcel, send
 
-# Refused at association: a DICOMDIR belongs to a medium (PS3.10 8); palettes and the like have no patient (PS3.4 GG).
-REFUSED = {str(MediaStorageDirectoryStorage), str(ColorPaletteStorage)}
+# Refused at association: a DICOMDIR belongs to a medium (PS3.10 8), not to a network.
+REFUSED = {str(MediaStorageDirectoryStorage)}
 
 
 @dataclass

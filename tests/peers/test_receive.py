@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import NonPatientObjectPresentationContexts, build_context
 from pynetdicom.sop_class import _STORAGE_CLASSES
 
 from gateway.demo.dcmtk import echoscu
@@ -83,7 +83,9 @@ def test_an_unknown_called_title_is_refused_at_association_time(lonely: RunningG
 
 def test_every_storage_class_and_syntax_is_accepted_as_proposed(lonely: RunningGateway) -> None:
     private = ["1.2.840.113619.4.30", "1.3.12.2.1107.5.9.1"]
-    pairs = [(uid, "1.2.840.10008.1.2.1") for uid in [*_STORAGE_CLASSES.values(), *private]]
+    patientless = [str(context.abstract_syntax) for context in NonPatientObjectPresentationContexts]
+    classes = [*_STORAGE_CLASSES.values(), *patientless, *private]
+    pairs = [(uid, "1.2.840.10008.1.2.1") for uid in classes]
     pairs += [("1.2.840.10008.5.1.4.1.1.2", str(syntax)) for syntax in AllTransferSyntaxes]
     for start in range(0, len(pairs), 128):
         offered = pairs[start : start + 128]
