@@ -165,6 +165,8 @@ class Seal(Table):
     impossible: Literal["hold", "forward-marked"] = (
         "hold"  # sealing failed for good: keep it back, or send it marked
     )
+    sealed: Literal["keep", "reseal", "refuse"] = "keep"  # an object that carries a seal already
+    look: Literal["always", "traces"] = "always"  # for records without a block, before writing over them
     station_name: str = Field(default="", max_length=16)
 
 
@@ -231,6 +233,13 @@ class Config(Table):
                     raise ValueError(
                         f"keys.{key}: missing, but route.{number} needs it to {route.action} "
                         "(make keys with `sealgate keygen DIR`)"
+                    )
+        if self.seal.sealed == "reseal" and any(route.action == "seal" for route in self.route):
+            for key in ("recipient_key", "signers"):
+                if getattr(self.keys, key) is None:
+                    raise ValueError(
+                        f"keys.{key}: missing, but seal.sealed = 'reseal' needs it to verify and restore first "
+                        "(or choose keep or refuse)"
                     )
         return self
 

@@ -91,6 +91,13 @@ class UnsupportedPixels(InputError):
     hint = "Ask the sender for an uncompressed or losslessly compressed transfer syntax."
 
 
+class AlreadySealed(InputError):
+    """The object carries a seal, and the configuration refuses such objects."""
+
+    code = "already-sealed"
+    hint = "Send the original, use a route with action pass, or set seal.sealed to keep or reseal."
+
+
 class RecordTooLarge(InputError):
     """The record does not fit into the pixel data of this object."""
 

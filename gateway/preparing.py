@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.backoff import delay_s
 from gateway.bell import Bell
 from gateway.config import Config
-from gateway.errors import GatewayError, ResourceError, SpoolFull, WorkerDied
+from gateway.errors import AlreadySealed, GatewayError, ResourceError, SpoolFull, WorkerDied
 from gateway.observe import Log, Metrics, where
 from gateway.queue import Job, Prepared, Queue, Step
 from gateway.spool import Spool
@@ -157,7 +157,10 @@ class Preparer(threading.Thread):
 
     def _give_up(self, job: Job, failure: Failure) -> None:
         """No further attempt: put aside, or sent on with a mark where the configuration prefers that."""
-        bypass = job.action == "seal" and self._shop.config.seal.impossible == "forward-marked"
+        refused = failure.code == AlreadySealed.code  # by policy: not to be sent, with a mark or without
+        bypass = (
+            job.action == "seal" and self._shop.config.seal.impossible == "forward-marked" and not refused
+        )
         if not (bypass and self._forward_marked(job, failure)):
             self._put_aside(job, failure)
 

@@ -18,7 +18,17 @@ from gateway.seal.opening import envelope_of, open_record
 from gateway.seal.part10 import read
 from gateway.seal.statement import Level
 
-__all__ = ["Check", "Extraction", "Report", "Restoration", "Verdict", "extract", "restore", "verify"]
+__all__ = [
+    "Check",
+    "Extraction",
+    "Report",
+    "Restoration",
+    "Verdict",
+    "extract",
+    "reopen",
+    "restore",
+    "verify",
+]
 
 # Compression and filters reach nearly every tile with content; retouching reaches some.
 SPREAD_MIN = 0.75
@@ -81,6 +91,19 @@ def extract(data: bytes, *, recipient_key: RecipientKey, codec: Codec) -> Extrac
         reason = "envelope-missing" if error.check == 7 else "not-opened"
         return Extraction(found=False, reason=reason, mode=mode, raw_bit_error_rate=errors)
     return Extraction(found=True, reason="found", mode=mode, record=record.texts(), raw_bit_error_rate=errors)
+
+
+def reopen(
+    data: bytes, *, trusted: TrustedSigners, recipient_key: RecipientKey, codec: Codec
+) -> tuple[bytes | None, str]:
+    """The original of a sealed object that verifies, or None and a word of FORMAT.md, "Reasons", why not.
+
+    What does not verify is not given back: sealed anew, its changes would look like the truth.
+    """
+    if not verify(data, trusted=trusted, recipient_key=recipient_key, codec=codec).ok:
+        return None, "reseal-unverified"
+    original, _ = restore(data, recipient_key=recipient_key, codec=codec)
+    return original, "reseal-not-restored" if original is None else "reopened"
 
 
 def _verdict(look: Examination, trusted: TrustedSigners | None, key: RecipientKey | None) -> Verdict:

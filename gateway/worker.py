@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from gateway.restore import restore
 from gateway.seal import DEFAULT_FIELDS, Device, SealOptions, seal
 from gateway.seal.codec import Codec, Profile
 from gateway.spool import Spool
-from gateway.verify import verify
+from gateway.verify import reopen, verify
 
 Action = Literal["seal", "verify", "restore", "judge", "mark"]
 
@@ -85,6 +86,13 @@ class Workbench:
             fields=config.seal.fields or DEFAULT_FIELDS,
             identity=config.seal.identity,
             device=Device(station_name=config.seal.station_name),
+            sealed=config.seal.sealed,
+            look=config.seal.look,
+        )
+        self._reopen = (
+            partial(reopen, trusted=self._trusted, recipient_key=self._recipient_key, codec=self.codec)
+            if self._trusted and self._recipient_key
+            else None
         )
 
     def do(self, task: Task) -> Outcome:
@@ -109,6 +117,7 @@ class Workbench:
             codec=self.codec,
             options=self._options,
             now=datetime.now(UTC),
+            reopen=self._reopen,
         )
         outgoing = None if sealed == data else self._spool.keep(sealed)
         return Outcome(outgoing=outgoing, level=result.level, reason=result.reason)

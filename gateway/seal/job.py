@@ -14,6 +14,7 @@ from gateway.seal.documenting import Device
 from gateway.seal.fields import DEFAULT_FIELDS
 
 Entropy = Callable[[int], bytes]
+Reopen = Callable[[bytes], tuple[bytes | None, str]]  # the original under a seal, or None and why not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class SealOptions:
     """fields: DICOM keywords of the record. accept_syntaxes: what the destination takes, None when unknown.
 
     identity: keep the SOP Instance UID, so that references stay valid, or derive a new one (PS3.3
-    C.7.6.1.1.2).
+    C.7.6.1.1.2). sealed: what becomes of an object that carries a seal (FORMAT.md, "Overwriting"). look: where a
+    record whose block was removed is searched: in every image, or only in those whose header tells of a sealing.
     """
 
     profile: Profile = Profile.FIDELITY
@@ -29,6 +31,8 @@ class SealOptions:
     identity: Literal["keep", "derive"] = "keep"
     device: Device = field(default_factory=Device)
     accept_syntaxes: tuple[str, ...] | None = None
+    sealed: Literal["keep", "reseal", "refuse"] = "keep"
+    look: Literal["always", "traces"] = "always"
 
     @property
     def identity_fields(self) -> tuple[str, ...]:
@@ -41,7 +45,8 @@ class SealResult:
     """What was done.
 
     psnr_range_db: dB with the range of the image as peak; None when the pixels were not changed.
-    max_change: stored values. digest: 64 hex digits. steps_ms: step -> milliseconds.
+    max_change: stored values. digest: 64 hex digits. steps_ms: step -> milliseconds. resealed: an earlier seal was
+    undone first.
     """
 
     sop_instance_uid: str
@@ -56,6 +61,7 @@ class SealResult:
     seal_ms: float = 0.0
     steps_ms: dict[str, float] = field(default_factory=dict)
     restoring_bytes: int = 0
+    resealed: bool = False
 
 
 class Steps:
@@ -89,10 +95,19 @@ class Job:
     now: datetime
     entropy: Entropy
     steps: Steps
+    reopen: Reopen | None = None
 
 
 class NotMarked(Exception):  # not an error: the object falls back to level digest
     """The pixels can't carry a record; `reason` is a word of FORMAT.md, "Reasons"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class KeptAsIs(Exception):  # not an error: the object gets level pass
+    """The object carries a seal that stays; `reason` is a word of FORMAT.md, "Reasons"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -313,6 +313,15 @@ def test_what_cannot_even_be_marked_is_quarantined_whatever_the_policy(tmp_path:
         assert fed.until(Step.PREPARE, State.PARKED).reason == "unreadable"
 
 
+def test_a_sealed_object_is_quarantined_where_the_policy_refuses_it(tmp_path: Path, sealed: bytes) -> None:
+    config = configured(tmp_path, seal={"impossible": "forward-marked", "sealed": "refuse"})
+    with Fed(config, sealed) as fed:
+        job = fed.until(Step.PREPARE, State.PARKED)
+        assert (job.reason, job.attempts) == ("already-sealed", 1)
+        assert job.hint is not None
+        assert "seal.sealed" in job.hint
+
+
 def test_a_tampered_object_is_quarantined_or_sent_on_marked(
     tmp_path: Path, folder: Path, sealed: bytes
 ) -> None:

@@ -133,3 +133,11 @@ def test_conditions_of_a_route_are_patterns(tmp_path: Path) -> None:
     assert not route.matches("OTHER", "CT1", "1.2", header)
     assert not route.matches("SEALGATE", "CT1", "1.2", header | {"Modality": "US"})
     assert not route.matches("SEALGATE", "CT1", "1.2", {"Modality": "CT"})
+
+
+def test_resealing_needs_the_keys_to_verify_and_restore_first(tmp_path: Path) -> None:
+    asked = '[seal]\nsealed = "reseal"\n' + GOOD
+    with pytest.raises(ConfigurationError, match=r"keys\.recipient_key: missing, but seal\.sealed"):
+        loaded(tmp_path, asked)
+    with_keys = asked.replace("[keys]", '[keys]\nrecipient_key = "r.key"\nsigners = "trusted"')
+    assert loaded(tmp_path, with_keys).seal.sealed == "reseal"

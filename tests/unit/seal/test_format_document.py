@@ -27,7 +27,17 @@ def test_every_word_of_a_finding_is_explained(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["no-encoder", "undecodable", "structure", "payload-too-large", "not-proven"]
+    "reason",
+    [
+        "no-encoder",
+        "undecodable",
+        "structure",
+        "payload-too-large",
+        "not-proven",
+        "payload-present",
+        "reseal-without-key",
+        "reseal-weaker",
+    ],
 )
 def test_reasons_in_the_code_are_on_the_page(reason: str) -> None:
     assert any(f'"{reason}"' in source for source in SOURCES)
