@@ -19,6 +19,7 @@ from torch import nn
 
 from export.data import COLLECTION, data_hash, load_training, training_items
 from export.model import BITS, PIXELS, build
+from export.train import MARGIN
 
 OPSET = 17
 LAYOUT = {  # what the networks need to be told; see gateway/seal/codec/CODEC.md
@@ -27,12 +28,14 @@ LAYOUT = {  # what the networks need to be told; see gateway/seal/codec/CODEC.md
         "groups": [list(range(BITS))],
         "units": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
         "unit_rule": "absolute",
+        "margin": 0.0,
     },
     "robust": {
         "plane": "luma",
-        "groups": [list(range(6)), list(range(6, BITS))],
+        "groups": [[0, 1, 2, 3], [4, 5, 6, 7], list(range(8, BITS))],
         "units": [2.0 ** (i / 2) for i in range(17)],
         "unit_rule": "range",
+        "margin": MARGIN,
     },
 }
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.seal.codec.cover import CoverCells, HideFailed
-from gateway.seal.codec.layout import PAYLOAD_MAX, frame_counts
+from gateway.seal.codec.layout import CELL, PAYLOAD_MAX, frame_counts
 from gateway.seal.codec.networks import Networks, shipped
 from gateway.seal.codec.plane import GREEN, LUMA, Plane
 from gateway.seal.codec.reading import likely_units, read, rising_units
@@ -92,6 +92,8 @@ class Codec:
         """
         if not 1 <= len(payload) <= PAYLOAD_MAX:
             raise HideFailed(f"a payload of {len(payload)} bytes can't be hidden", code="too-small")
+        if min(cover.shape[1:3]) < CELL:
+            raise HideFailed("the image is smaller than a cell", code="too-small")
         networks = self._networks[profile]
         plane = Plane(self._planes(profile, cover)[-1 if ybr else 0], cover)
         failure = HideFailed("the image has too few places for the payload", code="too-small")
@@ -119,7 +121,7 @@ class Codec:
 
     def reveal(self, container: NDArray[Any], *, hint: dict[str, int] | None = None) -> Revealed | None:
         """The payload hidden in `container` (shape and dtype as in `hide`), or None when there is none."""
-        if container.shape[1] < 8 or container.shape[2] < 8:
+        if min(container.shape[1:3]) < CELL:
             return None
         if hint:
             found = next(self._search(container, hint), None)

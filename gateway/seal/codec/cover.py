@@ -33,8 +33,8 @@ class CoverCells:
         self._networks = networks
         self.cells = plane.cells(frames)
         self._order = places(len(self.cells), networks.card.groups).written
-        self._usable = np.ptp(self.cells, axis=1) > 0
-        self._up, self._down = plane.room(frames, padding)
+        self._low, self._high = float(self.cells.min()), float(self.cells.max())
+        self._plane, self._frames, self._padding = plane, frames, padding
 
     def rungs(self, payload: bytes, *, unit: float, spend: bool) -> list[Rung]:
         """Rungs that have enough usable places, best first.
@@ -45,25 +45,34 @@ class CoverCells:
         offered = [rung for rung in rungs_for(len(payload)) if rung.length <= len(self._order)]
         if spend:
             offered = [r for r in offered if r.eighths >= 8] + [r for r in offered if r.eighths < 8]
-        first = next((i for i, rung in enumerate(offered) if self._holds(payload, rung)), len(offered))
+        usable = self._usable(unit)
+        first = next(
+            (i for i, rung in enumerate(offered) if self._holds(payload, rung, usable)), len(offered)
+        )
         if spend:
-            while first + 1 < len(offered) and self._affordable(offered[first + 1], unit):
+            while first + 1 < len(offered) and self._affordable(offered[first + 1], unit, usable):
                 first += 1
         return offered[first : first + _LONGER]
 
-    def _affordable(self, rung: Rung, unit: float) -> bool:
+    def _affordable(self, rung: Rung, unit: float, usable: NDArray[np.bool_]) -> bool:
         """Is the expected squared change within the budget, with the range of the plane as peak?"""
-        written = int(self._usable[self._order[: rung.length] // BITS].sum())
+        written = int(usable[self._order[: rung.length] // BITS].sum())
         error = written * self._networks.card.energy_per_bit * unit**2 / self.cells.size
         peak = float(np.ptp(self.cells))
         return rung.eighths >= 8 and error <= peak**2 / 10 ** (_BUDGET_DB / 10)
 
-    def _holds(self, payload: bytes, rung: Rung) -> bool:
+    def _holds(self, payload: bytes, rung: Rung, usable: NDArray[np.bool_]) -> bool:
         """Would the payload survive the unusable places, and every `_SPARE`th place besides?"""
-        llr = np.where(self._usable[self._order[: rung.length] // BITS], _signs(payload, rung), 0)
+        held = usable[self._order[: rung.length] // BITS]
+        if held.all():
+            return True
+        llr = np.where(held, _signs(payload, rung), 0)
         llr[::_SPARE] = 0
         message = ldpc.decode(gather(llr, rung), rung.lift)
         return message is not None and np.array_equal(message, frame(payload, rung.lift))
+
+    def _usable(self, unit: float) -> NDArray[np.bool_]:
+        return self._networks.card.usable(self.cells, unit, self._low, self._high)
 
     def failure(self, payload: bytes) -> HideFailed:
         """Why `rungs` is empty."""
@@ -75,12 +84,11 @@ class CoverCells:
         """(cells, 64) changes that write the payload; only cells with a written place are touched."""
         plan = np.zeros(len(self.cells) * BITS, np.float32)
         plan[self._order[: rung.length]] = _signs(payload, rung)
-        secret = plan.reshape(-1, BITS) * self._usable[:, None]
-        touched = secret.any(axis=1)
+        secret = plan.reshape(-1, BITS) * self._usable(unit)[:, None]
+        touched: NDArray[np.bool_] = np.asarray(secret.any(axis=1))
         change = np.zeros(self.cells.shape, np.int32)
-        change[touched] = self._networks.hide(
-            self.cells[touched], secret[touched], self._up[touched], self._down[touched], unit
-        )
+        up, down = self._plane.room(self._frames, touched, self._padding)
+        change[touched] = self._networks.hide(self.cells[touched], secret[touched], up, down, unit)
         return change
 
 

@@ -19,6 +19,9 @@ from gateway.seal.codec.layout import BITS, PIXELS
 CELLS_AT_ONCE = 1 << 15
 """Bounds the memory of one run: a cell needs about 2 kB on its way."""
 
+SPREAD = 1.5
+"""Standard deviations that a cell is taken to reach to both sides of its mean."""
+
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
 
@@ -39,6 +42,8 @@ class Card:
     range_unit: the first unit follows the range of the image instead of being the smallest.
     luma: colour is marked in luma instead of green.
     energy_per_bit: mean squared change that a written place costs, in squared units.
+    margin: units by which usable cells keep away from the extremes of the image: what lossy compression does there
+    is cut off by the range of the samples.
     """
 
     codec_id: str
@@ -47,6 +52,18 @@ class Card:
     range_unit: bool
     luma: bool
     energy_per_bit: float
+    margin: float
+
+    def usable(self, cells: NDArray[np.float32], unit: float, low: float, high: float) -> NDArray[np.bool_]:
+        """Which of the cells, (N, 64), may carry bits: not flat, and away from both extremes of the image.
+
+        Writer and reader decide by the same rule; where distortion makes them disagree, error correction helps.
+        """
+        usable: NDArray[np.bool_] = np.ptp(cells, axis=1) > 0
+        if self.margin:
+            mean, reach = cells.mean(axis=1), SPREAD * cells.std(axis=1)
+            usable &= np.minimum(mean - reach - low, high - mean - reach) >= self.margin * unit
+        return usable
 
 
 class Networks:
@@ -63,6 +80,7 @@ class Networks:
                 range_unit=layout["unit_rule"] == "range",
                 luma=layout["plane"] == "luma",
                 energy_per_bit=card["measured"]["energy_per_bit"],
+                margin=layout["margin"],
             )
             self._hide = _session(folder, card["hide"], threads)
             self._reveal = _session(folder, card["reveal"], threads)

@@ -30,20 +30,24 @@ class Plane:
         shown = self._samples[:frames]
         return to_cells(shown @ _WEIGHTS if self.name == LUMA else shown[..., 0]).astype(np.float32)
 
-    def room(self, frames: int, padding: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """How far each pixel may go up and down, (cells, 64) each.
+    def room(
+        self, frames: int, touched: NDArray[np.bool_], padding: tuple[int, ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """How far each pixel of the touched cells may go up and down, (touched cells, 64) each.
 
         To the image's own extremes; not at all where a stored value is padding, nor onto padding.
         """
         low, high = int(self._samples.min()), int(self._samples.max())
-        shown = self._samples[:frames].astype(np.int32)
+        samples = range(self._samples.shape[3])
+        shown = np.stack([to_cells(self._samples[:frames, ..., n])[touched] for n in samples], axis=-1)
+        shown = shown.astype(np.int32)
         up, down = high - shown, shown - low
         for first, last in _intervals(padding):
             up = np.where(shown < first, np.minimum(up, first - 1 - shown), up)
             down = np.where(shown > last, np.minimum(down, shown - last - 1), down)
             fixed = ((first <= shown) & (shown <= last)).any(axis=-1, keepdims=True)
             up, down = np.where(fixed, 0, up), np.where(fixed, 0, down)
-        return to_cells(up.min(axis=-1)).astype(np.float32), to_cells(down.min(axis=-1)).astype(np.float32)
+        return up.min(axis=-1).astype(np.float32), down.min(axis=-1).astype(np.float32)
 
     def changed(self, change: NDArray[np.int32]) -> NDArray[Any]:
         """All pixels, with `change`, (cells, 64), added to the plane in the leading frames it covers."""

@@ -31,17 +31,18 @@ def read(networks: Networks, plane: Plane, frames: int, unit_index: int | None) 
     cells = plane.cells(frames)
     order = places(len(cells), networks.card.groups)
     first = order.written if len(cells) <= _AT_ONCE else order.written[:HEAD]
+    extremes = float(cells.min()), float(cells.max())
     look = _Look(cells, np.concatenate([first, order.reference[:HEAD]]))
     for unit in likely_units(networks.card, cells):
         if unit_index is not None and networks.card.units.index(unit) != unit_index:
             continue
-        seen = look.logits(networks, unit)
+        seen = look.logits(networks, unit, *extremes)
         logits = seen[: len(first)]
         contrast = Contrast.between(logits[:HEAD], seen[len(first) :])
         if contrast is None:
             continue
         if len(first) < len(order.written):
-            logits = _Look(cells, order.written).logits(networks, unit)
+            logits = _Look(cells, order.written).logits(networks, unit, *extremes)
         for payload, rung, errors in contrast.decode(logits):
             yield Reading(payload, rung, errors, unit)
 
@@ -55,15 +56,13 @@ class _Look:
         if len(chosen) < len(cells):
             needed, self._row = np.unique(self._row, return_inverse=True)
             self._cells = cells[needed]
-        self._usable = (np.ptp(self._cells, axis=1) > 0)[:, None]
         self._pattern = chosen % BITS
 
-    def logits(self, networks: Networks, unit: float) -> NDArray[np.float32]:
-        """Of the places, in their order; 0 in flat cells."""
-        found: NDArray[np.float32] = (networks.reveal(self._cells, unit) * self._usable)[
-            self._row, self._pattern
-        ]
-        return found
+    def logits(self, networks: Networks, unit: float, low: float, high: float) -> NDArray[np.float32]:
+        """Of the places, in their order; 0 in cells that are not usable."""
+        usable = networks.card.usable(self._cells, unit, low, high)[:, None]
+        found: NDArray[np.float32] = networks.reveal(self._cells, unit) * usable
+        return found[self._row, self._pattern]
 
 
 def rising_units(card: Card, cells: NDArray[np.float32]) -> list[float]:
