@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gateway.seal.codec.layout import CELL, PIXELS
-from gateway.seal.codec.networks import SPREAD
 
 COLLECTION = Path(__file__).parents[2] / "shared" / "data"
 """Where the images are unless a command says otherwise."""
@@ -92,12 +91,6 @@ class Cells:
     unit: float
     low: int
     high: int
-
-    def away_from_extremes(self, margin: float) -> Cells:
-        """Those that a robust mark may use; the rule of gateway.seal.codec.networks.Card.usable."""
-        mean, reach = self.values.mean(axis=1), SPREAD * self.values.std(axis=1)
-        room = np.minimum(mean - reach - self.low, self.high - mean - reach)
-        return Cells(self.values[room >= margin * self.unit], self.unit, self.low, self.high)
 
 
 def cells_of(values: NDArray[np.int32], *, sample: int | None) -> Cells:

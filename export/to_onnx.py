@@ -19,7 +19,6 @@ from torch import nn
 
 from export.data import COLLECTION, data_hash, load_training, training_items
 from export.model import BITS, PIXELS, build
-from export.train import MARGIN
 
 OPSET = 17
 LAYOUT = {  # what the networks need to be told; see gateway/seal/codec/CODEC.md
@@ -32,10 +31,10 @@ LAYOUT = {  # what the networks need to be told; see gateway/seal/codec/CODEC.md
     },
     "robust": {
         "plane": "luma",
-        "groups": [[0, 1, 2, 3], [4, 5, 6, 7], list(range(8, BITS))],
+        "groups": [list(range(6)), list(range(6, BITS))],
         "units": [2.0 ** (i / 2) for i in range(17)],
         "unit_rule": "range",
-        "margin": MARGIN,
+        "margin": 5.0,
     },
 }
 
