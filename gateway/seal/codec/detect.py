@@ -21,6 +21,7 @@ _HEADS = (240, 960)  # usable ones among them that are counted; no rung is short
 _EVIDENCE = 12.0  # nats by which they must speak for a mark, when the reference is large
 _BINS = 9  # of tanh(logit / 2), -1 .. 1
 _TRIES = 16  # rungs decoded
+_TRIES_DEEP = 400  # when time matters less than the payload
 _CERTAIN = 16.0  # logits are cut here, so that one wrong certainty does not outvote many
 
 
@@ -31,8 +32,12 @@ class Contrast:
     gain: NDArray[np.float64]
 
     @classmethod
-    def between(cls, head: NDArray[np.float32], reference: NDArray[np.float32]) -> Contrast | None:
+    def between(
+        cls, head: NDArray[np.float32], reference: NDArray[np.float32], *, deep: bool = False
+    ) -> Contrast | None:
         """From the first places and from places that are never written; None when nothing speaks for a mark.
+
+        deep: take what contrast there is, however weak.
 
         Logits, positive for bit 0; exactly 0 where a place is unusable.
         """
@@ -46,18 +51,26 @@ class Contrast:
             # by chance alone the sum grows with the noise of both histograms (Wilks 1938)
             if (seen * gain).sum() >= _EVIDENCE * (1 + seen.sum() / max(unwritten.sum(), 1)):
                 return cls(gain)
-        return None
+        return cls(gain) if deep else None
 
-    def decode(self, logits: NDArray[np.float32]) -> Iterator[tuple[bytes, Rung, float]]:
+    def decode(
+        self, logits: NDArray[np.float32], *, deep: bool = False
+    ) -> Iterator[tuple[bytes, Rung, float]]:
         """Payloads found in the logits of all fillable places, in order: (payload, rung, raw bit error rate)."""
         running = np.cumsum(np.where(logits != 0, self.gain[_binned(logits)], 0.0))
         fitting = [rung for rung in RUNGS if rung.length <= len(logits)]
-        for rung in sorted(fitting, key=lambda rung: -running[rung.length - 1])[:_TRIES]:
-            llr = np.clip(logits[: rung.length], -_CERTAIN, _CERTAIN)
-            message = ldpc.decode(gather(llr, rung), rung.lift)
-            payload = None if message is None else unframe(message)
-            if message is not None and payload is not None:
-                yield payload, rung, raw_bit_error_rate(message, llr, rung)
+        tries = _TRIES_DEEP if deep else _TRIES
+        for rung in sorted(fitting, key=lambda rung: -running[rung.length - 1])[:tries]:
+            yield from decoded(logits, rung)
+
+
+def decoded(logits: NDArray[np.float32], rung: Rung) -> Iterator[tuple[bytes, Rung, float]]:
+    """The payload written with this rung, if there is one."""
+    llr = np.clip(logits[: rung.length], -_CERTAIN, _CERTAIN)
+    message = ldpc.decode(gather(llr, rung), rung.lift)
+    payload = None if message is None else unframe(message)
+    if message is not None and payload is not None:
+        yield payload, rung, raw_bit_error_rate(message, llr, rung)
 
 
 def raw_bit_error_rate(message: NDArray[np.uint8], llr: NDArray[np.float32], rung: Rung) -> float:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.seal.codec.detect import HEAD, Contrast
-from gateway.seal.codec.layout import BITS, Rung, places
+from gateway.seal.codec.detect import HEAD, Contrast, decoded
+from gateway.seal.codec.layout import BITS, RUNGS, Rung, places
 from gateway.seal.codec.networks import Card, Networks
 from gateway.seal.codec.plane import Plane
 
@@ -26,25 +26,34 @@ class Reading:
     unit: float
 
 
-def read(networks: Networks, plane: Plane, frames: int, unit_index: int | None) -> Iterator[Reading]:
-    """Everything revealed from the leading frames of a plane, at one strength or at all."""
+def read(
+    networks: Networks, plane: Plane, frames: int, hint: dict[str, int], *, deep: bool = False
+) -> Iterator[Reading]:
+    """Everything revealed from the leading frames of a plane, at the hinted strength and code length or at all.
+
+    deep: at the likeliest strength, try also without evidence that anything is there.
+    """
     cells = plane.cells(frames)
     order = places(len(cells), networks.card.groups)
-    first = order.written if len(cells) <= _AT_ONCE else order.written[:HEAD]
+    known = [r for r in RUNGS if (r.lift, r.eighths) == (hint.get("lift"), hint.get("eighths"))]
+    first = order.written if known or len(cells) <= _AT_ONCE else order.written[:HEAD]
     extremes = float(cells.min()), float(cells.max())
     look = _Look(cells, np.concatenate([first, order.reference[:HEAD]]))
-    for unit in likely_units(networks.card, cells):
-        if unit_index is not None and networks.card.units.index(unit) != unit_index:
+    for number, unit in enumerate(likely_units(networks.card, cells)):
+        if hint.get("unit", networks.card.units.index(unit)) != networks.card.units.index(unit):
             continue
         seen = look.logits(networks, unit, *extremes)
         logits = seen[: len(first)]
-        contrast = Contrast.between(logits[:HEAD], seen[len(first) :])
+        for rung in known:
+            if rung.length <= len(logits):
+                yield from (Reading(*found, unit) for found in decoded(logits, rung))
+        harder = deep and number == 0
+        contrast = Contrast.between(logits[:HEAD], seen[len(first) :], deep=harder)
         if contrast is None:
             continue
         if len(first) < len(order.written):
             logits = _Look(cells, order.written).logits(networks, unit, *extremes)
-        for payload, rung, errors in contrast.decode(logits):
-            yield Reading(payload, rung, errors, unit)
+        yield from (Reading(*found, unit) for found in contrast.decode(logits, deep=harder))
 
 
 class _Look:

@@ -156,3 +156,24 @@ def test_a_damaged_corner_does_not_lose_the_payload(codec):
     container[:, :100, :100] = 5
     found = codec.reveal(container)
     assert found is not None and found.payload == PAYLOAD and 0 < found.raw_bit_error_rate < 0.1
+
+
+@pytest.mark.parametrize("how", ["hint", "deep"])
+def test_what_hard_compression_blurs_is_found_with_a_hint_or_by_looking_deeper(codec, how):
+    import imagecodecs
+
+    cover = textured((1, 512, 512, 1), 0, 255, np.uint8)
+    hidden = codec.hide(cover, PAYLOAD, profile=Profile.ROBUST)
+    lossy = imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(hidden.container[0, :, :, 0], level=50))
+    options = {"hint": hidden.hint} if how == "hint" else {"deep": True}
+    found = codec.reveal(lossy.reshape(cover.shape), **options)
+    assert found is not None and found.payload == PAYLOAD
+
+
+@pytest.mark.parametrize(
+    "hint", [{"lift": -1, "eighths": 0}, {"unit": 99}, {"profile": 7, "frames": 0}, {"x": 1}]
+)
+def test_a_wrong_hint_costs_time_and_nothing_else(codec, hint):
+    container = codec.hide(IMAGES["12 bit"], PAYLOAD).container
+    found = codec.reveal(container, hint=hint)
+    assert found is not None and found.payload == PAYLOAD
