@@ -113,16 +113,18 @@ def _verdict(look: Examination, trusted: TrustedSigners | None, key: RecipientKe
     if look.statement is None:
         if key is not None and look.check_payload():
             look.check_record(key)
+            look.check_likeness()
         return Verdict.TAMPERED
     signed = look.check_signature(trusted)
     instance = look.check_instance()
     same_content = look.check_digest()
     header = look.check_header()
-    payload = False
+    payload, other_image = False, False
     if look.statement.level == Level.FULL and (key is not None or not same_content):
         payload = look.check_payload()
         if key is not None and payload:
             header = look.check_record(key) and header
+            other_image = not same_content and look.check_likeness() is False
     if signed is None:
         return Verdict.UNKNOWN_SIGNER
     if not signed:
@@ -131,7 +133,7 @@ def _verdict(look: Examination, trusted: TrustedSigners | None, key: RecipientKe
         return Verdict.TAMPERED
     identified = instance and not look.header_differences
     if not same_content:
-        if not (payload and look.spread >= SPREAD_MIN):
+        if other_image or not (payload and look.spread >= SPREAD_MIN):
             return Verdict.TAMPERED
         return Verdict.LOSSY if _same_patient(look) else Verdict.MISIDENTIFIED
     if not whole:
@@ -156,4 +158,6 @@ def _without_block(look: Examination, key: RecipientKey | None) -> Verdict:
     look.check_payload()
     if key is not None:
         look.check_record(key)
+        if look.check_likeness() is False:
+            return Verdict.TAMPERED
     return Verdict.STRIPPED

@@ -38,6 +38,11 @@ class BitReader:
     def get_bytes(self, count: int) -> bytes:
         return self.get(8 * count).to_bytes(count, "big")
 
+    @property
+    def left(self) -> int:
+        """Bits, padding included."""
+        return self._left
+
     def at_end(self) -> bool:
         """True when fewer than 8 bits are left and all are zero."""
         return self._left < 8 and self._value & ((1 << self._left) - 1) == 0

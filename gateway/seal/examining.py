@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from gateway.errors import ConfigurationError, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey, TrustedSigners
-from gateway.seal import block, digest, envelope, statement
+from gateway.seal import block, digest, envelope, likeness, statement
 from gateway.seal.attesting import digest_encoded
 from gateway.seal.block import Block
 from gateway.seal.codec import Codec, Revealed
@@ -186,6 +186,21 @@ class Examination:
                 wrong.append(name)
         return self.note(
             8, not wrong, f"differs: {', '.join(wrong)}" if wrong else "the record agrees with the header"
+        )
+
+    def check_likeness(self) -> bool | None:
+        """(10) The image shows what the sealed one showed. None when the record or the pixels can't tell."""
+        if self.record is None or not self.record.likeness or self.image is None:
+            return None
+        shape, pixels = self.image
+        found = likeness.compare(self.record.likeness, pixels.samples, shape, self.record.restore_key)
+        share = f"{found.disagreeing} of {found.decided} decided pairs of blocks disagree"
+        return self.note(
+            10,
+            found.alike,
+            f"the image is like the sealed one: {share}"
+            if found.alike
+            else f"the record is of another image: {share}",
         )
 
     @property

@@ -41,6 +41,7 @@ CHECKS = {
     7: "payload",
     8: "record",
     9: "restoring",
+    10: "likeness",
 }
 
 

@@ -46,7 +46,8 @@ class SealResult:
 
     psnr_range_db: dB with the range of the image as peak; None when the pixels were not changed.
     max_change: stored values. digest: 64 hex digits. steps_ms: step -> milliseconds. resealed: an earlier seal was
-    undone first.
+    undone first. fallback: why the pixels hold a locator and not the envelope. shortened: fields of the record that
+    were cut at 255 bytes.
     """
 
     sop_instance_uid: str
@@ -62,6 +63,8 @@ class SealResult:
     steps_ms: dict[str, float] = field(default_factory=dict)
     restoring_bytes: int = 0
     resealed: bool = False
+    fallback: str | None = None
+    shortened: tuple[str, ...] = ()
 
 
 class Steps:

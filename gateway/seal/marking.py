@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import math
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
-from gateway.seal import block, digest, documenting, envelope, record, restoring
+from gateway.seal import block, digest, documenting, envelope, likeness, record, restoring
 from gateway.seal.attesting import Mark, attested
 from gateway.seal.codec import Hidden, HideFailed
 from gateway.seal.documenting import IMAGE_TYPE, SOP_INSTANCE_UID, Edits
@@ -43,17 +43,21 @@ class _Cover:
     facts: Facts
     restore_key: bytes
     closed: Envelope
+    shortened: frozenset[str]
 
 
 def marked(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> tuple[bytes, SealResult]:
     """The object with its record in the pixels. Raises NotMarked with the reason of the last attempt."""
     cover = _prepared(file, shape, pixels, job)
-    reason = "payload-too-large"
+    reason, tried = "payload-too-large", ""
     for payload in (cover.closed, Locator(job.entropy(envelope.LOCATOR_ID_BYTES))):
-        if len(payload.to_payload()) > PAYLOAD_MAX:
+        if isinstance(payload, Locator):
+            tried = reason
+        elif len(payload.to_payload()) > PAYLOAD_MAX:
             continue
         try:
-            return _attempted(cover, payload, job)
+            sealed, result = _attempted(cover, payload, job)
+            return sealed, replace(result, fallback=tried or None)
         except HideFailed as failure:
             reason = failure.code
         except (SealBroken, UnsupportedPixels, UnreadableObject):
@@ -84,7 +88,8 @@ def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> _Co
     )
     with job.steps.step("envelope"):
         restore_key = job.entropy(record.RESTORE_KEY_BYTES)
-        taken = record.take(documented, job.options.identity_fields, restore_key)
+        seen = likeness.of_image(pixels.samples, shape, restore_key)
+        taken = record.take(documented, job.options.identity_fields, restore_key, likeness=seen)
         closed = envelope.close(record.pack(taken), job.recipient)
     with job.steps.step("digest"):
         original_digest = digest.of_pixels(pixels.samples, shape)
@@ -106,6 +111,7 @@ def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, job: Job) -> _Co
         facts=facts,
         restore_key=restore_key,
         closed=closed,
+        shortened=taken.shortened,
     )
 
 
@@ -156,6 +162,7 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[by
         seal_ms=job.steps.total,
         steps_ms=job.steps.ms,
         restoring_bytes=len(undo),
+        shortened=tuple(sorted(cover.shortened)),
     )
 
 

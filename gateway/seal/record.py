@@ -22,6 +22,7 @@ from gateway.seal.fields import (
     raw_value,
     text,
 )
+from gateway.seal.likeness import LIKENESS_BYTES
 from gateway.seal.part10 import Part10
 
 RESTORE_KEY_BYTES = 16
@@ -67,20 +68,21 @@ class RecordDamaged(ValueError):  # named for what is wrong
 @dataclass(frozen=True)
 class Record:
     """values: keyword -> raw bytes in `charset`, padding removed. shortened: fields whose value was cut at
-    255 bytes.
+    255 bytes. likeness: 8 bytes that bind the record to its image (likeness.py), or b"".
     """
 
     restore_key: bytes
     charset: bytes
     values: dict[str, bytes]
     shortened: frozenset[str] = frozenset()
+    likeness: bytes = b""
 
     def texts(self) -> dict[str, str]:
         """keyword -> the value as people read it."""
         return {name: text(raw, field(name), self.charset) for name, raw in self.values.items()}
 
 
-def take(file: Part10, fields: Iterable[str], restore_key: bytes) -> Record:
+def take(file: Part10, fields: Iterable[str], restore_key: bytes, *, likeness: bytes = b"") -> Record:
     """The record of an object. Empty and absent values are left out."""
     values: dict[str, bytes] = {}
     shortened: set[str] = set()
@@ -92,7 +94,7 @@ def take(file: Part10, fields: Iterable[str], restore_key: bytes) -> Record:
         if raw:
             values[name] = raw
     charset = character_set(file)[:VALUE_BYTES_MAX]
-    return Record(restore_key, charset, values, frozenset(shortened))
+    return Record(restore_key, charset, values, frozenset(shortened), likeness)
 
 
 def same_value(record: Record, wanted: Field, header: str) -> bool:
@@ -130,6 +132,7 @@ def pack(record: Record) -> bytes:
     for extra in extras:
         out.put(extra.tag, 32)
         _put_value(out, extra, record.values[extra.keyword], extra.keyword in record.shortened, study)
+    out.put_bytes(record.likeness)
     return out.to_bytes()
 
 
@@ -159,9 +162,11 @@ def _unpack(bits: BitReader) -> Record:
         take_value(field(name))
     for _ in range(extras):
         take_value(field_of_tag(bits.get(32)))
+    # An image without structure has no likeness; padding has fewer than 8 bits, so both kinds can be told apart.
+    likeness = bits.get_bytes(LIKENESS_BYTES) if bits.left >= 8 * LIKENESS_BYTES else b""
     if not bits.at_end():
         raise ValueError("bytes follow the last field")
-    return Record(restore_key, charset, values, frozenset(shortened))
+    return Record(restore_key, charset, values, frozenset(shortened), likeness)
 
 
 def _put_value(out: BitWriter, wanted: Field, raw: bytes, cut: bool, study: bytes) -> None:

@@ -6,14 +6,30 @@ import textwrap
 
 import numpy as np
 
-from gateway.seal import digest, residual, statement
+from gateway.seal import digest, likeness, residual, statement
 from gateway.seal.envelope import Locator
 from gateway.seal.image import PixelFormat
 from gateway.seal.record import Record, pack
 from gateway.seal.statement import Statement
 
+KEY = bytes(range(16))
+SHOWN_SHAPE = PixelFormat(
+    rows=64,
+    columns=48,
+    frames=1,
+    samples=1,
+    allocated=16,
+    stored=12,
+    high_bit=11,
+    signed=False,
+    planar=0,
+    photometric="MONOCHROME2",
+)
+_ROWS, _COLUMNS = np.mgrid[0:64, 0:48]
+SHOWN = ((_ROWS * 300 + _COLUMNS * _COLUMNS * 7) % 4096).astype(np.uint16).reshape(SHOWN_SHAPE.shape)
+LIKENESS = likeness.of_image(SHOWN, SHOWN_SHAPE, KEY)
 RECORD = Record(
-    bytes(range(16)),
+    KEY,
     b"ISO_IR 192",
     {
         "PatientID": b"SYN-00042",
@@ -24,6 +40,7 @@ RECORD = Record(
         "SOPInstanceUID": b"2.25.1234567891",
         "Modality": b"MR",
     },
+    likeness=LIKENESS,
 )
 SAMPLES = np.arange(12, dtype=np.uint16).reshape(1, 3, 4, 1) * 300
 SHAPE = PixelFormat(
@@ -56,6 +73,7 @@ def parts() -> dict[str, str]:
         signer_id=bytes(range(8)),
     )
     return {
+        "likeness": LIKENESS.hex(),
         "record": pack(RECORD).hex(),
         "locator payload, id 00 01 .. 0f": Locator(bytes(range(16))).to_payload().hex(),
         "digest, domain pixels": found.hex(),
@@ -69,7 +87,9 @@ def text() -> str:
     """The example as it stands in FORMAT.md."""
     values = "; ".join(f"{name} `{value.decode()}`" for name, value in RECORD.values.items())
     lines = [
-        f"A record with restore key 00 01 .. 0f, character set `ISO_IR 192`, {values}.",
+        "The likeness of an image of 64 rows and 48 columns, MONOCHROME2, whose value in row r and column c is",
+        "(300 r + 7 c c) mod 4096, both counted from 0, with restore key 00 01 .. 0f.",
+        f"A record with this restore key and likeness, character set `ISO_IR 192`, {values}.",
         "An image of 3 rows and 4 columns, 12 bits stored in 16, unsigned, values 0, 300, 600 .. 3300; a residual",
         "for it of 0 1 0 0 / -1 0 0 0 / 0 3 0 0; a statement about it at level digest, reason too-small, Explicit VR",
         "Little Endian, salt of zeros, no fields, sealed at 1740830400 by signer 00 01 .. 07.",

@@ -1,7 +1,9 @@
 """Make the vectors of one format version: sealed files and, in expect.txt, what a reader must find in each.
 
     python -m tests.vectors.make tests/vectors/v1
+    python -m tests.vectors.make tests/vectors/v1-likeness
 
+The first set was published before records held a likeness; the second one is about the likeness only.
 Vectors never change once they are published, so an existing folder is refused.
 """
 
@@ -17,8 +19,9 @@ from gateway import keys
 from gateway.seal import SealOptions, block, seal
 from gateway.seal.codec import Codec
 from gateway.seal.elements import EXPLICIT_LE, encode
+from gateway.seal.image import pixel_format
 from gateway.seal.part10 import read
-from gateway.seal.pixels import transcode
+from gateway.seal.pixels import decode, transcode
 from tests.support import objects
 
 PIXEL_DATA, PATIENT_ID, INSTANCE_UID, STUDY_TIME = 0x7FE00010, 0x00100020, 0x00080018, 0x00080030
@@ -137,13 +140,43 @@ def malformed(image: bytes) -> list[Vector]:
     ]
 
 
+def likenesses(sealed: Sealer) -> list[Vector]:
+    """Records that hold the likeness of their image, among them one copied into another image."""
+    image = sealed(ct())
+    transplant = transplanted(sealed.codec, image, ct(seed=2))
+    return [
+        Vector("intact", "intact", image),
+        Vector("stripped", "stripped 2", bare(image)),
+        Vector("payload-of-another", "tampered 5 10", transplant),
+        Vector("stripped-payload-of-another", "tampered 2 10", bare(transplant)),
+    ]
+
+
+def bare(data: bytes) -> bytes:
+    file = read(data)
+    return file.edited(block.removal(file))
+
+
+def transplanted(codec: Codec, sealed: bytes, target: bytes) -> bytes:
+    """The object `sealed` with the pixels of `target`, into which its payload was copied: that needs no key."""
+    file, other = read(sealed), read(target)
+    found = codec.reveal(decode(file, pixel_format(file)).samples)
+    if found is None:
+        raise AssertionError("the sealed object holds no payload")
+    forged = codec.hide(decode(other, pixel_format(other)).samples, found.payload).container
+    return file.edited({PIXEL_DATA: encode(PIXEL_DATA, b"OW", forged.astype("<u2").tobytes(), EXPLICIT_LE)})
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True)
     keys.generate(folder / "keys")
     keys.generate(folder / "keys" / "stranger")
     sealed = Sealer(folder, Codec.load())
-    image, report = sealed(ct()), sealed(objects.report())
-    made = [*good(sealed, image, report), *changed(sealed, image, report), *malformed(image)]
+    if folder.name.endswith("-likeness"):
+        made = likenesses(sealed)
+    else:
+        image, report = sealed(ct()), sealed(objects.report())
+        made = [*good(sealed, image, report), *changed(sealed, image, report), *malformed(image)]
     for vector in made:
         (folder / f"{vector.name}.dcm").write_bytes(vector.data)
     lines = [f"{vector.name}: {vector.expect}" for vector in made]

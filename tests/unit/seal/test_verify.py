@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.seal import block
+from gateway.seal import block, seal
 from gateway.seal.elements import EXPLICIT_LE, encode
 from gateway.seal.part10 import read
 from gateway.seal.pixels import transcode
 from gateway.verify import Report, Verdict, verify
 from tests.support import objects
-from tests.unit.seal.conftest import Desk
+from tests.unit.seal.conftest import NOW, Desk
 
 PIXEL_DATA = 0x7FE00010
 PRIVATE = {"version": 0x01, "level": 0x02, "digest": 0x03, "statement": 0x10, "signature": 0x11}
@@ -209,6 +209,31 @@ def test_a_block_copied_to_another_image_is_found(desk: Desk, sealed: bytes) -> 
     assert report.verdict is Verdict.TAMPERED
     assert {5, 7} <= failed(report)
     assert desk.restore(copied)[0] is None
+
+
+def test_an_older_sealed_version_is_still_what_was_sealed(desk: Desk, original: bytes) -> None:
+    """Replay can't be seen in an object: both versions were sealed, and both say so."""
+    older = desk.seal(changed_header(original, StudyTime="080000"))[0]
+    newer = desk.seal(original)[0]
+    assert desk.verify(older).verdict is desk.verify(newer).verdict is Verdict.INTACT
+
+
+def test_a_record_made_up_by_a_stranger_is_not_the_stated_one(
+    desk: Desk, other_desk: Desk, sealed: bytes, original: bytes
+) -> None:
+    """Everybody has the recipient's public key; not everybody has a signer key that is believed."""
+    made_up, _ = seal(
+        changed_header(original, PatientID="OTHER"),
+        recipient=desk.recipient,
+        signer=other_desk.signer,
+        codec=desk.codec,
+        now=NOW,
+    )
+    pixels = read(made_up).value(PIXEL_DATA) or b""
+    forged = read(sealed).edited({PIXEL_DATA: encode(PIXEL_DATA, b"OW", pixels, EXPLICIT_LE)})
+    report = desk.verify(forged)
+    assert report.verdict is Verdict.TAMPERED
+    assert 7 in failed(report)
 
 
 def test_changes_all_over_with_the_record_in_place_are_lossy(desk: Desk) -> None:
