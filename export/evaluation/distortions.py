@@ -1,0 +1,135 @@
+"""What may happen to a container on its way, graded. All with real codecs on integer pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from export.evaluation.images import windowed
+
+Image = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a distortion needs to know of the image. grey_level: a 255th of its range, at least one stored value."""
+
+    grey_level: float
+    window: tuple[float, float]
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """`deep`: only meaningful for images of more than 8 bit."""
+
+    name: str
+    group: str
+    apply: Callable[[Image, Setting], Image]
+    deep: bool = False
+
+
+def _as(values: NDArray[Any], like: Image) -> Image:
+    top = np.iinfo(like.dtype).max
+    return np.clip(np.rint(values), 0, top).astype(like.dtype)
+
+
+def _noise(image: Image, setting: Setting, *, levels: float) -> Image:
+    """Gaussian, its deviation in grey levels of the image."""
+    return _as(image + setting.rng.normal(0, levels * setting.grey_level, image.shape), image)
+
+
+def _eight_bits(image: Image) -> NDArray[np.uint8]:
+    """JPEG baseline takes 8 bits: deeper images are rendered over their whole range."""
+    return image if image.dtype == np.uint8 else windowed(image, (0.0, float(image.max())))
+
+
+def _jpeg(image: Image, _: Setting, *, quality: int) -> Image:
+    """Baseline; colour with chroma at half resolution (4:2:0)."""
+    coded = imagecodecs.jpeg_encode(_plain(_eight_bits(image)), level=quality, subsampling="420")
+    return imagecodecs.jpeg_decode(coded).reshape(image.shape)
+
+
+def _jpegls(image: Image, _: Setting, *, near: int) -> Image:
+    """Near-lossless: no stored value is off by more than `near`."""
+    return imagecodecs.jpegls_decode(imagecodecs.jpegls_encode(_plain(image), level=near)).reshape(
+        image.shape
+    )
+
+
+def jpeg2000(image: Image, _: Setting, *, ratio: float) -> Image:
+    """Irreversible, the quality searched for `ratio` : 1 against the bits that the image uses (2 % off at most)."""
+    bits = max(8, int(image.max()).bit_length())
+    target = image.size * bits / 8 / ratio
+    encode = partial(imagecodecs.jpeg2k_encode, _plain(image), reversible=False, bitspersample=bits)
+    level, slope = 45.0, 0.06  # decibels; the size grows by about six per cent with each
+    coded = encode(level=level)
+    for _turn in range(7):
+        miss = math.log(target / len(coded))
+        if abs(miss) < 0.02:
+            break
+        before, size = level, len(coded)
+        level = min(max(level + min(max(miss / slope, -15), 15), 10.0), 100.0)
+        coded = encode(level=level)
+        if level != before and len(coded) != size:
+            slope = min(max(math.log(len(coded) / size) / (level - before), 0.02), 0.3)
+    return imagecodecs.jpeg2k_decode(coded).reshape(image.shape).astype(image.dtype)
+
+
+def _lossless(image: Image, _: Setting, *, syntax: str) -> Image:
+    if syntax == "JPEG-LS":
+        decoded = imagecodecs.jpegls_decode(imagecodecs.jpegls_encode(_plain(image)))
+    else:
+        decoded = imagecodecs.jpeg2k_decode(imagecodecs.jpeg2k_encode(_plain(image), reversible=True))
+    return decoded.reshape(image.shape)
+
+
+def _gain(image: Image, _: Setting, *, factor: float) -> Image:
+    return _as(image * factor, image)
+
+
+def _blur(image: Image, _: Setting, *, sigma: float) -> Image:
+    return _as(gaussian_filter(image.astype(np.float64), sigma=(sigma, sigma, 0)), image)
+
+
+def _export(image: Image, setting: Setting) -> Image:
+    return windowed(image, setting.window)
+
+
+def _geometry(image: Image, _: Setting, *, change: Callable[[Image], Image]) -> Image:
+    return np.ascontiguousarray(change(image))
+
+
+def _plain(image: Image) -> Image:
+    """(rows, columns) for one sample."""
+    return image[..., 0] if image.shape[2] == 1 else image
+
+
+DISTORTIONS: tuple[Distortion, ...] = (
+    *(
+        Distortion(f"lossless {s}", "lossless", partial(_lossless, syntax=s))
+        for s in ("JPEG-LS", "JPEG 2000")
+    ),
+    *(
+        Distortion(f"noise {s:g}", "gaussian noise, grey levels", partial(_noise, levels=s))
+        for s in (0.5, 1, 2)
+    ),
+    *(Distortion(f"JPEG Q{q}", "JPEG quality", partial(_jpeg, quality=q)) for q in (95, 90, 75, 50)),
+    *(Distortion(f"JPEG 2000 {r}:1", "JPEG 2000 ratio", partial(jpeg2000, ratio=r)) for r in (5, 10, 20)),
+    *(Distortion(f"JPEG-LS near {n}", "JPEG-LS near", partial(_jpegls, near=n)) for n in (1, 2, 4)),
+    *(Distortion(f"gain {p} %", "gain", partial(_gain, factor=1 + p / 100)) for p in (1, 2, 5)),
+    *(Distortion(f"blur {s:g}", "gaussian blur, pixels", partial(_blur, sigma=s)) for s in (0.4, 0.6, 1.0)),
+    Distortion("window to 8 bit", "8-bit export", _export, deep=True),
+    Distortion("crop 8 rows", "geometry", partial(_geometry, change=lambda image: image[8:])),
+    Distortion("crop 5 rows, 3 columns", "geometry", partial(_geometry, change=lambda image: image[5:, 3:])),
+    Distortion("flip left-right", "geometry", partial(_geometry, change=lambda image: image[:, ::-1])),
+    Distortion("flip top-bottom", "geometry", partial(_geometry, change=lambda image: image[::-1])),
+)
