@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway.queue.model import Job, State
-from gateway.queue.sqlite import Database, as_job, closed_files
+from gateway.queue.sqlite import Database, as_job, closed_files, dropped_superseded
 
 
 class SqliteDesk:
@@ -63,4 +63,5 @@ class SqliteDesk:
     def _change(self, statement: str, ids: Sequence[int]) -> Sequence[int]:
         now = self._database.clock()
         with self._database.transaction() as run:
-            return sorted(row["id"] for row in run(statement, ids=json.dumps(builtins.list(ids)), now=now))
+            changed = {row["id"] for row in run(statement, ids=json.dumps(builtins.list(ids)), now=now)}
+            return sorted(changed.difference(dropped_superseded(run, builtins.list(changed), now)))

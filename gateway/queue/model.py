@@ -5,6 +5,7 @@ prepare: READY ─claim▶ LEASED ─prepared▶ DONE, which makes its deliver j
 deliver: READY ─claim▶ LEASED ─delivered▶ DONE
 LEASED ─retry, expiry of the lease▶ READY      LEASED ─park▶ PARKED (waits for a person)
 people: hold, release, retry, drop
+deliver: READY ─supersede▶ DROPPED, when it became ready after a newer version of its instance was delivered
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class State(StrEnum):
     DONE = "done"
     PARKED = "parked"  # refused for good or attempts used up: waits for a person
     HELD = "held"  # a person holds it back
-    DROPPED = "dropped"  # a person gave it up
+    DROPPED = "dropped"  # a person gave it up, or a newer version was delivered ("superseded")
 
 
 class Step(StrEnum):
@@ -47,6 +48,7 @@ NEXT: dict[tuple[State, str], State] = {
     (State.WAITING, "drop"): State.DROPPED,
     (State.PARKED, "drop"): State.DROPPED,
     (State.HELD, "drop"): State.DROPPED,
+    (State.READY, "supersede"): State.DROPPED,
 }
 
 
@@ -201,7 +203,10 @@ class Desk(Protocol):
     def show(self, job_id: int) -> Job | None: ...
 
     def retry(self, ids: Sequence[int]) -> Sequence[int]:
-        """Parked jobs, and ready ones that wait for their time, become ready now with fresh attempts."""
+        """Parked jobs, and ready ones that wait for their time, become ready now with fresh attempts.
+
+        A delivery older than what its destination has is dropped instead (reason "superseded"), also on release.
+        """
 
     def hold(self, ids: Sequence[int]) -> Sequence[int]:
         """Ready, waiting and parked jobs are kept back until released."""

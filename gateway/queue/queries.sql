@@ -14,7 +14,8 @@ SELECT id FROM instance WHERE pseudonym = :pseudonym AND route_key = :route_key 
 -- wake_parked --
 -- The sender tries again, so we do too.
 UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, changed_at = :now
-WHERE instance_id = :instance_id AND state = 'parked';
+WHERE instance_id = :instance_id AND state = 'parked'
+RETURNING id;
 
 -- claim --
 -- The oldest that are due. A delivery waits while an older version of the same instance is still to be delivered there:
@@ -58,7 +59,17 @@ UPDATE instance SET outgoing = :outgoing, level = :level, reason = :reason WHERE
 
 -- open_deliveries --
 UPDATE job SET state = 'ready', not_before = 0, changed_at = :now
-WHERE instance_id = :instance_id AND step = 'deliver' AND state = 'waiting';
+WHERE instance_id = :instance_id AND step = 'deliver' AND state = 'waiting'
+RETURNING id;
+
+-- drop_superseded --
+-- A newer version of the same instance is there already: the older one must not come after it.
+UPDATE job SET state = 'dropped', reason = 'superseded', hint = 'A newer version was delivered.', changed_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids)) AND step = 'deliver' AND state = 'ready' AND EXISTS (
+    SELECT 1 FROM job AS newer
+    WHERE newer.pseudonym = job.pseudonym AND newer.destination = job.destination AND newer.step = 'deliver'
+      AND newer.id > job.id AND newer.state = 'done')
+RETURNING id, instance_id;
 
 -- retry --
 UPDATE job SET state = 'ready', worker = NULL, lease_until = NULL, attempts = attempts + :counted,

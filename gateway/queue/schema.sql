@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS job (
 CREATE INDEX IF NOT EXISTS job_ready ON job (step, destination, id) WHERE state = 'ready';
 CREATE INDEX IF NOT EXISTS job_leased ON job (lease_until) WHERE state = 'leased';
 CREATE INDEX IF NOT EXISTS job_open ON job (pseudonym, destination, id) WHERE state IN ('waiting', 'ready', 'leased');
+CREATE INDEX IF NOT EXISTS job_delivered ON job (pseudonym, destination, id) WHERE state = 'done';
 CREATE INDEX IF NOT EXISTS job_undone ON job (state, step, destination) WHERE state NOT IN ('done', 'dropped');
 CREATE INDEX IF NOT EXISTS job_of_instance ON job (instance_id);
 CREATE INDEX IF NOT EXISTS instance_finished ON instance (finished_at) WHERE finished_at IS NOT NULL;

@@ -102,6 +102,18 @@ def closed_files(run: Callable[..., list[sqlite3.Row]], instance_ids: Sequence[i
     return [name for row in rows for name in (row["incoming"], row["outgoing"]) if name]
 
 
+def dropped_superseded(
+    run: Callable[..., list[sqlite3.Row]], job_ids: Sequence[int], now: float
+) -> list[int]:
+    """Drop those of these ready deliveries that come after a newer version. The ledger remembers them as it does
+    delivered ones; the service's next clean-up removes their files.
+    """
+    rows = run("drop_superseded", ids=json.dumps(list(job_ids)), now=now)
+    if rows:
+        run("close_instances", ids=json.dumps([row["instance_id"] for row in rows]), now=now)
+    return [row["id"] for row in rows]
+
+
 class SqliteQueue:
     """See gateway.queue.model.Queue."""
 
@@ -114,7 +126,9 @@ class SqliteQueue:
         if not rows:
             return False
         with self._database.transaction() as run:
-            run("wake_parked", instance_id=rows[0]["id"], now=self._database.clock())
+            now = self._database.clock()
+            woken = run("wake_parked", instance_id=rows[0]["id"], now=now)
+            dropped_superseded(run, [row["id"] for row in woken], now)
         return True
 
     def put(self, arrival: Arrival) -> bool:
@@ -161,7 +175,8 @@ class SqliteQueue:
             if not run("finish", id=job.id, worker=worker, now=now):
                 return False
             run("set_outcome", instance_id=job.instance_id, **vars(outcome))
-            run("open_deliveries", instance_id=job.instance_id, now=now)
+            opened = run("open_deliveries", instance_id=job.instance_id, now=now)
+            dropped_superseded(run, [row["id"] for row in opened], now)
         return True
 
     def delivered(self, worker: str, jobs: Sequence[Job]) -> Files:

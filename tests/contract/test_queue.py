@@ -225,6 +225,57 @@ def test_a_newer_version_does_not_wait_for_one_whose_preparation_is_parked(queue
     assert delivery.incoming == "in-1-2"
 
 
+def parked_older_and_delivered_newer(queue: Queue) -> Job:
+    queue.put(arrival(version=1, action="pass", to=("pacs", "archive")))
+    (older,) = claim_deliveries(queue)
+    queue.park("d", older, reason="refused-by-peer", hint="")
+    queue.put(arrival(version=2, action="pass"))
+    queue.delivered("d", claim_deliveries(queue))
+    return older
+
+
+def test_an_older_version_is_not_delivered_after_a_newer_one_when_people_retry_it(
+    queue: Queue, desk: Desk
+) -> None:
+    older = parked_older_and_delivered_newer(queue)
+    assert desk.retry([older.id]) == []
+    shown = desk.show(older.id)
+    assert shown is not None
+    assert (shown.state, shown.reason) == (State.DROPPED, "superseded")
+    assert claim_deliveries(queue) == []
+    assert len(claim_deliveries(queue, destination="archive")) == 1, "no newer version is there"
+
+
+def test_an_older_version_is_not_delivered_after_a_newer_one_when_it_is_released_or_sent_again(
+    queue: Queue, desk: Desk
+) -> None:
+    older = parked_older_and_delivered_newer(queue)
+    desk.hold([older.id])
+    assert desk.release([older.id]) == []
+    queue.put(arrival(5, version=1, action="pass"))
+    (again,) = claim_deliveries(queue)
+    queue.park("d", again, reason="refused-by-peer", hint="")
+    queue.put(arrival(5, version=2, action="pass"))
+    queue.delivered("d", claim_deliveries(queue))
+    assert queue.known(
+        pseudonym=again.pseudonym, route_key="SEALGATE/seal/pacs", digest=arrival(5, version=1).digest
+    )
+    assert claim_deliveries(queue) == []
+
+
+def test_an_older_version_prepared_late_is_not_delivered_after_a_newer_one(queue: Queue, desk: Desk) -> None:
+    queue.put(arrival(version=1))
+    (damaged,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
+    queue.park("w", damaged, reason="worker-died", hint="")
+    queue.put(arrival(version=2))
+    prepare_one(queue)
+    queue.delivered("d", claim_deliveries(queue))
+    assert desk.retry([damaged.id]) == [damaged.id]
+    prepare_one(queue)
+    assert claim_deliveries(queue) == []
+    assert queue.files() == set()
+
+
 def test_other_instances_pass_one_that_waits_for_its_retry(queue: Queue) -> None:
     queue.put(arrival(1, action="pass"))
     queue.put(arrival(2, action="pass"))
