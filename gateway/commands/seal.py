@@ -14,12 +14,14 @@ from gateway.commands import batch, loading, options
 from gateway.commands.files import Item, inputs_and_outputs, write_atomically
 from gateway.commands.printing import Printer
 from gateway.errors import UnreadableObject
-from gateway.seal import SealOptions, SealResult, seal
+from gateway.seal import DEFAULT_FIELDS, SealOptions, SealResult, seal
 from gateway.seal.codec.codec import Profile
+from gateway.seal.fields import field
+from gateway.verify import reopen
 
 FIELDS = (
     "sop_instance_uid", "level", "reason", "mode", "payload_bits", "coded_bits",
-    "psnr_range_db", "max_change", "digest", "seal_ms",
+    "psnr_range_db", "max_change", "digest", "seal_ms", "fallback", "shortened", "resealed",
 )  # fmt: skip
 
 
@@ -28,6 +30,9 @@ class SealFile:
     recipient: Path
     signer: Path
     profile: Profile
+    fields: tuple[str, ...] = ()  # besides the default ones
+    signers: Path | None = None  # with the recipient key: sealed objects are sealed anew
+    recipient_key: Path | None = None
 
     def __call__(self, item: Item) -> batch.Outcome:
         data = item.source.read_bytes()
@@ -37,8 +42,13 @@ class SealFile:
                 recipient=loading.recipient(self.recipient),
                 signer=loading.signer(self.signer),
                 codec=loading.codec(),
-                options=SealOptions(profile=self.profile),
+                options=SealOptions(
+                    profile=self.profile,
+                    fields=tuple(dict.fromkeys((*DEFAULT_FIELDS, *self.fields))),
+                    sealed="reseal" if self.recipient_key else "keep",
+                ),
                 now=datetime.now(UTC),
+                reopen=self._reopen,
             )
         except UnreadableObject:
             _write(item, data)  # every input gives an output
@@ -46,6 +56,17 @@ class SealFile:
         _write(item, sealed)
         line = {"path": str(item.source)} | {name: getattr(result, name) for name in FIELDS}
         return batch.Outcome(line=line, word=result.level, text=f"{item.source}  {_described(result)}")
+
+    def _reopen(self, data: bytes) -> tuple[bytes | None, str]:
+        """For sealed objects, which only `--reseal` opens."""
+        if self.signers is None or self.recipient_key is None:
+            return None, "reseal-without-key"
+        return reopen(
+            data,
+            trusted=loading.trusted_signers(self.signers),
+            recipient_key=loading.recipient_key(self.recipient_key),
+            codec=loading.codec(),
+        )
 
     def failed(self, item: Item, code: str) -> dict[str, Any]:
         return {"path": str(item.source)} | dict.fromkeys(FIELDS) | {"level": "pass", "reason": code}
@@ -64,18 +85,48 @@ class SealFile:
     default=Profile.FIDELITY.value,
     show_default=True,
 )
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="KEYWORD",
+    help="One more DICOM element for the record; repeatable.",
+)
+@click.option(
+    "--reseal", is_flag=True, help="Seal sealed objects anew from their originals; needs both keys below."
+)
+@click.option("--signers", type=options.EXISTING, help="With --reseal: public keys whose seals are believed.")
+@options.recipient_key(required=False)
 @options.jobs
 @options.json_lines
 def command(
-    given: Path, out: Path, recipient: Path, signer: Path, profile: str, jobs: int, as_json: bool
+    given: Path,
+    out: Path,
+    recipient: Path,
+    signer: Path,
+    profile: str,
+    fields: tuple[str, ...],
+    reseal: bool,
+    signers: Path | None,
+    recipient_key: Path | None,
+    jobs: int,
+    as_json: bool,
 ) -> None:
     """Seal the file IN into OUT, or every file of the folder IN into the folder OUT.
 
-    Every input gives an output: what must not be changed is passed on as it is, and the reason is told.
+    Every input gives an output: what must not be changed is passed on as it is, and the reason is told. An object that
+    carries a seal is passed on, unless --reseal is given and it verifies.
     """
     loading.recipient(recipient)
     loading.signer(signer)
-    task = SealFile(recipient, signer, Profile(profile))
+    for keyword in fields:
+        field(keyword)
+    if reseal != bool(signers and recipient_key):
+        raise click.UsageError("--reseal, --signers and --recipient-key belong together")
+    if signers and recipient_key:
+        loading.trusted_signers(signers)
+        loading.recipient_key(recipient_key)
+    task = SealFile(recipient, signer, Profile(profile), fields, signers, recipient_key)
     sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=Printer(as_json=as_json)))
 
 

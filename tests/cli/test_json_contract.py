@@ -65,6 +65,26 @@ def test_seal(sealed: dict[str, dict[str, Any]]) -> None:
 
 
 @pytest.mark.usefixtures("sealed")
+def test_seal_again(folder: Path) -> None:
+    """Sealed objects are passed on, or sealed anew from their originals, then with further fields."""
+    with_keys = ["--recipient", "keys/recipient.pub", "--signer", "keys/signer.key"]
+    kept = lines(folder, "seal", "out", "kept", *with_keys)
+    assert kept["ct.dcm"]["reason"] == kept["pdf.dcm"]["reason"] == "already-sealed"
+    assert (folder / "kept" / "ct.dcm").read_bytes() == (folder / "out" / "ct.dcm").read_bytes()
+    way_back = ["--reseal", "--signers", "keys/signer.pub", "--recipient-key", "keys/recipient.key"]
+    anew = lines(folder, "seal", "out", "anew", *with_keys, *way_back, "--field", "StudyID")
+    assert {name: (line["level"], line["resealed"]) for name, line in anew.items()} == {
+        "ct.dcm": ("full", True),
+        "pdf.dcm": ("digest", True),
+        "text.txt": ("pass", None),
+    }
+    opened = lines(folder, "extract", "anew", "--recipient-key", "keys/recipient.key")
+    assert set(opened["ct.dcm"]["record"]) == {*DEFAULT_FIELDS, "StudyID"}
+    assert sealgate(["seal", "out", "never", *with_keys, "--reseal"], folder).returncode == 2
+    assert sealgate(["seal", "out", "never", *with_keys, "--field", "Nonsense"], folder).returncode == 2
+
+
+@pytest.mark.usefixtures("sealed")
 def test_verify_without_and_with_the_private_key(folder: Path) -> None:
     found = lines(folder, "verify", "out", "--signers", "keys/signer.pub")
     assert all(set(line) == VERIFY for line in found.values())
