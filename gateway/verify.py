@@ -73,7 +73,7 @@ def verify(
 def extract(data: bytes, *, recipient_key: RecipientKey, codec: Codec) -> Extraction:
     """The record hidden in the pixels, also without the private block and after a re-encoding."""
     try:
-        look = Examination(read(data), codec)
+        look = Examination(read(data), codec, deep=True)
     except UnreadableObject:
         return Extraction(found=False, reason="unreadable")
     try:

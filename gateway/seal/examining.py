@@ -31,7 +31,7 @@ from gateway.seal.statement import Domain, Statement
 class Examination:
     """One object under examination; facts appear as the checks are made."""
 
-    def __init__(self, file: Part10, codec: Codec) -> None:
+    def __init__(self, file: Part10, codec: Codec, *, deep: bool = False) -> None:
         self.file = file
         self.checks: list[Check] = []
         self.block: Block | None = None
@@ -40,6 +40,7 @@ class Examination:
         self.tampered_tiles: tuple[Tile, ...] = ()
         self.spread = 0.0  # share of the tiles with content that changed
         self._codec = codec
+        self._deep = deep  # look for a payload as long as it takes
         self._encoded = b""
         self._differences: dict[str, dict[str, str | None]] = {}
 
@@ -71,7 +72,7 @@ class Examination:
         if shape.allocated not in (8, 16) or shape.samples not in (1, 3):
             return None
         hint = self.statement.hint if self.statement else None
-        return self._codec.reveal(pixels.samples, hint=hint)
+        return self._codec.reveal(pixels.samples, hint=hint, deep=self._deep)
 
     @cached_property
     def payload(self) -> Envelope | Locator | None:
