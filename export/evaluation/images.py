@@ -63,13 +63,13 @@ def sample(items: list[Item], per_kind: int) -> list[Item]:
 
 
 def load(item: Item, folder: Path) -> Subject | None:
-    """None for what is never sealed in pixels: no readable image, too small, a single value, more than 16 bit."""
+    """None for what is never sealed in pixels: no readable image, too small, more than 16 bit."""
     try:
         values = stored_values(item.path)
     except (ValueError, AttributeError, RuntimeError, NotImplementedError):
         return None
     low, high = int(values.min()), int(values.max())
-    if min(values.shape[:2]) < SMALLEST or values.shape[2] not in (1, 3) or not 0 < high - low <= 65535:
+    if min(values.shape[:2]) < SMALLEST or values.shape[2] not in (1, 3) or high - low > 65535:
         return None
     bits, window = 8 if high < 256 else 16, None
     if item.path.suffix == ".dcm":
@@ -79,7 +79,7 @@ def load(item: Item, folder: Path) -> Subject | None:
     if window is None or not (window[0] < high - low and window[1] > 0):
         window = float(np.percentile(cover, 0.5)), float(np.percentile(cover, 99.5))
     if window[1] <= window[0]:
-        window = 0.0, float(high - low)
+        window = 0.0, float(max(1, high - low))
     return Subject(str(item.path.relative_to(folder)), item.kind, cover, bits, window)
 
 

@@ -14,6 +14,7 @@ from export.evaluation.baselines.classical import DctQim, LeastSignificantBit, S
 from export.evaluation.baselines.library import DwtDct, RivaGan
 from export.evaluation.baselines.method import Method
 from export.evaluation.baselines.networks import neural
+from export.evaluation.goals import goals
 from export.evaluation.ledger import write
 from export.evaluation.run import Run
 
@@ -42,6 +43,8 @@ def write_all(run: Run, cost: list[quality.Row], survival: list[recovery.Row], o
     parts = [
         prose.HEAD,
         _networks(run.hashes),
+        prose.GOALS,
+        tables.markdown(goals(cost, survival)),
         prose.COST.format(summary=_summary(cost)),
         tables.markdown(tables.cost(cost)),
         prose.DETAIL,

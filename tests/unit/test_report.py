@@ -1,0 +1,86 @@
+"""The committed report belongs to the shipped networks, and is not better than they are."""
+
+from pathlib import Path
+
+import pytest
+
+from export.data import manifest
+from export.evaluation import quality, recovery, tables
+from export.evaluation.distortions import DISTORTIONS
+from export.evaluation.goals import goals
+from export.evaluation.images import centre, load, seeded
+from export.evaluation.ledger import read
+from export.evaluation.run import model_hashes
+from gateway.seal.codec import Profile
+from tests.support.data import COLLECTION
+
+ROOT = Path(__file__).parents[2]
+REPORT = ROOT / "docs" / "evaluation"
+QUALITY = read(REPORT / "quality.csv", quality.Row)
+RECOVERY = read(REPORT / "recovery.csv", recovery.Row)
+SAMPLE = [row for row in QUALITY if row.level == "full"][::61] if COLLECTION.exists() else []
+TRIED = sorted({row.path for row in RECOVERY})[::9] if COLLECTION.exists() else []
+
+
+@pytest.fixture(scope="module")
+def items():
+    return {str(item.path.relative_to(COLLECTION)): item for item in manifest(COLLECTION)}
+
+
+def test_the_report_was_made_with_the_shipped_networks():
+    text = (REPORT / "README.md").read_text()
+    for file, sha256 in model_hashes(ROOT / "onnx_models").items():
+        assert f"| {file} | `{sha256}` |" in text
+
+
+def test_the_tables_of_the_report_are_those_of_its_rows():
+    text = (REPORT / "README.md").read_text()
+    for made in (
+        tables.cost(QUALITY),
+        tables.detail(QUALITY),
+        tables.survival(RECOVERY),
+        goals(QUALITY, RECOVERY),
+    ):
+        assert tables.markdown(made) in text
+
+
+def test_every_distortion_was_tried_and_no_wrong_payload_accepted():
+    assert {row.distortion for row in RECOVERY} == {one.name for one in DISTORTIONS}
+    assert all(row.outcome != "wrong" for row in RECOVERY)
+
+
+def test_everything_sealed_was_recovered_and_stayed_in_range():
+    assert all(row.recovered and row.in_range for row in QUALITY if row.level == "full")
+
+
+@pytest.mark.parametrize("row", SAMPLE, ids=lambda row: f"{row.profile} {Path(row.path).name}")
+def test_a_row_of_the_costs_can_be_measured_again(codec, items, row):
+    again = quality.measure(
+        codec, items[row.path], COLLECTION, Profile(row.profile), seeded(row.path, row.profile)
+    )
+    assert again is not None
+    assert again.recovered
+    assert row.psnr_db == pytest.approx(again.psnr_db, abs=0.05)
+    assert row.ssim == pytest.approx(again.ssim, abs=1e-4)
+    assert row.restoring_share == pytest.approx(again.restoring_share, rel=0.02)
+    assert row.max_change == again.max_change
+
+
+@pytest.mark.parametrize("path", TRIED, ids=lambda path: Path(path).name)
+def test_recovery_of_an_image_can_be_measured_again(codec, items, path):
+    subject = load(items[path], COLLECTION)
+    assert subject is not None
+    committed = {
+        row.distortion: row.outcome for row in RECOVERY if row.path == path and row.profile == "robust"
+    }
+    again = {row.distortion: row.outcome for row in recovery.trials(codec, centre(subject), Profile.ROBUST)}
+    assert again.keys() == committed.keys()
+    better = [name for name, outcome in committed.items() if outcome == "exact" and again[name] != "exact"]
+    # a payload at the very edge may fall on either side where floating point differs
+    assert len(better) <= 1
+
+
+def test_the_interval_of_clopper_and_pearson():
+    assert recovery.clopper_pearson(0, 10) == pytest.approx((0, 0.30850), abs=1e-4)
+    assert recovery.clopper_pearson(10, 10) == pytest.approx((0.69150, 1), abs=1e-4)
+    assert recovery.clopper_pearson(7, 10) == pytest.approx((0.34755, 0.93326), abs=1e-4)
