@@ -166,7 +166,7 @@ class Seal(Table):
         "hold"  # sealing failed for good: keep it back, or send it marked
     )
     sealed: Literal["keep", "reseal", "refuse"] = "keep"  # an object that carries a seal already
-    look: Literal["always", "traces"] = "always"  # for records without a block, before writing over them
+    look: Literal["always", "traces"] = "traces"  # for records without a block, before writing over them
     station_name: str = Field(default="", max_length=16)
 
 

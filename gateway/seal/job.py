@@ -32,7 +32,7 @@ class SealOptions:
     device: Device = field(default_factory=Device)
     accept_syntaxes: tuple[str, ...] | None = None
     sealed: Literal["keep", "reseal", "refuse"] = "keep"
-    look: Literal["always", "traces"] = "always"
+    look: Literal["always", "traces"] = "traces"
 
     @property
     def identity_fields(self) -> tuple[str, ...]:
