@@ -124,21 +124,24 @@ class Sender:
 
     def close(self) -> None:
         """Release the association if there is one."""
-        association, self._association = self._association, None
-        self._accepted = {}
-        if association is not None and _alive(association):
+        association = self._let_go()
+        if association is not None:
             association.release()
-        elif association is not None:
-            association._reactor_checkpoint.set()  # the peer ended it; its own thread cleans up
 
     def abort(self) -> None:
         """End the association without ceremony, after a failure."""
+        association = self._let_go()
+        if association is not None:
+            association.abort()
+
+    def _let_go(self) -> Association | None:
+        """Forget the association; it is returned if it still has to be ended."""
         association, self._association = self._association, None
         self._accepted = {}
-        if association is not None and _alive(association):
-            association.abort()
-        elif association is not None:
-            association._reactor_checkpoint.set()  # the peer ended it; its own thread cleans up
+        if association is None or _alive(association):
+            return association
+        association._reactor_checkpoint.set()  # the peer ended it; its own thread cleans up
+        return None
 
     def _associate(self, pairs: list[Pair]) -> Association:
         destination = self._destination

@@ -35,6 +35,7 @@ class CoverCells:
         self._order = places(len(self.cells), networks.card.groups).written
         self._low, self._high = float(self.cells.min()), float(self.cells.max())
         self._plane, self._frames, self._padding = plane, frames, padding
+        self._usable_at: dict[float, NDArray[np.bool_]] = {}
 
     def rungs(self, payload: bytes, *, unit: float, spend: bool) -> list[Rung]:
         """Rungs that have enough usable places, best first.
@@ -72,7 +73,10 @@ class CoverCells:
         return message is not None and np.array_equal(message, frame(payload, rung.lift))
 
     def _usable(self, unit: float) -> NDArray[np.bool_]:
-        return self._networks.card.usable(self.cells, unit, self._low, self._high)
+        """Which cells may carry bits at this strength; asked for the choice of a code length and for every writing."""
+        if unit not in self._usable_at:
+            self._usable_at[unit] = self._networks.card.usable(self.cells, unit, self._low, self._high)
+        return self._usable_at[unit]
 
     def failure(self, payload: bytes) -> HideFailed:
         """Why `rungs` is empty."""
