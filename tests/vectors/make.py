@@ -2,8 +2,10 @@
 
     python -m tests.vectors.make tests/vectors/v1
     python -m tests.vectors.make tests/vectors/v1-likeness
+    python -m tests.vectors.make tests/vectors/v1-robust
 
-The first set was published before records held a likeness; the second one is about the likeness only.
+The first set was published before records held a likeness; the second one is about the likeness only; the third holds
+marks of codec id robust-v1, which later versions read and no longer write.
 Vectors never change once they are published, so an existing folder is refused.
 """
 
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from gateway import keys
 from gateway.seal import SealOptions, block, seal
-from gateway.seal.codec import Codec
+from gateway.seal.codec import Codec, Profile
 from gateway.seal.elements import EXPLICIT_LE, encode
 from gateway.seal.image import pixel_format
 from gateway.seal.part10 import read
@@ -152,6 +154,18 @@ def likenesses(sealed: Sealer) -> list[Vector]:
     ]
 
 
+def robust(sealed: Sealer) -> list[Vector]:
+    """Marks that survive lossy compression."""
+    options = SealOptions(profile=Profile.ROBUST)
+    image = sealed(objects.ct(rows=192, columns=184), options=options)
+    return [
+        Vector("intact", "intact", image),
+        Vector("intact-rgb", "intact", sealed(objects.fundus(rows=128, columns=128), options=options)),
+        Vector("stripped", "stripped 2", bare(image)),
+        Vector("pixel-changed", "tampered 5", replaced(image, PIXEL_DATA, b"OW", flipped(9000))),
+    ]
+
+
 def bare(data: bytes) -> bytes:
     file = read(data)
     return file.edited(block.removal(file))
@@ -174,6 +188,8 @@ def main(folder: Path) -> None:
     sealed = Sealer(folder, Codec.load())
     if folder.name.endswith("-likeness"):
         made = likenesses(sealed)
+    elif folder.name.endswith("-robust"):
+        made = robust(sealed)
     else:
         image, report = sealed(ct()), sealed(objects.report())
         made = [*good(sealed, image, report), *changed(sealed, image, report), *malformed(image)]
