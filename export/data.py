@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,28 @@ def manifest(folder: Path) -> list[Item]:
 def training_items(folder: Path) -> list[Item]:
     wanted = ("images/train", "dicom/series", "dicom/modalities")
     return [i for i in manifest(folder) if i.trains and i.kind.startswith(wanted)]
+
+
+def split(items: list[Item]) -> tuple[list[Item], list[Item]]:
+    """(to train with, held out): a tenth of the subjects of `images/train`, at least one, is only measured with.
+
+    A subject is a folder and the start of a file name up to the first number that follows "__", or the first at all.
+    The choice depends on the hashes of the names of the subjects alone. Raises ValueError for fewer than two subjects.
+    """
+
+    def subject(item: Item) -> str:
+        start = re.match(r"(?:.*?__)?\D*\d*", item.path.name)
+        return f"{item.kind}/{start[0] if start else item.path.name}"
+
+    subjects = {subject(item) for item in items if item.kind.startswith("images/")}
+    if len(subjects) < 2:
+        raise ValueError("training needs images of at least two subjects in images/train")
+    order = sorted(subjects, key=lambda name: hashlib.sha256(name.encode()).digest())
+    held_out = set(order[: max(1, len(order) // 10)])
+    return (
+        [item for item in items if subject(item) not in held_out],
+        [item for item in items if subject(item) in held_out],
+    )
 
 
 def data_hash(items: list[Item]) -> str:
@@ -107,10 +130,10 @@ def cells_of(values: NDArray[np.int32], *, sample: int | None) -> Cells:
     return Cells(cells[np.ptp(cells, axis=1) > 0], unit_of(values), int(plane.min()), int(plane.max()))
 
 
-def load_training(folder: Path, *, sample: int | None, most: int = 20_000, seed: int = 1) -> Iterator[Cells]:
-    """Cells of every training image, at most `most` of each."""
+def load_cells(items: list[Item], *, sample: int | None, most: int, seed: int) -> Iterator[Cells]:
+    """Cells of every item that has any, at most `most` of each."""
     rng = np.random.default_rng(seed)
-    for item in training_items(folder):
+    for item in items:
         cells = cells_of(stored_values(item.path), sample=sample)
         if len(cells.values) > most:
             kept = rng.choice(len(cells.values), most, replace=False)

@@ -16,6 +16,11 @@ def noise(cells: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
     return straight_through(noisy.round(), cells)
 
 
+def near_lossless(cells: Tensor, near: int, generator: torch.Generator) -> Tensor:
+    """Errors of -near .. near stored values, all equally likely: what near-lossless JPEG-LS leaves in noisy places."""
+    return cells + torch.randint(-near, near + 1, cells.shape, generator=generator)
+
+
 def jpeg(cells: Tensor, quality: int) -> Tensor:
     """Baseline JPEG of (N, 64) grey levels 0 .. 255, cells on JPEG's own 8 x 8 grid."""
     height = -(-len(cells) // 64)

@@ -1,15 +1,17 @@
 """The pair of networks: a denoising autoencoder over cells of 8 x 8 pixels.
 
-The hider (encoder) sees a cell of the cover and up to 16 secret bits and returns integer changes of its 64 pixels; the
-revealer (decoder) sees a cell of a possibly distorted container and returns 16 logits. Both look at the cell through
-projections modulo a step (sine and cosine), so that the texture of the host does not disturb: informed, lattice-like
-embedding after Chen and Wornell, "Quantization index modulation" (2001). The secret plane is written at the points
-0 (bit 0) and 1/2 (bit 1) of every step. True rounding is in the loop, with straight-through gradients.
+The hider (encoder) sees a cell of the cover and up to 16 secret bits and says what to change; the revealer (decoder)
+sees a cell of a possibly distorted container and returns 16 logits. Both look at the cell through projections modulo a
+step (sine and cosine), so that the texture of the host does not disturb: informed, lattice-like embedding after Chen
+and Wornell, "Quantization index modulation" (2001). The secret is written at the points 0 (bit 0) and 1/2 (bit 1) of
+every step. True rounding is in the loop, with straight-through gradients.
 
 Two hiders share the scheme. `SparseHider` (profile fidelity) moves as few pixels as possible by one stored value and
-learns which ones; `DenseHider` (profile robust) writes smooth patterns that lossy compression keeps.
+learns which ones; it returns the change of every pixel. `LatticeHider` (profile robust) moves DCT coefficients to
+points that JPEG's own quantisation keeps and learns how far to go; it returns amplitudes, and `synthesis` makes the
+change of them.
 
-Shapes: N cells, 64 pixels (row by row), 16 bits. Stored values come in as float32 with an offset removed per cell.
+Shapes: N cells, 64 pixels (row by row), 16 bits. Stored values come in as float32; an offset per cell changes nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +25,19 @@ CELL = 8
 PIXELS = CELL * CELL
 BITS = 16
 GROUP = PIXELS // BITS  # pixels that carry one bit in the sparse scheme
+
+FREQUENCIES = (
+    (0, 2), (0, 1), (1, 0), (1, 1), (2, 1), (2, 0), (1, 2), (3, 0),
+    (0, 3), (2, 2), (3, 1), (4, 0), (1, 3), (3, 2), (4, 1), (0, 4),
+)  # fmt: skip
+"""(vertical, horizontal) frequency of each pattern of the robust profile: least coarsely quantised by JPEG first."""
+
+QUANTA = (10, 11, 12, 12, 13, 14, 14, 14, 16, 16, 17, 18, 19, 22, 22, 24)
+"""JPEG's luminance quantisation of `FREQUENCIES` at quality 50, grey levels (ITU-T T.81, table K.1)."""
+
+AMPLITUDE_MAX = 127  # half units; fits a signed byte
+SLACK_MAX = 0.15  # turns: a hider never stays farther from its lattice point
+SLACK = 0.06  # turns: where it starts
 
 
 def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
@@ -46,43 +61,44 @@ def sparse_patterns() -> Tensor:
     return patterns.reshape(BITS, PIXELS)
 
 
-def cosine_patterns() -> Tensor:
-    """(16, 64) orthonormal DCT-II patterns, lowest frequencies first, without the mean."""
-    place = torch.arange(CELL)
+def dct_patterns() -> Tensor:
+    """(16, 64) orthonormal DCT-II patterns of `FREQUENCIES`; each sums to 0."""
+    place = torch.arange(CELL, dtype=torch.float64)
     basis = torch.stack([torch.cos(math.pi * (2 * place + 1) * k / (2 * CELL)) for k in range(CELL)])
     basis /= basis.norm(dim=1, keepdim=True)
-    order = sorted(
-        ((u, v) for u in range(CELL) for v in range(CELL) if u + v),
-        key=lambda uv: (sum(uv), abs(uv[0] - uv[1]), uv),
-    )
-    return torch.stack([torch.outer(basis[u], basis[v]).flatten() for u, v in order[:BITS]])
+    return torch.stack([torch.outer(basis[u], basis[v]).flatten() for u, v in FREQUENCIES]).float()
 
 
 class Analysis(nn.Module):
-    """Projections of a cell on 16 zero-mean patterns."""
+    """Projections of a cell on 16 zero-mean patterns, and the step of each in units."""
 
-    def __init__(self, patterns: Tensor, *, learn: bool) -> None:
+    def __init__(self, patterns: Tensor, steps: Tensor) -> None:
         super().__init__()
-        self.patterns = nn.Parameter(patterns, requires_grad=learn)
+        self.register_buffer("patterns", patterns)
+        self.register_buffer("steps", steps)
 
     def forward(self, cells: Tensor) -> Tensor:  # (N, 64) -> (N, 16)
-        return cells @ (self.patterns - self.patterns.mean(dim=1, keepdim=True)).T
+        return cells @ self.patterns.T
+
+    def errors(self, cells: Tensor, secret: Tensor, unit: Tensor) -> Tensor:
+        """(N, 16) turns, -1/2 .. 1/2, by which each projection misses the point of its secret bit."""
+        step = self.steps * unit
+        return phase(self(cells) - step * (secret < 0) / 2, step)
 
 
 class Revealer(nn.Module):
     """Logits of 16 bits (positive: bit 0) from a cell."""
 
-    def __init__(self, patterns: Tensor, step: float, *, learn_patterns: bool, width: int = 48) -> None:
+    def __init__(self, analysis: Analysis, *, gain: float, width: int = 48) -> None:
         super().__init__()
-        self.analysis = Analysis(patterns.clone(), learn=learn_patterns)
-        self.log_step = nn.Parameter(torch.full((BITS,), math.log(step)), requires_grad=learn_patterns)
-        self.gain = nn.Parameter(torch.full((BITS,), 3.0))
+        self.analysis = analysis
+        self.gain = nn.Parameter(torch.full((BITS,), gain))
         self.refine = nn.Sequential(nn.Linear(2 * BITS + PIXELS, width), nn.ReLU(), nn.Linear(width, BITS))
         nn.init.zeros_(self.refine[-1].weight)
         nn.init.zeros_(self.refine[-1].bias)
 
     def forward(self, cells: Tensor, unit: Tensor) -> Tensor:  # (N, 64), (1,) -> (N, 16)
-        turn = 2 * math.pi * phase(self.analysis(cells), self.log_step.exp() * unit)
+        turn = 2 * math.pi * phase(self.analysis(cells), self.analysis.steps * unit)
         sine, cosine = turn.sin(), turn.cos()
         return self.gain * cosine + self.refine(torch.cat([sine, cosine, texture(cells, unit)], dim=1))
 
@@ -90,9 +106,9 @@ class Revealer(nn.Module):
 class SparseHider(nn.Module):
     """Moves the fewest pixels by single stored values and learns which of a bit's four pixels hides it best."""
 
-    def __init__(self, revealer: Revealer, *, width: int = 64) -> None:
+    def __init__(self, analysis: Analysis, *, width: int = 64) -> None:
         super().__init__()
-        self.analysis, self.log_step = revealer.analysis, revealer.log_step
+        self.analysis = analysis
         self.preference = nn.Sequential(nn.Linear(PIXELS, width), nn.ReLU(), nn.Linear(width, PIXELS))
         owner = sparse_patterns()
         self.register_buffer("sign", owner.sum(dim=0))  # (64,)
@@ -109,9 +125,10 @@ class SparseHider(nn.Module):
         self, cells: Tensor, secret: Tensor, up: Tensor, down: Tensor, unit: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Direction (-1, 0, +1) and amount (integers from 0) of each bit's pixels, (N, 16, 4) both."""
-        step = self.log_step.exp() * unit
-        error = phase(self.analysis(cells) - step * (secret < 0) / 2, step)
-        wanted = -(error * step * secret.abs()).round()  # change of the projection, stored values
+        error = self.analysis.errors(cells, secret, unit)
+        wanted = -(
+            error * self.analysis.steps * unit * secret.abs()
+        ).round()  # change of the projection, stored values
         members = self.members
         direction = wanted.sign()[:, :, None] * self.sign[members]
         room = torch.where(direction > 0, up[:, members], down[:, members])
@@ -133,26 +150,41 @@ def ranks(liking: Tensor) -> Tensor:
     return torch.stack(places, dim=-1)
 
 
-class DenseHider(nn.Module):
-    """Writes smooth patterns; learns how far to go to the lattice point and with which shapes."""
+class LatticeHider(nn.Module):
+    """Moves DCT coefficients towards lattice points; learns from the cell how near is near enough.
 
-    def __init__(self, revealer: Revealer, *, width: int = 64) -> None:
+    What is left to the lattice point, the slack, costs no energy and is what noise may add before the bit is lost.
+    """
+
+    def __init__(self, analysis: Analysis, *, width: int = 48) -> None:
         super().__init__()
-        self.analysis, self.log_step = revealer.analysis, revealer.log_step
-        self.synthesis = nn.Parameter(revealer.analysis.patterns.detach().clone())
-        self.refine = nn.Sequential(nn.Linear(3 * BITS + PIXELS, width), nn.ReLU(), nn.Linear(width, BITS))
-        nn.init.zeros_(self.refine[-1].weight)
-        nn.init.zeros_(self.refine[-1].bias)
+        self.analysis = analysis
+        self.slack = nn.Sequential(nn.Linear(2 * BITS + PIXELS + 2, width), nn.ReLU(), nn.Linear(width, BITS))
+        nn.init.zeros_(self.slack[-1].weight)
+        nn.init.constant_(self.slack[-1].bias, math.log(SLACK / (SLACK_MAX - SLACK)))
 
     def forward(self, cells: Tensor, secret: Tensor, up: Tensor, down: Tensor, unit: Tensor) -> Tensor:
-        step = self.log_step.exp() * unit
+        """(N, 64), (N, 16) of -1/0/+1, (N, 64) room above, (N, 64) room below, (1,) -> (N, 16) amplitudes.
+
+        Amplitudes are integers, -127 .. 127 half units, 0 where the secret is.
+        """
         used = secret.abs()
-        error = phase(self.analysis(cells) - step * (secret < 0) / 2, step)
-        turn = 2 * math.pi * error
-        context = torch.cat([error * used, turn.sin() * used, used, texture(cells, unit)], dim=1)
-        moves = used * step * (self.refine(context) - error)
-        soft = moves @ (self.synthesis - self.synthesis.mean(dim=1, keepdim=True))
-        return straight_through(torch.minimum(torch.maximum(soft.round(), -down), up), soft)
+        error = self.analysis.errors(cells, secret, unit)
+        distance = error.abs()
+        room = torch.log1p(torch.cat([up.amin(1, keepdim=True), down.amin(1, keepdim=True)], dim=1) / unit)
+        context = torch.cat([distance * used, used, texture(cells, unit), room], dim=1)
+        slack = SLACK_MAX * self.slack(context).sigmoid()
+        halves = -2 * error.sign() * (distance - slack).relu() * self.analysis.steps * used
+        return straight_through(halves.round().clamp(-AMPLITUDE_MAX, AMPLITUDE_MAX), halves)
+
+
+def synthesis(amplitudes: Tensor, unit: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    """(N, 64) integer changes of `amplitudes` (N, 16) half units of the DCT patterns, within the room of each pixel.
+
+    The gateway does the same in integers, see gateway/seal/codec/CODEC.md; the two differ at ties of rounding only.
+    """
+    soft = amplitudes @ dct_patterns() * (unit / 2)
+    return straight_through(torch.minimum(torch.maximum((soft + 0.5).floor(), -down), up), soft)
 
 
 def texture(cells: Tensor, unit: Tensor) -> Tensor:
@@ -162,9 +194,9 @@ def texture(cells: Tensor, unit: Tensor) -> Tensor:
 
 
 def build(profile: str) -> tuple[nn.Module, Revealer]:
-    """Fresh (hider, revealer) of a profile."""
+    """Fresh (hider, revealer) of a profile; both work without training."""
     if profile == "fidelity":
-        revealer = Revealer(sparse_patterns(), 4.0, learn_patterns=False)
-        return SparseHider(revealer), revealer
-    revealer = Revealer(cosine_patterns(), 28.0, learn_patterns=True)
-    return DenseHider(revealer), revealer
+        analysis = Analysis(sparse_patterns(), torch.full((BITS,), 4.0))
+        return SparseHider(analysis), Revealer(analysis, gain=3.0)
+    analysis = Analysis(dct_patterns(), 2.0 * torch.tensor(QUANTA))
+    return LatticeHider(analysis), Revealer(analysis, gain=4.0)

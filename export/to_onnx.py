@@ -1,7 +1,8 @@
-"""Export trained networks:  python -m export.to_onnx --profile fidelity [--train .work/train] [--data FOLDER]
+"""Export networks:  python -m export.to_onnx --profile robust --model-version 3 [--train .work/train] [--data FOLDER]
 
 Writes onnx_models/PROFILE-vN-hide.onnx and -reveal.onnx with one JSON card for both, after a parity check of PyTorch
-against ONNX Runtime on real cells. A released name is never written again: format versions live for ever.
+against ONNX Runtime on real cells. With `--relayout-from NAME` only a card is written, which gives the networks of
+another card the present layout. A released name is never written again: format versions live for ever.
 """
 
 from __future__ import annotations
@@ -9,105 +10,210 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from export.data import COLLECTION, data_hash, load_training, training_items
-from export.model import BITS, PIXELS, build
+from export import distort
+from export.data import COLLECTION, Item, data_hash, load_cells, split, training_items
+from export.model import BITS, FREQUENCIES, PIXELS, QUANTA, build, synthesis
+from export.train import GREY_LEVELS, LEAST_DEVIATION, MARGIN, PLACES, WRITER_MARGIN, usable
 
 OPSET = 17
+SEED = 7  # of what is measured here
+MOST = 2000  # cells measured of an image
+GROUPS = [list(range(first, first + PLACES)) for first in range(0, BITS, PLACES)]
 LAYOUT = {  # what the networks need to be told; see gateway/seal/codec/CODEC.md
     "fidelity": {
         "plane": "green",
-        "groups": [list(range(BITS))],
-        "units": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
+        "groups": GROUPS,
         "unit_rule": "absolute",
         "margin": 0.0,
+        "writer_margin": 0.0,
+        "least_deviation": 0.0,
+        "output": "change",
     },
     "robust": {
         "plane": "luma",
-        "groups": [list(range(6)), list(range(6, BITS))],
-        "units": [2.0 ** (i / 2) for i in range(17)],
-        "unit_rule": "range",
-        "margin": 5.0,
+        "groups": GROUPS,
+        "unit_rule": "eight-bit",
+        "margin": MARGIN,
+        "writer_margin": WRITER_MARGIN,
+        "least_deviation": LEAST_DEVIATION,
+        "output": "amplitudes",
+        "steps": [2.0 * quantum for quantum in QUANTA],
+        "patterns": "dct",
+        "frequencies": [list(pair) for pair in FREQUENCIES],
     },
 }
 
+Distort = Callable[[Tensor, torch.Generator], Tensor]
+DISTORTIONS: dict[str, Distort] = {
+    "none": lambda cells, _: cells,
+    **{f"JPEG Q{q}": lambda cells, _, q=q: distort.jpeg(cells, q) for q in (90, 75, 50)},
+    **{
+        f"noise {s}": lambda cells, rng, s=s: distort.noise(cells, torch.tensor(float(s)), rng)
+        for s in (1, 2)
+    },
+    **{f"near {n}": lambda cells, rng, n=n: distort.near_lossless(cells, n, rng) for n in (2,)},
+}
 
-def export(profile: str, version: int, train: Path, data: Path, out: Path) -> None:
+
+@dataclass(frozen=True)
+class Sample:
+    """Cells of 8-bit images that no training saw, (N, 64) float32 each: stored values, room above and below."""
+
+    cells: Tensor
+    up: Tensor
+    down: Tensor
+
+    @classmethod
+    def of(cls, items: list[Item], profile: str) -> Sample:
+        sample = 1 if profile == "fidelity" else None
+        parts = [c for c in load_cells(items, sample=sample, most=MOST, seed=SEED) if c.unit == 1.0]
+        if not parts:
+            raise SystemExit("no image of 8 bits is held out to measure the networks with")
+        values = (
+            np.concatenate([c.values for c in parts]),
+            np.concatenate([c.high - c.values for c in parts]),
+            np.concatenate([c.values - c.low for c in parts]),
+        )
+        return cls(*(torch.from_numpy(v.astype(np.float32)) for v in values))
+
+    def where(self, chosen: Tensor) -> Sample:
+        return Sample(self.cells[chosen], self.up[chosen], self.down[chosen])
+
+
+class Pair:
+    """A hider and its revealer as the gateway runs them."""
+
+    def __init__(self, hide: Path, reveal: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._hide, self._reveal = (
+            onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            for model in (hide, reveal)
+        )
+        self._unit = np.ones(1, np.float32)
+
+    def hide(self, sample: Sample, secret: Tensor) -> Tensor:
+        """(N, 64) changes or (N, 16) amplitudes at unit 1."""
+        feeds = {"cells": sample.cells, "secret": secret, "up": sample.up, "down": sample.down}
+        arrays: dict[str, NDArray[np.float32]] = {name: value.numpy() for name, value in feeds.items()}
+        return torch.from_numpy(self._hide.run(None, {**arrays, "unit": self._unit})[0])
+
+    def reveal(self, cells: Tensor) -> Tensor:
+        """(N, 16) logits at unit 1."""
+        feeds = {"cells": (cells - cells[:, :1]).numpy(), "unit": self._unit}
+        return torch.from_numpy(self._reveal.run(None, feeds)[0])
+
+
+def export(profile: str, version: int, train: Path, data: Path, out: Path) -> dict[str, Any]:
+    """Write both networks and their card, which is returned; nothing is written unless all is well."""
     hider, revealer = build(profile)
     state = torch.load(train / f"{profile}.pt", weights_only=True)
     nn.ModuleDict({"hider": hider, "revealer": revealer}).load_state_dict(state["networks"])
-    hider.eval()
-    revealer.eval()
+    items, held_out = split(training_items(data))
+    sample = Sample.of(held_out, profile)
     name = f"{profile}-v{version}"
-    hide, reveal = train / f"{name}-hide.onnx", train / f"{name}-reveal.onnx"
+    with tempfile.TemporaryDirectory(dir=out, prefix=".new-") as fresh:
+        hide, reveal = Path(fresh) / f"{name}-hide.onnx", Path(fresh) / f"{name}-reveal.onnx"
+        output = LAYOUT[profile]["output"]
+        write_onnx(hider.eval(), revealer.eval(), hide, reveal, str(output))
+        pair = Pair(hide, reveal)
+        measured = parity(hider, revealer, pair, sample, profile)
+        if profile == "robust":
+            measured |= error_rates(pair, sample)
+        card = {
+            "codec_id": name,
+            "profile": profile,
+            "hide": {"file": hide.name, "sha256": sha256(hide)},
+            "reveal": {"file": reveal.name, "sha256": sha256(reveal)},
+            "shapes": {
+                "cells": ["N", PIXELS],
+                "secret": ["N", BITS],
+                output: ["N", BITS if output == "amplitudes" else PIXELS],
+                "logits": ["N", BITS],
+            },
+            "layout": LAYOUT[profile],
+            "training": {
+                "steps": state["step"],
+                "seed": state["plan"]["seed"],
+                "images": len(items),
+                "images_held_out": len(held_out),
+                "data_sha256": data_hash(items),
+                "attribution": attribution(items),
+            },
+            "measured": measured,
+        }
+        publish(card, [hide, reveal], Path(fresh), out)
+    return card
+
+
+def relayout(profile: str, version: int, source: str, out: Path) -> dict[str, Any]:
+    """Write a card that gives the networks of the card `source` the present layout; the card is returned."""
+    card = json.loads((out / f"{source}.json").read_text())
+    if card["profile"] != profile:
+        raise SystemExit(f"{source} is a pair of the profile {card['profile']}")
+    for part in ("hide", "reveal"):
+        if sha256(out / card[part]["file"]) != card[part]["sha256"]:
+            raise SystemExit(f"{card[part]['file']} differs from its card")
+    card["codec_id"] = f"{profile}-v{version}"
+    card["note"] = (
+        f"The networks of {source} in a new layout; training and measured, its evaluation too, are those of {source}."
+    )
+    card["layout"] = LAYOUT[profile]
+    with tempfile.TemporaryDirectory(dir=out, prefix=".new-") as fresh:
+        publish(card, [], Path(fresh), out)
+    return card
+
+
+def publish(card: dict[str, Any], models: list[Path], fresh: Path, out: Path) -> None:
+    """Rename networks and card, all complete and on the same file system, into place one right after the other."""
+    written = fresh / f"{card['codec_id']}.json"
+    written.write_text(json.dumps(card, indent=2) + "\n")
+    for path in (*models, written):
+        path.replace(out / path.name)
+
+
+def write_onnx(hider: nn.Module, revealer: nn.Module, hide: Path, reveal: Path, output: str) -> None:
     cells, secret = torch.zeros(4, PIXELS), torch.ones(4, BITS)
     unit = torch.ones(1)
     rows = {0: "cells"}
     torch.onnx.export(
         hider, (cells, secret, cells, cells, unit), hide, opset_version=OPSET, dynamo=False,
-        input_names=["cells", "secret", "up", "down", "unit"], output_names=["change"],
-        dynamic_axes=dict.fromkeys(("cells", "secret", "up", "down", "change"), rows),
+        input_names=["cells", "secret", "up", "down", "unit"], output_names=[output],
+        dynamic_axes=dict.fromkeys(("cells", "secret", "up", "down", output), rows),
     )  # fmt: skip
     torch.onnx.export(
         revealer, (cells, unit), reveal, opset_version=OPSET, dynamo=False,
         input_names=["cells", "unit"], output_names=["logits"], dynamic_axes=dict.fromkeys(("cells", "logits"), rows),
     )  # fmt: skip
-    figures = parity(hider, revealer, hide, reveal, data, sample=1 if profile == "fidelity" else None)
-    items = training_items(data)
-    sources = sorted({(i.source, i.licence) for i in items})
-    card = {
-        "codec_id": name,
-        "profile": profile,
-        "hide": {"file": hide.name, "sha256": sha256(hide)},
-        "reveal": {"file": reveal.name, "sha256": sha256(reveal)},
-        "shapes": {
-            "cells": ["N", PIXELS],
-            "secret": ["N", BITS],
-            "change": ["N", PIXELS],
-            "logits": ["N", BITS],
-        },
-        "layout": LAYOUT[profile],
-        "training": {
-            "steps": state["step"],
-            "images": len(items),
-            "data_sha256": data_hash(items),
-            "attribution": [{"source": source, "licence": licence} for source, licence in sources],
-        },
-        "measured": figures,
-    }
-    for model in (hide, reveal):
-        model.replace(out / model.name)
-    (out / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
-    print(json.dumps(card["measured"], indent=2))
 
 
 def parity(
-    hider: nn.Module, revealer: nn.Module, hide: Path, reveal: Path, data: Path, *, sample: int | None
-) -> dict[str, Any]:
-    """PyTorch and ONNX Runtime must agree: hidden pixels but for ties of rounding, logits to 1e-2, and all bits."""
-    rng = np.random.default_rng(7)
-    parts = [c for c in load_training(data, sample=sample, most=64, seed=7) if c.unit == 1.0]
-    values = np.concatenate([c.values - c.low for c in parts]).astype(np.float32)
-    up = np.concatenate([c.high - c.values for c in parts]).astype(np.float32)
-    secret = rng.integers(-1, 2, (len(values), BITS)).astype(np.float32)
-    unit = np.ones(1, np.float32)
-    feeds = {"cells": values, "secret": secret, "up": up, "down": values, "unit": unit}
-    hiding = onnxruntime.InferenceSession(hide, providers=["CPUExecutionProvider"])
-    revealing = onnxruntime.InferenceSession(reveal, providers=["CPUExecutionProvider"])
-    change = hiding.run(None, feeds)[0]
-    logits = revealing.run(None, {"cells": values + change, "unit": unit})[0]
+    hider: nn.Module, revealer: nn.Module, pair: Pair, sample: Sample, profile: str
+) -> dict[str, float]:
+    """PyTorch and ONNX Runtime must agree: changed pixels but for ties of rounding, logits to 1e-2."""
+    secret = random_secret(len(sample.cells), used=2 / 3)
+    unit = torch.ones(1)
+    hidden = pair.hide(sample, secret)
     with torch.no_grad():
-        same_change = hider(*(torch.from_numpy(v) for v in feeds.values())).numpy()
-        same_logits = revealer(torch.from_numpy(values + change), torch.from_numpy(unit)).numpy()
-    unlike = float((change != same_change).mean())
-    apart = float(np.abs(logits - same_logits).max())
+        same = hider(sample.cells, secret, sample.up, sample.down, unit)
+        if profile == "robust":
+            hidden, same = (synthesis(a, unit, sample.up, sample.down) for a in (hidden, same))
+        logits = pair.reveal(sample.cells + hidden)
+        same_logits = revealer(sample.cells + hidden, unit)
+    unlike = (hidden != same).float().mean().item()
+    apart = (logits - same_logits).abs().max().item()
     if unlike > 1e-3 or apart > 1e-2:
         raise SystemExit(
             f"PyTorch and ONNX Runtime disagree: {unlike:.2e} of the pixels, logits by {apart:.2e}"
@@ -116,10 +222,51 @@ def parity(
     return {
         "parity_pixels_unlike": unlike,
         "parity_logits_max_difference": apart,
-        "raw_bit_error_rate_lossless": float(((logits < 0) != (secret < 0))[used].mean()),
-        "energy_per_bit": float(np.square(change).sum() / used.sum()),
-        "unused_certainty": float(np.abs(np.tanh(logits[~used] / 2)).mean()),
+        "raw_bit_error_rate_lossless": error_rate(logits, secret, used),
+        "energy_per_bit": (hidden.square().sum() / used.sum()).item(),
+        "unused_certainty": (logits[~used] / 2).tanh().abs().mean().item(),
     }
+
+
+def error_rates(pair: Pair, sample: Sample) -> dict[str, Any]:
+    """As a sparse payload is written: the first group of every writable cell; read where a reader believes the cell."""
+    unit = torch.ones(1)
+    chosen = usable(sample.cells, unit, 0.0, GREY_LEVELS, margin=WRITER_MARGIN, deviation=0.0)
+    sample = sample.where(chosen)
+    secret = random_secret(len(sample.cells), used=1.0)
+    secret[:, PLACES:] = 0
+    change = synthesis(pair.hide(sample, secret), unit, sample.up, sample.down)
+    rng = torch.Generator().manual_seed(SEED)
+    rates, believed = {}, {}
+    for name, apply in DISTORTIONS.items():
+        seen = apply(sample.cells + change, rng)
+        read = usable(seen, unit, 0.0, GREY_LEVELS, margin=MARGIN, deviation=LEAST_DEVIATION)
+        asked = (secret != 0) & read[:, None]
+        rates[name] = error_rate(pair.reveal(seen), secret, asked)
+        believed[name] = read.float().mean().item()
+    return {
+        "raw_bit_error_rate_lossless": rates["none"],
+        "energy_per_bit": (change.square().sum() / (secret != 0).sum()).item(),
+        "raw_bit_error_rate": rates,
+        "share_of_written_cells_believed": believed,
+        "cells_measured": len(sample.cells),
+    }
+
+
+def random_secret(count: int, *, used: float) -> Tensor:
+    """(count, 16) of -1, +1, and 0 where a place is unused."""
+    rng = torch.Generator().manual_seed(SEED)
+    bits = torch.randint(0, 2, (count, BITS), generator=rng) * 2.0 - 1
+    return bits * (torch.rand((count, BITS), generator=rng) < used)
+
+
+def error_rate(logits: Tensor, secret: Tensor, asked: Tensor) -> float:
+    return ((logits < 0) != (secret < 0))[asked].float().mean().item()
+
+
+def attribution(items: list[Item]) -> list[dict[str, str]]:
+    sources = sorted({(item.source, item.licence) for item in items})
+    return [{"source": source, "licence": licence} for source, licence in sources]
 
 
 def sha256(path: Path) -> str:
@@ -129,13 +276,25 @@ def sha256(path: Path) -> str:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--profile", choices=tuple(LAYOUT), required=True)
-    options.add_argument("--model-version", type=int, default=1)
+    options.add_argument("--model-version", type=int, required=True)
+    options.add_argument("--relayout-from", metavar="NAME", help="codec id whose networks to use")
+    options.add_argument("--replace", action="store_true", help="write over networks not released yet")
     options.add_argument("--train", type=Path, default=Path(".work/train"))
     options.add_argument("--data", type=Path, default=COLLECTION)
     options.add_argument("--out", type=Path, default=Path("onnx_models"))
     wish = options.parse_args()
-    wish.out.mkdir(exist_ok=True)
-    export(wish.profile, wish.model_version, wish.train, wish.data, wish.out)
+    wish.out.mkdir(exist_ok=True, parents=True)
+    name = f"{wish.profile}-v{wish.model_version}"
+    if (wish.out / f"{name}.json").exists() and not wish.replace:
+        options.error(f"{name} exists already; a released name is never written again")
+    torch.set_num_threads(1)
+    if wish.relayout_from:
+        card = relayout(wish.profile, wish.model_version, wish.relayout_from, wish.out)
+    else:
+        card = export(wish.profile, wish.model_version, wish.train, wish.data, wish.out)
+    print(
+        json.dumps({key: value for key, value in card["measured"].items() if key != "evaluation"}, indent=2)
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Train a hider and its revealer:  python -m export.train [--profile fidelity] [--data FOLDER] [--out FOLDER]
 
-Resumes from OUT/PROFILE.pt when it is there; progress goes to the terminal, curves to OUT/PROFILE.csv.
-Every batch mixes images of all kinds, hides random bits at a random density, distorts with real codecs and noise, and
-asks for the bits back. Seconds a step on one core: about 0.03.
+Resumes from OUT/PROFILE.pt when it is there and ends with the same parameters as a run that was never interrupted;
+progress goes to the terminal, curves to OUT/PROFILE.csv. Every batch mixes images of one kind, hides random bits at a
+random density, distorts with real codecs and noise, and asks for the bits back. Seconds a step on one core: 0.03.
 """
 
 from __future__ import annotations
@@ -18,23 +18,46 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the name every PyTorch reader knows
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export import distort
-from export.data import COLLECTION, Cells, cells_of, stored_values, training_items
-from export.model import BITS, CELL, PIXELS, build
+from export.data import COLLECTION, Cells, cells_of, split, stored_values, training_items
+from export.model import BITS, CELL, PIXELS, QUANTA, build, synthesis
 
 CELLS = 4096  # a batch: as many cells as a 512 x 512 image
 IMAGES = 8  # images that share a batch
-ENERGY = 60.0  # robust: squared grey levels a bit may cost; 2500 bits in 512 x 512 are then at 50.6 dB
-LOW_FREQUENCIES = 6  # robust: patterns that carry the payload first, see CODEC.md
 STEPS = {"fidelity": 6_000, "robust": 16_000}  # minutes on one core: 5 and 10
 RATE = 2e-3  # Adam; annealed to 0 over the run
+CHECKPOINT = 500  # steps
+COLUMNS = ("step", "loss", "bce", "errors", "energy", "penalty")  # of the curves
+
+PLACES = 4  # robust: patterns of a group; a touched cell carries them all
+MARGIN, WRITER_MARGIN, LEAST_DEVIATION = 5.0, 3.0, 0.7
+"""Robust, units: what reader and writer ask of a usable cell, see CODEC.md; the card tells the gateway."""
+
+SPREAD = 1.5  # standard deviations that a cell is taken to reach to both sides of its mean
+ENERGY = (
+    36.0  # robust: squared units a bit of the first group may cost; 3000 bits in 512 x 512 are then at 52 dB
+)
+GREY_LEVELS = 255.0  # of an 8-bit rendering
+
+
+class Chance:
+    """The random choices of one step: the same for the same seed and step, whatever was drawn before."""
+
+    def __init__(self, seed: int, step: int) -> None:
+        self.plain = random.Random(f"{seed}/{step}")
+        self.numpy = np.random.default_rng((seed, step))
+        self.torch = torch.Generator().manual_seed(self.plain.getrandbits(63))
 
 
 @dataclass
 class Batch:
-    """cells, up, down: (N, 64); secret: (N, 16); unit: (1,), low: stored value that an 8-bit export shows as 0."""
+    """cells, up, down: (N, 64) stored values; secret: (N, 16); unit: (1,) stored values.
+
+    low: stored value at which an 8-bit rendering begins; grey: stored values of one of its grey levels.
+    """
 
     cells: Tensor
     up: Tensor
@@ -42,81 +65,146 @@ class Batch:
     secret: Tensor
     unit: Tensor
     low: float
+    grey: float
+
+    @property
+    def high(self) -> float:
+        return self.low + GREY_LEVELS * self.grey
+
+
+def usable(
+    cells: Tensor, unit: Tensor, low: float, high: float, *, margin: float, deviation: float
+) -> Tensor:
+    """(N,) bool: cells `margin` units away from both limits that deviate by `deviation` units; never flat ones."""
+    mean, spread = cells.mean(dim=1), cells.std(dim=1, correction=0)
+    room = torch.minimum(mean - low, high - mean) - SPREAD * spread
+    return (room >= margin * unit) & (spread >= deviation * unit) & (spread > 0)
 
 
 class Source:
     """Draws batches, one kind of image as often as another."""
 
-    def __init__(self, folder: Path, profile: str, seed: int) -> None:
+    def __init__(self, folder: Path, profile: str) -> None:
         self.sparse = profile == "fidelity"
-        self.random = random.Random(seed)
-        self.numpy = np.random.default_rng(seed)
         self.kinds: dict[str, list[Cells]] = defaultdict(list)
-        for item in training_items(folder):
+        for item in split(training_items(folder))[0]:
             cells = cells_of(stored_values(item.path), sample=1 if self.sparse else None)
+            if not self.sparse and cells.unit == 1:
+                cells = _writable(cells)
             if len(cells.values):
                 self.kinds[item.kind].append(cells)
 
-    def draw(self) -> Batch:
-        """Cells of one kind of image; their units differ little, so that one unit serves the batch."""
-        kind = self.random.choice(sorted(self.kinds))
-        image = self.random.choice(self.kinds[kind])
-        chosen = [
-            image,
-            *self.random.choices([c for c in self.kinds[kind] if c.unit == image.unit], k=IMAGES - 1),
-        ]
+    def draw(self, chance: Chance) -> Batch:
+        """Cells of one kind of image; their units are equal, so that one unit serves the batch."""
+        kind = chance.plain.choice(sorted(self.kinds))
+        image = chance.plain.choice(self.kinds[kind])
+        alike = [cells for cells in self.kinds[kind] if cells.unit == image.unit]
         parts, ups, downs = [], [], []
-        for cells in chosen:
-            rows = cells.values[self.numpy.integers(0, len(cells.values), CELLS // IMAGES)]
-            parts.append(rows - image.low)
+        for cells in [image, *chance.plain.choices(alike, k=IMAGES - 1)]:
+            rows = cells.values[chance.numpy.integers(0, len(cells.values), CELLS // IMAGES)]
+            parts.append(rows)
             ups.append(cells.high - rows)
             downs.append(rows - cells.low)
-        density = self.random.choice((0.05, 0.15, 0.3, 0.6))
-        used = self.numpy.random((CELLS, BITS)) < density
-        if not self.sparse and self.random.random() < 0.8:
-            used[:, LOW_FREQUENCIES:] = False
-        secret = np.where(used, self.numpy.integers(0, 2, (CELLS, BITS)) * 2 - 1, 0)
-        unit = self.random.choice((1.0, 1.0, 2.0, 4.0)) if self.sparse else image.unit
-        tensors = [torch.from_numpy(np.concatenate(part).astype(np.float32)) for part in (parts, ups, downs)]
-        return Batch(*tensors, torch.from_numpy(secret.astype(np.float32)), torch.tensor([unit]), 0.0)
+        values, up, down = (
+            torch.from_numpy(np.concatenate(p).astype(np.float32)) for p in (parts, ups, downs)
+        )
+        if self.sparse:
+            secret = self._sparse_secret(chance)
+            unit = torch.tensor([chance.plain.choice((1.0, 1.0, 2.0, 4.0))])
+            return Batch(values - image.low, up, down, secret, unit, 0.0, 1.0)
+        low, grey = self._rendering(image, values, chance)
+        unit = torch.tensor([grey * chance.plain.choice((1.0, 1.0, 1.0, 1.0, 1.41, 2.0))])
+        batch = Batch(values, up, down, self._grouped_secret(chance), unit, low, grey)
+        fit = usable(values, unit, low, batch.high, margin=WRITER_MARGIN, deviation=0.0)
+        batch.secret *= fit[:, None]
+        return batch
+
+    @staticmethod
+    def _sparse_secret(chance: Chance) -> Tensor:
+        used = chance.numpy.random((CELLS, BITS)) < chance.plain.choice((0.05, 0.15, 0.3, 0.6))
+        return _bits(used, chance)
+
+    @staticmethod
+    def _grouped_secret(chance: Chance) -> Tensor:
+        """Groups fill one after the other; in the last that is reached, a share of the cells is touched."""
+        last = chance.plain.choices(range(BITS // PLACES), weights=(14, 3, 2, 1))[0]
+        used = np.zeros((CELLS, BITS), bool)
+        used[:, : last * PLACES] = True
+        touched = chance.numpy.random(CELLS) < chance.plain.uniform(0.05, 0.6)
+        used[touched, last * PLACES : (last + 1) * PLACES] = True
+        return _bits(used, chance)
+
+    @staticmethod
+    def _rendering(image: Cells, values: Tensor, chance: Chance) -> tuple[float, float]:
+        """Where an 8-bit rendering begins and its grey level, stored values: a window around some cell if deeper."""
+        if image.unit == 1:
+            return 0.0, 1.0
+        grey = max(1.0, image.unit * chance.plain.choice((1.0, 0.5, 0.25)))
+        low = values[chance.plain.randrange(len(values))].mean().item() - GREY_LEVELS * grey / 2
+        return min(max(low, image.low), max(image.low, image.high - GREY_LEVELS * grey)), grey
 
 
-def losses(
-    hider: nn.Module,
-    revealer: nn.Module,
-    batch: Batch,
-    *,
-    sparse: bool,
-    draw: random.Random,
-    noise: torch.Generator,
+def _writable(cells: Cells) -> Cells:
+    """Only the cells of an 8-bit image that a writer of the robust profile touches."""
+    values = torch.from_numpy(cells.values.astype(np.float32))
+    fit = usable(values, torch.ones(1), 0.0, GREY_LEVELS, margin=WRITER_MARGIN, deviation=0.0)
+    return Cells(cells.values[fit.numpy()], cells.unit, cells.low, cells.high)
+
+
+def _bits(used: NDArray[np.bool_], chance: Chance) -> Tensor:
+    secret = np.where(used, chance.numpy.integers(0, 2, used.shape) * 2 - 1, 0)
+    return torch.from_numpy(secret.astype(np.float32))
+
+
+def sparse_loss(
+    hider: nn.Module, revealer: nn.Module, batch: Batch, chance: Chance
 ) -> tuple[Tensor, dict[str, float]]:
-    """The loss of a batch and the figures to log."""
+    """The loss of a batch of the profile fidelity and the figures to log."""
     change = hider(batch.cells, batch.secret, batch.up, batch.down, batch.unit)
-    container = batch.cells + change
+    seen = batch.cells + change
     used = batch.secret != 0
-    bits = (batch.secret < 0).float()[used]
     energy = (change / batch.unit).square().sum() / used.sum()
-    if sparse:
-        seen, unit = container, batch.unit
-        if draw.random() < 0.5:
-            sigma = torch.full((len(container), 1), draw.choice((0.2, 0.3, 0.4))) * batch.unit
-            seen = distort.noise(container, sigma, noise)
-        _, amount = hider.moves(batch.cells, batch.secret, batch.up, batch.down, batch.unit)
-        # counted by amount, not by |change|: an unmoved pixel must feel how little it would show
-        shown = (amount * visibility(batch.cells, batch.unit)[:, hider.members]).sum() / used.sum()
-        penalty = 0.2 * shown / batch.unit.squeeze()
-    else:
-        seen, unit = distorted_as_export(container, batch, draw, noise)
-        penalty = 0.5 * F.relu(energy / ENERGY - 1) + 0.002 * energy / ENERGY
-    logits = revealer(seen, unit)[used]
-    bce = F.binary_cross_entropy_with_logits(-logits, bits)  # positive logits mean bit 0
-    errors = ((logits < 0) != (bits > 0.5)).float().mean()
-    return bce + penalty, {
-        "bce": bce.item(),
-        "errors": errors.item(),
-        "energy": energy.item(),
-        "penalty": penalty.item(),
-    }
+    if chance.plain.random() < 0.5:
+        sigma = torch.full((len(seen), 1), chance.plain.choice((0.2, 0.3, 0.4))) * batch.unit
+        seen = distort.noise(seen, sigma, chance.torch)
+    _, amount = hider.moves(batch.cells, batch.secret, batch.up, batch.down, batch.unit)
+    # counted by amount, not by |change|: an unmoved pixel must feel how little it would show
+    shown = (amount * visibility(batch.cells, batch.unit)[:, hider.members]).sum() / used.sum()
+    return _loss(revealer(seen, batch.unit), batch, used, energy, 0.2 * shown / batch.unit.squeeze())
+
+
+def lattice_loss(
+    hider: nn.Module, revealer: nn.Module, batch: Batch, chance: Chance
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a batch of the profile robust and the figures to log.
+
+    Energy is that of the written coefficients relative to their quantum, scaled to the quanta of the first group, so
+    that one budget serves all groups.
+    """
+    amplitudes = hider(batch.cells, batch.secret, batch.up, batch.down, batch.unit)
+    container = batch.cells + synthesis(amplitudes, batch.unit, batch.up, batch.down)
+    seen, unit, low, high = distorted(container, batch, chance)
+    read = usable(seen.detach(), unit, low, high, margin=MARGIN, deviation=LEAST_DEVIATION)
+    used = batch.secret != 0
+    quanta = torch.tensor(QUANTA, dtype=torch.float32)
+    relative = (amplitudes / 2 / quanta).square().sum() / used.sum().clamp(min=1)
+    energy = relative * quanta[:PLACES].square().mean()
+    penalty = 0.5 * F.relu(energy / ENERGY - 1) + 0.002 * energy / ENERGY
+    return _loss(revealer(seen, unit), batch, used & read[:, None], energy, penalty)
+
+
+def _loss(
+    logits: Tensor, batch: Batch, asked: Tensor, energy: Tensor, penalty: Tensor
+) -> tuple[Tensor, dict[str, float]]:
+    bits = (batch.secret < 0).float()[asked]
+    wanted, count = logits[asked], asked.sum().clamp(min=1)
+    bce = (
+        F.binary_cross_entropy_with_logits(-wanted, bits, reduction="sum") / count
+    )  # positive logits mean bit 0
+    loss = bce + penalty
+    errors = ((wanted < 0) != (bits > 0.5)).sum() / count
+    figures = (loss, bce, errors, energy, penalty)
+    return loss, {name: figure.item() for name, figure in zip(COLUMNS[1:], figures, strict=True)}
 
 
 def visibility(cells: Tensor, unit: Tensor) -> Tensor:
@@ -127,18 +215,101 @@ def visibility(cells: Tensor, unit: Tensor) -> Tensor:
     return (1 / (1 + spread.clamp(min=0).sqrt())).reshape(-1, PIXELS)
 
 
-def distorted_as_export(
-    container: Tensor, batch: Batch, draw: random.Random, noise: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """A quarter untouched, a quarter with noise, half as JPEG of the 8-bit rendering."""
-    kind = draw.random()
-    if kind < 0.25:
-        return container, batch.unit
+def distorted(container: Tensor, batch: Batch, chance: Chance) -> tuple[Tensor, Tensor, float, float]:
+    """What a reader sees, its unit and its limits: untouched, noise, near-lossless, or JPEG of the 8-bit rendering."""
+    unit, kind = batch.unit, chance.plain.random()
     if kind < 0.5:
-        sigma = torch.full((len(container), 1), draw.uniform(0.3, 2.0)) * batch.unit
-        return distort.noise(container, sigma, noise), batch.unit
-    rendered = (container - batch.low) / batch.unit
-    return distort.jpeg(rendered, draw.randint(45, 95)), torch.ones(1)
+        seen = container
+        if kind >= 0.35:
+            near = max(1, round(chance.plain.randint(1, 4) * batch.grey))
+            seen = distort.near_lossless(container, near, chance.torch)
+        elif kind >= 0.12:
+            sigma = torch.full((len(container), 1), chance.plain.uniform(0.3, 4.0) * batch.grey)
+            seen = distort.noise(container, sigma, chance.torch)
+        return seen, unit, batch.low, batch.high
+    rendered = (container - batch.low) / batch.grey
+    return distort.jpeg(rendered, chance.plain.randint(45, 95)), unit / batch.grey, 0.0, GREY_LEVELS
+
+
+class Training:
+    """A run that can stop after any step and go on from its checkpoint."""
+
+    def __init__(self, profile: str, data: Path, out: Path, *, steps: int, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.hider, self.revealer = build(profile)
+        self.both = nn.ModuleDict({"hider": self.hider, "revealer": self.revealer})
+        self.adam = torch.optim.Adam(self.both.parameters(), lr=RATE)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.adam, steps)
+        self.loss = sparse_loss if profile == "fidelity" else lattice_loss
+        self.plan = {"profile": profile, "steps": steps, "seed": seed}
+        self.done = 0
+        self.checkpoint = out / f"{profile}.pt"
+        self.curves = out / f"{profile}.csv"
+        self.source = Source(data, profile)
+
+    def step(self) -> dict[str, float]:
+        """One step of the optimiser; the figures of its batch."""
+        chance = Chance(self.plan["seed"], self.done)
+        loss, figures = self.loss(self.hider, self.revealer, self.source.draw(chance), chance)
+        self.adam.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.both.parameters(), 1.0)
+        self.adam.step()
+        self.schedule.step()
+        self.done += 1
+        return figures
+
+    def save(self) -> None:
+        state = {
+            "networks": self.both.state_dict(),
+            "adam": self.adam.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step": self.done,
+            "plan": self.plan,
+        }
+        torch.save(state, self.checkpoint.with_suffix(".new"))
+        self.checkpoint.with_suffix(".new").replace(self.checkpoint)
+
+    def resume(self) -> None:
+        """Go on where the checkpoint is. Raises ValueError for one of another plan."""
+        state = torch.load(self.checkpoint, weights_only=True)
+        if state["plan"] != self.plan:
+            raise ValueError(f"{self.checkpoint} belongs to {state['plan']}, not to {self.plan}")
+        self.both.load_state_dict(state["networks"])
+        self.adam.load_state_dict(state["adam"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.done = state["step"]
+
+    def log(self, figures: dict[str, float]) -> None:
+        """A row of the curves."""
+        with self.curves.open("a", newline="") as file:
+            csv.writer(file).writerow([self.done, *(f"{value:.5f}" for value in figures.values())])
+
+    def trim_log(self) -> None:
+        """Begin the curves, or drop rows that the checkpoint does not know."""
+        rows = []
+        if self.curves.exists():
+            with self.curves.open(newline="") as file:
+                rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= self.done]
+        with self.curves.open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
+
+
+def train(training: Training) -> None:
+    """Resume if there is a checkpoint, and run to the end of the plan."""
+    if training.checkpoint.exists():
+        training.resume()
+    training.save()  # an untrained pair can be exported, too
+    training.trim_log()
+    first, steps, begun = training.done, training.plan["steps"], time.monotonic()
+    while training.done < steps:
+        figures = training.step()
+        if training.done % 100 == 0:
+            training.log(figures)
+        if training.done % CHECKPOINT == 0 or training.done == steps:
+            training.save()
+            left = (time.monotonic() - begun) / (training.done - first) * (steps - training.done)
+            print(f"{training.done}/{steps} {figures} {left / 60:.0f} min left", flush=True)
 
 
 def main() -> None:
@@ -150,55 +321,12 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--threads", type=int, default=1)
     wish = options.parse_args()
-    torch.manual_seed(wish.seed)
     torch.set_num_threads(wish.threads)
     wish.out.mkdir(parents=True, exist_ok=True)
     for profile in wish.profile or STEPS:
         print(f"{profile}: {wish.out / profile}.pt", flush=True)
-        train(profile, wish.data, wish.out, wish.steps or STEPS[profile], wish.seed)
-
-
-def train(profile: str, data: Path, out: Path, steps: int, seed: int) -> None:
-    hider, revealer = build(profile)
-    both = nn.ModuleDict({"hider": hider, "revealer": revealer})
-    adam = torch.optim.Adam([p for p in both.parameters() if p.requires_grad], lr=RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
-    first = 0
-    checkpoint = out / f"{profile}.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        both.load_state_dict(state["networks"])
-        adam.load_state_dict(state["adam"])
-        schedule.load_state_dict(state["schedule"])
-        first = state["step"]
-    source = Source(data, profile, seed + first)
-    draw, noise = random.Random(seed + first), torch.Generator().manual_seed(seed + first)
-    begun = time.monotonic()
-    with (out / f"{profile}.csv").open("a", newline="") as log:
-        rows = csv.writer(log)
-        for step in range(first + 1, steps + 1):
-            loss, figures = losses(
-                hider, revealer, source.draw(), sparse=source.sparse, draw=draw, noise=noise
-            )
-            adam.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(both.parameters(), 1.0)
-            adam.step()
-            schedule.step()
-            if step % 100 == 0:
-                rows.writerow([step, f"{loss.item():.5f}", *(f"{v:.5f}" for v in figures.values())])
-                log.flush()
-            if step % 1000 == 0 or step == steps:
-                state = {
-                    "networks": both.state_dict(),
-                    "adam": adam.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "step": step,
-                }
-                torch.save(state, checkpoint.with_suffix(".new"))
-                checkpoint.with_suffix(".new").replace(checkpoint)
-                left = (time.monotonic() - begun) / (step - first) * (steps - step)
-                print(f"{step}/{steps} {figures} {left / 60:.0f} min left", flush=True)
+        steps = wish.steps or STEPS[profile]
+        train(Training(profile, wish.data, wish.out, steps=steps, seed=wish.seed))
 
 
 if __name__ == "__main__":
