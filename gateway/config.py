@@ -166,7 +166,8 @@ class Seal(Table):
         "hold"  # sealing failed for good: keep it back, or send it marked
     )
     sealed: Literal["keep", "reseal", "refuse"] = "keep"  # an object that carries a seal already
-    look: Literal["always", "traces"] = "traces"  # for records without a block, before writing over them
+    look: Literal["always", "traces"] = "always"  # for records without a block, before writing over them
+    frames: Literal["first", "every"] = "first"  # of a multi-frame image: where the record goes
     station_name: str = Field(default="", max_length=16)
 
 

@@ -22,7 +22,7 @@ from gateway.mark import marked
 from gateway.observe import where
 from gateway.restore import restore
 from gateway.seal import DEFAULT_FIELDS, Device, SealOptions, seal
-from gateway.seal.codec import Codec, Profile
+from gateway.seal.codec import Codec, Frames, Profile
 from gateway.spool import Spool
 from gateway.verify import reopen, verify
 
@@ -88,6 +88,7 @@ class Workbench:
             device=Device(station_name=config.seal.station_name),
             sealed=config.seal.sealed,
             look=config.seal.look,
+            frames=Frames(config.seal.frames),
         )
         self._reopen = (
             partial(reopen, trusted=self._trusted, recipient_key=self._recipient_key, codec=self.codec)

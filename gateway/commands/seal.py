@@ -15,7 +15,7 @@ from gateway.commands.files import Item, inputs_and_outputs, write_atomically
 from gateway.commands.printing import Printer
 from gateway.errors import UnreadableObject
 from gateway.seal import DEFAULT_FIELDS, SealOptions, SealResult, seal
-from gateway.seal.codec.codec import Profile
+from gateway.seal.codec import Profile
 from gateway.seal.fields import field
 from gateway.verify import reopen
 

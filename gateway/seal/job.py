@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from gateway.keys import Recipient, Signer
-from gateway.seal.codec import Codec, Profile
+from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.documenting import Device
 from gateway.seal.fields import DEFAULT_FIELDS
 
@@ -24,6 +24,7 @@ class SealOptions:
     identity: keep the SOP Instance UID, so that references stay valid, or derive a new one (PS3.3
     C.7.6.1.1.2). sealed: what becomes of an object that carries a seal (FORMAT.md, "Overwriting"). look: where a
     record whose block was removed is searched: in every image, or only in those whose header tells of a sealing.
+    frames: where the record of a multi-frame image goes.
     """
 
     profile: Profile = Profile.FIDELITY
@@ -32,7 +33,8 @@ class SealOptions:
     device: Device = field(default_factory=Device)
     accept_syntaxes: tuple[str, ...] | None = None
     sealed: Literal["keep", "reseal", "refuse"] = "keep"
-    look: Literal["always", "traces"] = "traces"
+    look: Literal["always", "traces"] = "always"
+    frames: Frames = Frames.FIRST
 
     @property
     def identity_fields(self) -> tuple[str, ...]:

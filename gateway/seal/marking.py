@@ -25,6 +25,7 @@ from gateway.seal.part10 import Part10, read
 from gateway.seal.pixels import decode, encoded, writable_syntax
 from gateway.seal.restoring import Facts
 from gateway.seal.statement import Level
+from gateway.seal.window import voi_window
 
 PAYLOAD_MAX = 1000  # bytes the codec takes
 _PADDING_VALUE, _PADDING_LIMIT = 0x00280120, 0x00280121
@@ -126,10 +127,12 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[by
             profile=job.options.profile,
             padding=padding_values(cover.file, cover.shape),
             ybr=cover.shape.photometric == "YBR_FULL",
+            window=voi_window(cover.file) if cover.shape.allocated > 8 else None,
+            frames=job.options.frames,
         )
     with job.steps.step("restoring"):
         change = restoring.change_of(cover.pixels.samples, hidden.container)
-        undo = restoring.close(cover.facts, change, cover.restore_key)
+        undo = restoring.close(cover.facts, change, cover.restore_key, hidden.synthesis)
     container = Pixels(hidden.container, cover.pixels.high_bits)
     mark = Mark(
         mode="locator" if stored else "envelope",

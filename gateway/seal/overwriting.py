@@ -38,10 +38,11 @@ def check_bare(file: Part10, pixels: Pixels, job: Job) -> None:
 
     Nothing can be restored without the block, so that even policy "reseal" leaves such an object alone.
     """
-    if job.options.look == "traces" and not _has_traces(file):
+    traces = _has_traces(file)
+    if job.options.look == "traces" and not traces:
         return
     with job.steps.step("look"):
-        revealed = job.codec.reveal(pixels.samples)
+        revealed = job.codec.reveal(pixels.samples, newest=not traces)
     if revealed is None or envelope.parse(revealed.payload) is None:
         return
     if job.options.sealed == "refuse":

@@ -1,10 +1,12 @@
 """The codec: hides a payload in pixels and reveals it, networks and error correction together.
 
-`hide` and `reveal` are the only entrances. Bits are protected by the code of `ldpc`, laid out over the cells of an
-image by `layout`, written and read by the ONNX networks of `networks`.
+`hide`, `hide_many` and `reveal` are the only entrances. Bits are protected by the code of `ldpc`, laid out over the
+cells of an image by `order`, written and read by the ONNX networks of `networks`. `v1` reads older marks.
 """
 
-from gateway.seal.codec.codec import Codec, Hidden, Profile, Revealed
+from gateway.seal.codec.codec import Codec
 from gateway.seal.codec.cover import HideFailed
+from gateway.seal.codec.hiding import Cover
+from gateway.seal.codec.results import Frames, Hidden, Profile, Revealed
 
-__all__ = ["Codec", "Hidden", "HideFailed", "Profile", "Revealed"]
+__all__ = ["Codec", "Cover", "Frames", "Hidden", "HideFailed", "Profile", "Revealed"]

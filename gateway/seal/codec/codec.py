@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -12,59 +10,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.seal.codec.cover import CoverCells, HideFailed
+from gateway.seal.codec import reading
+from gateway.seal.codec.cover import HideFailed
+from gateway.seal.codec.hiding import Cover, Hider, Writing
 from gateway.seal.codec.layout import CELL, PAYLOAD_MAX, frame_counts
-from gateway.seal.codec.networks import Networks, shipped
+from gateway.seal.codec.networks import Revealer, read_card, shipped
 from gateway.seal.codec.plane import GREEN, LUMA, Plane
-from gateway.seal.codec.reading import likely_units, read, rising_units
+from gateway.seal.codec.results import Frames, Hidden, Profile, Revealed
+from gateway.seal.codec.synthesis import Synthesis
+from gateway.seal.codec.v1 import reading as reading_v1
+from gateway.seal.codec.v1.card import Card as CardV1
 
-_STRONGER = 4  # strengths tried
-
-
-class Profile(StrEnum):
-    """What the mark is tuned for."""
-
-    FIDELITY = "fidelity"  # least change; survives everything that keeps pixel values
-    ROBUST = "robust"  # also survives lossy compression, at a higher distortion
-
-
-_NETWORKS = {Profile.FIDELITY: "fidelity-v1", Profile.ROBUST: "robust-v1"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hidden:
-    """What `hide` made.
-
-    container: like the cover in shape and dtype. max_change: largest change of a stored value.
-    hint: small mapping of str to int that speeds up `reveal`; never needed by it.
-    """
-
-    container: NDArray[Any]
-    codec_id: str
-    profile: Profile
-    coded_bits: int
-    max_change: int
-    hint: dict[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Revealed:
-    """What `reveal` found. `raw_bit_error_rate`: share of the written places that read wrong before correction."""
-
-    payload: bytes
-    codec_id: str
-    profile: Profile
-    coded_bits: int
-    raw_bit_error_rate: float
-    hint: dict[str, int]
+_SINGLE_FRAMES = 64  # frames that a deep look reads one by one
 
 
 class Codec:
     """Loaded networks; one per worker process, used from one thread at a time."""
 
-    def __init__(self, networks: dict[Profile, Networks]) -> None:
-        self._networks = networks
-        self.provider = next(iter(networks.values())).provider
+    def __init__(self, folder: Traversable | Path, *, threads: int) -> None:
+        self._first = [
+            _Version1(folder, profile, f"{profile}-v1", number, threads)
+            for number, profile in enumerate(Profile)
+        ]
+        self._newest = {
+            profile: _Version2(folder, profile, f"{profile}-v2", len(Profile) + number, threads)
+            for number, profile in enumerate(Profile)
+        }
+        self.provider = self._first[0].revealer.provider
 
     @classmethod
     def load(cls, folder: Traversable | Path | None = None, *, threads: int = 1) -> Codec:
@@ -72,8 +44,7 @@ class Codec:
 
         Raises ModelFileError when a file is missing or its hash differs from its card.
         """
-        where = shipped() if folder is None else folder
-        return cls({profile: Networks(where, name, threads=threads) for profile, name in _NETWORKS.items()})
+        return cls(shipped() if folder is None else folder, threads=threads)
 
     def hide(
         self,
@@ -83,103 +54,221 @@ class Codec:
         profile: Profile = Profile.FIDELITY,
         padding: tuple[int, ...] = (),
         ybr: bool = False,
+        window: tuple[float, float] | None = None,
+        frames: Frames = Frames.FIRST,
     ) -> Hidden:
         """Hide `payload` so that `reveal` returns exactly it; proven by revealing before returning.
 
         cover: (frames, rows, columns, samples), integer stored values of 8 or 16 bit; samples 1, or 3.
         payload: 1 .. 1000 bytes. padding: stored values that must not be touched. ybr: the three samples are Y, Cb, Cr.
+        window: stored values that a rendering shows as black and as white, if known (PS3.3 C.11.2); a robust mark is
+        made to survive that rendering. frames: where the payload goes in a multi-frame image.
         No stored value leaves the cover's own min..max. Raises HideFailed.
         """
-        if not 1 <= len(payload) <= PAYLOAD_MAX:
-            raise HideFailed(f"a payload of {len(payload)} bytes can't be hidden", code="too-small")
-        if min(cover.shape[1:3]) < CELL:
-            raise HideFailed("the image is smaller than a cell", code="too-small")
-        networks = self._networks[profile]
-        plane = Plane(self._planes(profile, cover)[-1 if ybr else 0], cover)
-        failure = HideFailed("the image has too few places for the payload", code="too-small")
-        for frames in frame_counts(len(cover)):
-            cover_cells = CoverCells(networks, plane, frames, padding)
-            units = rising_units(networks.card, cover_cells.cells)[:_STRONGER]
-            spend = profile is Profile.ROBUST
-            failure = cover_cells.failure(payload)
-            for unit in units:
-                for rung in cover_cells.rungs(payload, unit=unit, spend=spend):
-                    failure = HideFailed("the payload did not come back", code="not-recovered")
-                    change = cover_cells.write(payload, rung, unit)
-                    container = plane.changed(change)
-                    found = self._found_again(container, payload, self._hint(profile, plane, frames, unit))
-                    if found is not None:
-                        return Hidden(
-                            container=container,
-                            codec_id=found.codec_id,
-                            profile=profile,
-                            coded_bits=found.coded_bits,
-                            max_change=int(np.abs(change).max()),
-                            hint=found.hint,
-                        )
-        raise failure
+        single = frames is Frames.EVERY and len(cover) > 1
+        parts = [cover[i : i + 1] for i in range(len(cover))] if single else [cover]
+        made = self.hide_many(
+            [Cover(part, payload, padding=padding, ybr=ybr, window=window) for part in parts], profile=profile
+        )
+        hidden = [one for one in made if isinstance(one, Hidden)]
+        if not hidden:
+            raise next(one for one in made if isinstance(one, HideFailed))
+        return _together(made, cover) if single else hidden[0]
+
+    def hide_many(
+        self, covers: Sequence[Cover], *, profile: Profile = Profile.FIDELITY
+    ) -> list[Hidden | HideFailed]:
+        """`hide` for several covers; each attempt of all of them shares a run of the network."""
+        writings = [Writing(self._newest[profile].hider, cover) for cover in covers]
+        results: list[Hidden | HideFailed | None] = [_unsuitable(cover) for cover in covers]
+        while waiting := [i for i, result in enumerate(results) if result is None]:
+            ready = [i for i in waiting if writings[i].advance()]
+            for i in set(waiting) - set(ready):
+                results[i] = writings[i].failure
+            self._newest[profile].hider.run([writings[i] for i in ready])
+            for i in ready:
+                found = self.reveal(writings[i].container, newest=True)
+                if found is not None and found.payload == covers[i].payload:
+                    results[i] = writings[i].hidden(found)
+        return [result for result in results if result is not None]
 
     def reveal(
-        self, container: NDArray[Any], *, hint: dict[str, int] | None = None, deep: bool = False
+        self,
+        container: NDArray[Any],
+        *,
+        hint: dict[str, int] | None = None,
+        deep: bool = False,
+        newest: bool = False,
     ) -> Revealed | None:
         """The payload hidden in `container` (shape and dtype as in `hide`), or None when there is none.
 
-        deep: look harder, for about a second, where lossy compression has blurred the traces of a mark.
+        hint: as `Hidden` or `Revealed` gave it; only saves time. deep: look harder, for about a second, where lossy
+        compression has blurred the traces of a mark. newest: look only for what `hide` writes today, and unscaled.
         """
         if min(container.shape[1:3]) < CELL:
             return None
-        if hint:
-            found = next(self._search(container, hint), None)
+        versions: list[_Version1 | _Version2] = [*self._newest.values(), *([] if newest else self._first)]
+        hinted = [one for one in versions if hint and one.number == hint.get("profile")]
+        for one in hinted:
+            found = next(one.search(container, hint or {}), None)
             if found is not None:
                 return found
-        found = next(self._search(container, {}), None)
-        if found is None and deep:
-            found = next(self._search(container, {}, deep=True), None)
-        return found
+        for harder in (False, True) if deep else (False,):
+            for one in versions:
+                found = next(one.search(container, {}, scaled=not newest, deep=harder), None)
+                if found is not None:
+                    return found
+        return None
 
-    def _found_again(self, container: NDArray[Any], payload: bytes, hint: dict[str, int]) -> Revealed | None:
-        """What a reader who knows nothing reveals, if it is the payload."""
-        found = next(self._search(container, hint), None)
-        if found is not None and hint != self._first_look(container):
-            found = self.reveal(container)
-        return found if found is not None and found.payload == payload else None
 
-    def _first_look(self, container: NDArray[Any]) -> dict[str, int]:
-        """The hint that a reader without one tries first: reading with it is reading blindly."""
-        profile = next(iter(self._networks))
-        plane = Plane(self._planes(profile, container)[0], container)
-        unit = likely_units(self._networks[profile].card, plane.cells(1))[0]
-        return self._hint(profile, plane, 1, unit)
+class _Version2:
+    """Hiding and revealing with one codec id of version 2."""
 
-    def _planes(self, profile: Profile, container: NDArray[Any]) -> tuple[int, ...]:
-        if container.shape[3] == 1:
-            return (0,)
-        return (LUMA if self._networks[profile].card.luma else GREEN, 0)
+    def __init__(
+        self, folder: Traversable | Path, profile: Profile, name: str, number: int, threads: int
+    ) -> None:
+        card = read_card(folder, name)
+        self.number = number
+        self.hider = Hider(folder, card, profile, threads=threads)
+        self._card = self.hider.card
+        self._profile = profile
+        self._revealer = Revealer(folder, card, threads=threads)
 
-    def _hint(self, profile: Profile, plane: Plane, frames: int, unit: float) -> dict[str, int]:
-        number = list(self._networks).index(profile)
-        units = self._networks[profile].card.units
-        return {"profile": number, "plane": plane.name, "frames": frames, "unit": units.index(unit)}
-
-    def _search(
-        self, container: NDArray[Any], hint: dict[str, int], *, deep: bool = False
+    def search(
+        self, container: NDArray[Any], hint: dict[str, int], *, scaled: bool = True, deep: bool = False
     ) -> Iterator[Revealed]:
-        for number, (profile, networks) in enumerate(self._networks.items()):
-            if hint.get("profile", number) != number:
+        """What is hidden in the leading frames, or in one frame of its own where the hint or `deep` says so."""
+        alone = hint.get("frame", 0)
+        if 0 < alone < len(container):
+            yield from self._leading(container, alone, hint)
+        else:
+            yield from self._leading(container, 0, hint, scaled=scaled, deep=deep)
+        if deep:
+            for frame in range(1, min(len(container), _SINGLE_FRAMES)):
+                yield from self._leading(container, frame, {})
+
+    def _leading(
+        self,
+        container: NDArray[Any],
+        first: int,
+        hint: dict[str, int],
+        *,
+        scaled: bool = True,
+        deep: bool = False,
+    ) -> Iterator[Revealed]:
+        pixels = container[first : first + 1] if first else container
+        for name in planes(container, luma=self._card.luma):
+            if hint.get("plane", name) != name:
                 continue
-            for name in self._planes(profile, container):
-                if hint.get("plane", name) != name:
+            plane = Plane(name, pixels)
+            for frames in frame_counts(len(pixels)):
+                if hint.get("frames", frames) != frames:
                     continue
-                plane = Plane(name, container)
-                for frames in frame_counts(len(container)):
-                    if hint.get("frames", frames) == frames:
-                        for found in read(networks, plane, frames, hint, deep=deep):
-                            yield Revealed(
-                                payload=found.payload,
-                                codec_id=networks.card.codec_id,
-                                profile=profile,
-                                coded_bits=found.rung.length,
-                                raw_bit_error_rate=found.raw_bit_error_rate,
-                                hint=self._hint(profile, plane, frames, found.unit)
-                                | {"lift": found.rung.lift, "eighths": found.rung.eighths},
-                            )
+                reader = reading.Reader(self._revealer, self._card, plane, frames)
+                for found in reader.read(hint, scaled=scaled, deep=deep):
+                    yield Revealed(
+                        payload=found.payload,
+                        codec_id=self._card.codec_id,
+                        profile=self._profile,
+                        coded_bits=found.rung.length,
+                        raw_bit_error_rate=found.raw_bit_error_rate,
+                        hint={
+                            "profile": self.number,
+                            "plane": name,
+                            "frames": frames,
+                            "frame": first,
+                            "unit": found.unit,
+                            "lift": found.rung.lift,
+                            "eighths": found.rung.eighths,
+                        },
+                    )
+
+
+class _Version1:
+    """Revealing with one codec id of version 1."""
+
+    def __init__(
+        self, folder: Traversable | Path, profile: Profile, name: str, number: int, threads: int
+    ) -> None:
+        card = read_card(folder, name)
+        self.number = number
+        self._profile = profile
+        self._card = CardV1.of(card)
+        self.revealer = Revealer(folder, card, threads=threads)
+
+    def search(
+        self,
+        container: NDArray[Any],
+        hint: dict[str, int],
+        *,
+        scaled: bool = True,  # noqa: ARG002  version 1 can't read scaled marks
+        deep: bool = False,
+    ) -> Iterator[Revealed]:
+        for name in planes(container, luma=self._card.luma):
+            if hint.get("plane", name) != name:
+                continue
+            plane = Plane(name, container)
+            for frames in frame_counts(len(container)):
+                if hint.get("frames", frames) != frames:
+                    continue
+                for found in reading_v1.read(self.revealer, self._card, plane, frames, hint, deep=deep):
+                    yield Revealed(
+                        payload=found.payload,
+                        codec_id=self._card.codec_id,
+                        profile=self._profile,
+                        coded_bits=found.rung.length,
+                        raw_bit_error_rate=found.raw_bit_error_rate,
+                        hint={
+                            "profile": self.number,
+                            "plane": name,
+                            "frames": frames,
+                            "unit": found.unit,
+                            "lift": found.rung.lift,
+                            "eighths": found.rung.eighths,
+                        },
+                    )
+
+
+def planes(container: NDArray[Any], *, luma: bool) -> tuple[int, ...]:
+    """Planes that may carry a mark: of colour, RGB and Y, Cb, Cr alike."""
+    if container.shape[3] == 1:
+        return (0,)
+    return (LUMA if luma else GREEN, 0)
+
+
+def _unsuitable(cover: Cover) -> HideFailed | None:
+    if not 1 <= len(cover.payload) <= PAYLOAD_MAX:
+        return HideFailed(f"a payload of {len(cover.payload)} bytes can't be hidden", code="too-small")
+    if min(cover.pixels.shape[1:3]) < CELL:
+        return HideFailed("the image is smaller than a cell", code="too-small")
+    return None
+
+
+def _together(made: Sequence[Hidden | HideFailed], cover: NDArray[Any]) -> Hidden:
+    """Frames that were marked one by one, those that can't carry the payload as they were."""
+    container = cover.copy()
+    for frame, one in enumerate(made):
+        if isinstance(one, Hidden):
+            container[frame] = one.container[0]
+    marked = [(frame, one) for frame, one in enumerate(made) if isinstance(one, Hidden)]
+    first, hidden = marked[0]
+    return Hidden(
+        container=container,
+        codec_id=hidden.codec_id,
+        profile=hidden.profile,
+        coded_bits=sum(one.coded_bits for _, one in marked),
+        max_change=max(one.max_change for _, one in marked),
+        hint=hidden.hint | {"frame": first},
+        synthesis=_joined(made),
+    )
+
+
+def _joined(made: Sequence[Hidden | HideFailed]) -> Synthesis | None:
+    """What explains the change of all frames: None where they were written in different strengths."""
+    parts = [one.synthesis if isinstance(one, Hidden) else None for one in made]
+    known = [part for part in parts if part is not None]
+    if len({(part.scale, part.samples) for part in known}) != 1:
+        return None
+    blank = np.zeros_like(known[0].amplitudes)
+    amplitudes = np.concatenate([blank if part is None else part.amplitudes for part in parts])
+    return Synthesis(amplitudes, known[0].scale, known[0].samples)

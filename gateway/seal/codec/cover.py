@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import GatewayError
-from gateway.seal.codec import ldpc
-from gateway.seal.codec.layout import BITS, Rung, frame, gather, places, rungs_for, spread
-from gateway.seal.codec.networks import Networks
+from gateway.seal.codec import header, ldpc, order, strength
+from gateway.seal.codec.card import Card
+from gateway.seal.codec.layout import BITS, PIXELS, Rung, frame, rungs_for
 from gateway.seal.codec.plane import Plane
 
 _LONGER = 3  # code lengths offered
-_BUDGET_DB = 50.5  # a robust mark is repeated until it costs this
-_SPARE = 20  # one place in so many may be lost without harm when a code length is chosen
+_BUDGET_DB = 51.5  # a robust mark is repeated until it costs this ...
+_REPEATED = 2.5  # ... or every bit of the code can be read so often
+_ROBUST = 1.0  # parts of the code that must be readable, for a robust mark ...
+_SUFFICIENT = 0.8  # ... where pixels are kept, with something left for damage ...
+_LEAST = 0.62  # ... and at all: the code has rate 1/2
 
 
 class HideFailed(GatewayError):
@@ -26,77 +32,113 @@ class HideFailed(GatewayError):
         self.code = code  # "too-small" | "too-flat" | "not-recovered"
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One way to write a payload. unit: number, see `strength`; width: places of the header."""
+
+    rung: Rung
+    width: int
+    unit: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the hiding network is asked: touched cells by number, and for each of them its inputs."""
+
+    touched: NDArray[np.int64]
+    cells: NDArray[np.float32]
+    secret: NDArray[np.float32]
+    up: NDArray[np.float32]
+    down: NDArray[np.float32]
+
+
 class CoverCells:
     """The leading frames of a cover, cut into cells, ready to be written."""
 
-    def __init__(self, networks: Networks, plane: Plane, frames: int, padding: tuple[int, ...]) -> None:
-        self._networks = networks
-        self.cells = plane.cells(frames)
-        self._order = places(len(self.cells), networks.card.groups).written
-        self._low, self._high = float(self.cells.min()), float(self.cells.max())
-        self._plane, self._frames, self._padding = plane, frames, padding
-        self._usable_at: dict[float, NDArray[np.bool_]] = {}
+    def __init__(
+        self,
+        card: Card,
+        plane: Plane,
+        frames: int,
+        padding: tuple[int, ...],
+        window: tuple[float, float] | None,
+    ) -> None:
+        self._card, self._plane, self._frames = card, plane, frames
+        self._padding, self._window = padding, window
+        self._count = plane.count(frames)
+        self._widths = order.header_widths(self._count)
+        self._limits = plane.limits()
 
-    def rungs(self, payload: bytes, *, unit: float, spend: bool) -> list[Rung]:
-        """Rungs that have enough usable places, best first.
+    def attempts(self, payload: bytes) -> Iterator[Attempt]:
+        """Ways to write the payload, best first. Raises HideFailed when there is none."""
+        room = self._count * BITS - self._widths[-1]
+        offered = [rung for rung in rungs_for(len(payload)) if rung.length <= room]
+        if not offered:
+            raise HideFailed("the image has too few places for the payload", code="too-small")
+        found = False
+        turns = min(self._count, -(-(self._widths[-1] + offered[-1].length) // order.GROUP))
+        cells = self._plane.cells(self._frames, order.cells(0, turns, self._count))
+        for unit in strength.rising(self._card, self._plane, self._frames, self._window):
+            believed = self._believed(cells, strength.unit_of(unit))
+            for attempt in self._at(unit, offered, order.Arrival(believed), float(np.ptp(cells))):
+                found = True
+                yield attempt
+        if not found:
+            raise HideFailed("too much of the image is flat", code="too-flat")
 
-        The shortest is least seen. `spend`: rather the longest that keeps the distortion below `_BUDGET_DB`, and all
-        parity sent, because every repeat makes the mark more robust.
-        """
-        offered = [rung for rung in rungs_for(len(payload)) if rung.length <= len(self._order)]
-        if spend:
-            offered = [r for r in offered if r.eighths >= 8] + [r for r in offered if r.eighths < 8]
-        usable = self._usable(unit)
-        first = next(
-            (i for i, rung in enumerate(offered) if self._holds(payload, rung, usable)), len(offered)
-        )
-        if spend:
-            while first + 1 < len(offered) and self._affordable(offered[first + 1], unit, usable):
+    def _believed(self, cells: NDArray[np.float32], unit: float) -> NDArray[np.bool_]:
+        """Which cells a reader will believe, also after an export of the window."""
+        usable = self._card.readable(cells, [unit], *self._limits)
+        if self._window is not None and self._card.margin:
+            usable &= self._card.readable(cells, [unit], *self._window)
+        believed: NDArray[np.bool_] = usable[0]
+        return believed
+
+    def _at(self, unit: int, offered: list[Rung], arrival: order.Arrival, peak: float) -> list[Attempt]:
+        """Code lengths at one strength: the shortest that suffices, or the longest affordable, and a few longer."""
+        start = self._widths[-1]
+        width = next((w for w in self._widths if arrival.until(w) >= order.HEADER_LEAST), start)
+        shares = [
+            (arrival.until(start + rung.length) - arrival.until(start)) / ldpc.code_bits(rung.lift)
+            for rung in offered
+        ]
+        wanted = _ROBUST if self._card.eight_bit else _SUFFICIENT
+        first = next((i for i, share in enumerate(shares) if share >= wanted), len(shares) - 1)
+        if self._card.eight_bit:
+            while (
+                first + 1 < len(offered)
+                and shares[first] < _REPEATED
+                and self._affordable(offered[first + 1], unit, peak)
+            ):
                 first += 1
-        return offered[first : first + _LONGER]
+        chosen = [rung for rung, share in zip(offered, shares, strict=True) if share >= _LEAST]
+        return [Attempt(rung, width, unit) for rung in chosen if rung >= offered[first]][:_LONGER]
 
-    def _affordable(self, rung: Rung, unit: float, usable: NDArray[np.bool_]) -> bool:
-        """Is the expected squared change within the budget, with the range of the plane as peak?"""
-        written = int(usable[self._order[: rung.length] // BITS].sum())
-        error = written * self._networks.card.energy_per_bit * unit**2 / self.cells.size
-        peak = float(np.ptp(self.cells))
-        return rung.eighths >= 8 and error <= peak**2 / 10 ** (_BUDGET_DB / 10)
+    def _affordable(self, rung: Rung, unit: int, peak: float) -> bool:
+        """Is the expected squared change within the budget?"""
+        energy = rung.length * self._card.energy_per_bit * strength.unit_of(unit) ** 2
+        return energy / (self._count * PIXELS) <= peak**2 / 10 ** (_BUDGET_DB / 10)
 
-    def _holds(self, payload: bytes, rung: Rung, usable: NDArray[np.bool_]) -> bool:
-        """Would the payload survive the unusable places, and every `_SPARE`th place besides?"""
-        held = usable[self._order[: rung.length] // BITS]
-        if held.all():
-            return True
-        llr = np.where(held, _signs(payload, rung), 0)
-        llr[::_SPARE] = 0
-        message = ldpc.decode(gather(llr, rung), rung.lift)
-        return message is not None and np.array_equal(message, frame(payload, rung.lift))
-
-    def _usable(self, unit: float) -> NDArray[np.bool_]:
-        """Which cells may carry bits at this strength; asked for the choice of a code length and for every writing."""
-        if unit not in self._usable_at:
-            self._usable_at[unit] = self._networks.card.usable(self.cells, unit, self._low, self._high)
-        return self._usable_at[unit]
-
-    def failure(self, payload: bytes) -> HideFailed:
-        """Why `rungs` is empty."""
-        if rungs_for(len(payload))[0].length > len(self._order):
-            return HideFailed("the image has too few places for the payload", code="too-small")
-        return HideFailed("too much of the image is flat", code="too-flat")
-
-    def write(self, payload: bytes, rung: Rung, unit: float) -> NDArray[np.int32]:
-        """(cells, 64) changes that write the payload; only cells with a written place are touched."""
-        plan = np.zeros(len(self.cells) * BITS, np.float32)
-        plan[self._order[: rung.length]] = _signs(payload, rung)
-        secret = plan.reshape(-1, BITS) * self._usable(unit)[:, None]
-        touched: NDArray[np.bool_] = np.asarray(secret.any(axis=1))
-        change = np.zeros(self.cells.shape, np.int32)
+    def plan(self, payload: bytes, attempt: Attempt) -> Plan:
+        """What is to be written where; cells that can't carry bits are left out."""
+        rung, start = attempt.rung, self._widths[-1]
+        bits = np.concatenate(
+            [
+                header.word(rung, attempt.width),
+                order.spread(ldpc.encode(frame(payload, rung.lift), rung.lift), rung),
+            ]
+        )
+        places = np.concatenate(
+            [
+                order.places(0, attempt.width, self._count),
+                order.places(start, start + rung.length, self._count),
+            ]
+        )
+        touched, row = np.unique(places // BITS, return_inverse=True)
+        secret = np.zeros((len(touched), BITS), np.float32)
+        secret[row, places % BITS] = 1.0 - 2.0 * bits
+        cells = self._plane.cells(self._frames, touched)
+        kept = self._card.writable(cells, strength.unit_of(attempt.unit), *self._limits)
+        touched = touched[kept]
         up, down = self._plane.room(self._frames, touched, self._padding)
-        change[touched] = self._networks.hide(self.cells[touched], secret[touched], up, down, unit)
-        return change
-
-
-def _signs(payload: bytes, rung: Rung) -> NDArray[np.float32]:
-    """What every place of the rung carries: +1 for bit 0, -1 for bit 1."""
-    bits = spread(ldpc.encode(frame(payload, rung.lift), rung.lift), rung)
-    return (1.0 - 2.0 * bits).astype(np.float32)
+        return Plan(touched, cells[kept], secret[kept], up, down)

@@ -1,4 +1,4 @@
-"""Where each coded bit lives: cells of an image, a permutation of their places, a ladder of code lengths.
+"""Cells of an image, permutations of them, messages and the ladder of code lengths: what all versions share.
 
 Pure arithmetic on integers; the byte-exact rules are in CODEC.md.
 """
@@ -27,12 +27,11 @@ EIGHTHS = (5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128)
 PLACES_MAX = 1 << 17
 """A payload never reaches beyond this many places, so that a reader need not look further."""
 
-REFERENCE_MAX = 1 << 13
-"""Unwritten places that a reader looks at."""
+PERMUTATION_KEY = 0x5EA16A7E00000001
+"""Public: the permutation spreads damage, it keeps nothing secret."""
 
 PAYLOAD_MAX = 1000
 _OVERHEAD = 6  # length, CRC-32
-_KEY = 0x5EA16A7E00000001
 _WHITENING = 0x5EA16A7E00000002
 
 
@@ -78,57 +77,6 @@ def unframe(message: NDArray[np.uint8]) -> bytes | None:
     return framed[2:end]
 
 
-def spread(codeword: NDArray[np.uint8], rung: Rung) -> NDArray[np.uint8]:
-    """The bit of every place of the rung: the codeword cut short, or repeated from its start."""
-    return codeword[np.arange(rung.length) % len(codeword)]
-
-
-def gather(llr: NDArray[np.float32], rung: Rung) -> NDArray[np.float32]:
-    """Log-likelihood ratios of the codeword from those of the places: repeats add up, unsent bits are 0."""
-    total = ldpc.code_bits(rung.lift)
-    padded = np.zeros(-(-rung.length // total) * total, np.float32)
-    padded[: rung.length] = llr[: rung.length]
-    combined: NDArray[np.float32] = padded.reshape(-1, total).sum(axis=0, dtype=np.float32)
-    return combined
-
-
-@dataclass(frozen=True)
-class Places:
-    """Places of an image, as cell * 16 + pattern.
-
-    written: in the order in which they are filled. reference: never filled, to show how the host looks unwritten.
-    """
-
-    written: NDArray[np.int64]
-    reference: NDArray[np.int64]
-
-
-@lru_cache(maxsize=16)
-def places(cells: int, groups: tuple[tuple[int, ...], ...]) -> Places:
-    """The places of an image of `cells` cells.
-
-    Groups of patterns are filled one after the other; inside a group the order is a permutation keyed by the format.
-    The last eighth of each group stays unwritten; that of the first group serves as reference.
-    """
-    written: list[NDArray[np.int64]] = []
-    reference = np.empty(0, np.int64)
-    missing = PLACES_MAX
-    for index, group in enumerate(groups):
-        size = cells * len(group)
-        fillable = size - size // 8
-        ordered = _of_group(0, min(missing, fillable), size, index, group)
-        if index == 0:
-            reference = _of_group(fillable, min(size, fillable + REFERENCE_MAX), size, index, group)
-        written.append(ordered)
-        missing -= len(ordered)
-    return Places(np.concatenate(written), reference)
-
-
-def _of_group(start: int, stop: int, size: int, index: int, group: tuple[int, ...]) -> NDArray[np.int64]:
-    drawn = permuted(np.arange(start, stop), size, _KEY + (index << 32))
-    return drawn // len(group) * BITS + np.array(group, np.int64)[drawn % len(group)]
-
-
 def permuted(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
     """The images of `indices` under a keyed permutation of 0 .. size - 1.
 
@@ -143,13 +91,13 @@ def permuted(indices: NDArray[np.int64], size: int, key: int) -> NDArray[np.int6
     while len(walking):
         left, right = values[walking] >> shift, values[walking] & mask
         for turn in range(4):
-            left, right = right, left ^ (_splitmix(right + np.uint64(key + (turn << 56))) & mask)
+            left, right = right, left ^ (splitmix(right + np.uint64(key + (turn << 56))) & mask)
         values[walking] = left << shift | right
         walking = walking[values[walking] >= size]
     return values.astype(np.int64)
 
 
-def _splitmix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def splitmix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     mixed = state + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
@@ -159,7 +107,7 @@ def _splitmix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
 @lru_cache(maxsize=len(ldpc.LIFTS))
 def _whitening(count: int) -> NDArray[np.uint8]:
     """Keeps the two bit values equally frequent, also in the zeros behind a short payload."""
-    words = _splitmix(np.arange(-(-count // 64), dtype=np.uint64) + np.uint64(_WHITENING))
+    words = splitmix(np.arange(-(-count // 64), dtype=np.uint64) + np.uint64(_WHITENING))
     return np.unpackbits(words.astype(">u8").view(np.uint8))[:count]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.seal.codec.layout import CELL, from_cells, to_cells
+from gateway.seal.codec.layout import CELL, PIXELS
 
 GREEN = 1
 LUMA = 3
@@ -18,46 +18,103 @@ _WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG 
 
 
 class Plane:
-    """One plane of `pixels`, (frames, rows, columns, samples) of stored values."""
+    """One plane of `pixels`, (frames, rows, columns, samples) of stored values.
+
+    carriers: the samples that a change of the plane is added to. share: what a change of all of them by 1 changes
+    the plane by.
+    """
 
     def __init__(self, name: int, pixels: NDArray[Any]) -> None:
         self.name = name
         self.pixels = pixels
-        self._samples = pixels if name == LUMA else pixels[..., name : name + 1]
+        self.carriers: tuple[int, ...] = (name,)
+        self.share = 1.0
+        self._shown = (name,) if name != LUMA else (0, 1, 2)
 
-    def cells(self, frames: int) -> NDArray[np.float32]:
-        """(cells, 64) values of the leading frames."""
-        shown = self._samples[:frames]
-        return to_cells(shown @ _WEIGHTS if self.name == LUMA else shown[..., 0]).astype(np.float32)
+    def carried(self) -> Plane:
+        """Make luma writable: through green alone, whose middle values leave room, or where the image is grey through
+        all samples, so that it stays grey.
+        """
+        if self.name == LUMA:
+            red, green, blue = (self.pixels[..., sample] for sample in range(3))
+            grey = np.array_equal(red, green) and np.array_equal(green, blue)
+            self.carriers = (0, 1, 2) if grey else (GREEN,)
+            self.share = 1.0 if grey else float(_WEIGHTS[GREEN])
+        return self
+
+    def count(self, frames: int) -> int:
+        """Whole cells in the leading frames."""
+        _, rows, columns = self.pixels.shape[:3]
+        return int(frames * (rows // CELL) * (columns // CELL))
+
+    def cells(self, frames: int, chosen: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """(cells, 64) values of the leading frames, of all cells or those chosen by number."""
+        if self.name != LUMA:
+            values: NDArray[np.float32] = self._samples(self.name, frames, chosen).astype(np.float32)
+            return values
+        parts = [self._samples(n, frames, chosen) * _WEIGHTS[n] for n in self._shown]
+        luma: NDArray[np.float32] = parts[0] + parts[1] + parts[2]
+        return luma
+
+    def limits(self) -> tuple[float, float]:
+        """Values at which the plane is cut off: those of 8 bits, or the extremes of the image where it has more."""
+        if self.pixels.dtype.itemsize == 1:
+            info = np.iinfo(self.pixels.dtype)
+            return float(info.min), float(info.max)
+        shown = self.pixels[..., list(self._shown)] if self.name == LUMA else self.pixels[..., self.name]
+        return float(shown.min()), float(shown.max())
 
     def room(
-        self, frames: int, touched: NDArray[np.bool_], padding: tuple[int, ...]
+        self, frames: int, chosen: NDArray[np.int64], padding: tuple[int, ...]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """How far each pixel of the touched cells may go up and down, (touched cells, 64) each.
+        """How far the carriers may go up and down in each pixel of the chosen cells, (chosen, 64) each.
 
         To the image's own extremes; not at all where a stored value is padding, nor onto padding.
         """
-        low, high = int(self._samples.min()), int(self._samples.max())
-        samples = range(self._samples.shape[3])
-        shown = np.stack([to_cells(self._samples[:frames, ..., n])[touched] for n in samples], axis=-1)
-        shown = shown.astype(np.int32)
+        carried = self.pixels[..., min(self.carriers) : max(self.carriers) + 1]
+        low, high = int(carried.min()), int(carried.max())
+        shown = np.stack([self._samples(n, frames, chosen) for n in self.carriers]).astype(np.int32)
         up, down = high - shown, shown - low
         for first, last in _intervals(padding):
             up = np.where(shown < first, np.minimum(up, first - 1 - shown), up)
             down = np.where(shown > last, np.minimum(down, shown - last - 1), down)
-            fixed = ((first <= shown) & (shown <= last)).any(axis=-1, keepdims=True)
+            fixed = ((first <= shown) & (shown <= last)).any(axis=0, keepdims=True)
             up, down = np.where(fixed, 0, up), np.where(fixed, 0, down)
-        return up.min(axis=-1).astype(np.float32), down.min(axis=-1).astype(np.float32)
+        return up.min(axis=0).astype(np.float32), down.min(axis=0).astype(np.float32)
 
-    def changed(self, change: NDArray[np.int32]) -> NDArray[Any]:
-        """All pixels, with `change`, (cells, 64), added to the plane in the leading frames it covers."""
-        _, rows, columns = self.pixels.shape[:3]
-        frames = len(change) // ((rows // CELL) * (columns // CELL))
-        added = from_cells(change, (frames, rows, columns)).astype(self.pixels.dtype)
+    def changed(self, frames: int, chosen: NDArray[np.int64], change: NDArray[np.int32]) -> NDArray[Any]:
+        """All pixels, with `change`, (chosen, 64), added to the carriers in the chosen cells."""
         container = self.pixels.copy()
-        marked = container if self.name == LUMA else container[..., self.name : self.name + 1]
-        marked[:frames] += added[..., None]  # wraps for unsigned types, and comes out right
+        for sample in self.carriers:
+            grid, where = _grid(container, sample, frames), _where(container, chosen)
+            grid[where] += change.reshape(-1, CELL, CELL).astype(
+                container.dtype
+            )  # unsigned: wraps, comes out right
         return container
+
+    def _samples(self, sample: int, frames: int, chosen: NDArray[np.int64] | None) -> NDArray[Any]:
+        """(cells, 64) stored values of one sample."""
+        grid = _grid(self.pixels, sample, frames)
+        return (grid if chosen is None else grid[_where(self.pixels, chosen)]).reshape(-1, PIXELS)
+
+
+def _grid(pixels: NDArray[Any], sample: int, frames: int) -> NDArray[Any]:
+    """(frames, rows / 8, columns / 8, 8, 8), a view; rows and columns beyond the last whole cell are left out."""
+    _, rows, columns = pixels.shape[:3]
+    down, across = rows // CELL, columns // CELL
+    whole = pixels[:frames, : down * CELL, : across * CELL, sample]
+    frame, row, column = whole.strides
+    return np.lib.stride_tricks.as_strided(
+        whole,
+        (frames, down, across, CELL, CELL),
+        (frame, row * CELL, column * CELL, row, column),
+    )
+
+
+def _where(pixels: NDArray[Any], cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """Frame, row and column of the cells in the grid."""
+    _, rows, columns = pixels.shape[:3]
+    return np.unravel_index(cells, (pixels.shape[0], rows // CELL, columns // CELL))
 
 
 def _intervals(values: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -1,11 +1,14 @@
 """Hiding and revealing with the shipped networks."""
 
+from functools import partial
+
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.seal.codec import Codec, HideFailed, Profile
+from gateway.seal.codec import Codec, Cover, Frames, Hidden, HideFailed, Profile
 
 PAYLOAD = bytes(range(170))
 
@@ -55,7 +58,7 @@ def test_fidelity_moves_single_stored_values(codec):
     hidden = codec.hide(IMAGES["12 bit signed"], PAYLOAD)
     change = hidden.container.astype(int) - IMAGES["12 bit signed"]
     assert hidden.max_change == np.abs(change).max() == 1
-    assert np.count_nonzero(change) < 0.03 * change.size
+    assert np.count_nonzero(change) < 0.06 * change.size
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -71,15 +74,111 @@ def test_nothing_is_revealed_where_nothing_was_hidden(codec, name):
     assert codec.reveal(IMAGES[name]) is None
 
 
-@pytest.mark.parametrize("profile", list(Profile))
-def test_the_robust_profile_survives_jpeg_of_8_bit_images(codec, profile):
-    import imagecodecs
+def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """One frame through baseline JPEG; colour with chroma at half resolution."""
+    image = np.ascontiguousarray(pixels[0, :, :, 0] if pixels.shape[3] == 1 else pixels[0])
+    coded = imagecodecs.jpeg_encode(image, level=quality, subsampling="420")
+    return imagecodecs.jpeg_decode(coded).reshape(pixels.shape)
 
-    cover = textured((1, 512, 512, 1), 0, 255, np.uint8)
-    container = codec.hide(cover, PAYLOAD, profile=profile).container
-    lossy = imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(container[0, :, :, 0], level=90))
-    found = codec.reveal(lossy.reshape(cover.shape))
-    assert (found is not None and found.payload == PAYLOAD) == (profile is Profile.ROBUST)
+
+def jpeg_2000(pixels: np.ndarray) -> np.ndarray:
+    coded = imagecodecs.jpeg2k_encode(pixels[0, :, :, 0], level=42, reversible=False)
+    return imagecodecs.jpeg2k_decode(coded).reshape(pixels.shape)
+
+
+def near_lossless(pixels: np.ndarray) -> np.ndarray:
+    return imagecodecs.jpegls_decode(imagecodecs.jpegls_encode(pixels[0, :, :, 0], level=2)).reshape(
+        pixels.shape
+    )
+
+
+def noisy(pixels: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(3).standard_normal(pixels.shape)
+    return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+
+
+LOSSES = {
+    "JPEG Q90": partial(jpeg, quality=90),
+    "JPEG Q75": partial(jpeg, quality=75),
+    "JPEG Q50": partial(jpeg, quality=50),
+    "JPEG 2000": jpeg_2000,
+    "JPEG-LS near 2": near_lossless,
+    "noise": noisy,
+    "brighter by 3 %": lambda pixels: np.clip(np.rint(pixels * 1.03), 0, 255).astype(np.uint8),
+}
+
+
+@pytest.fixture(scope="module")
+def robust(codec: Codec) -> Hidden:
+    return codec.hide(textured((1, 512, 512, 1), 0, 255, np.uint8), PAYLOAD, profile=Profile.ROBUST)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_robust_mark_is_read_after_lossy_compression_by_a_reader_who_knows_nothing(codec, robust, loss):
+    found = codec.reveal(LOSSES[loss](robust.container))
+    assert found is not None and (found.payload, found.profile) == (PAYLOAD, Profile.ROBUST)
+
+
+def test_a_mark_of_least_change_does_not_survive_lossy_compression(codec):
+    container = codec.hide(textured((1, 256, 256, 1), 0, 255, np.uint8), PAYLOAD).container
+    assert codec.reveal(jpeg(container, 90)) is None
+
+
+@pytest.mark.parametrize("grey", [True, False], ids=["grey", "coloured"])
+def test_a_mark_in_colour_survives_subsampled_chroma_and_grey_stays_grey(codec, grey):
+    cover = textured((1, 512, 512, 3), 0, 255, np.uint8)
+    if grey:
+        cover = np.repeat(cover[..., :1], 3, axis=3)
+    container = codec.hide(cover, PAYLOAD, profile=Profile.ROBUST).container
+    found = codec.reveal(jpeg(container, 75))
+    assert found is not None and found.payload == PAYLOAD
+    assert (container == container[..., :1]).all() == grey
+    assert grey or np.array_equal(container[..., [0, 2]], cover[..., [0, 2]])
+
+
+@pytest.mark.parametrize("width", [2600, 1500])
+def test_a_robust_mark_survives_the_export_of_its_window_to_8_bit(codec, width):
+    cover = textured((1, 512, 512, 1), -1024, 2000, np.int16)
+    window = (500 - width / 2, 500 + width / 2)
+    container = codec.hide(cover, PAYLOAD, profile=Profile.ROBUST, window=window).container
+    shown = np.clip((container - window[0]) / width, 0, 1) * 255
+    found = codec.reveal(np.rint(shown).astype(np.uint8))
+    assert found is not None and found.payload == PAYLOAD
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_what_a_robust_mark_changed_follows_from_its_synthesis(codec, name):
+    cover = IMAGES[name]
+    hidden = codec.hide(cover, PAYLOAD, profile=Profile.ROBUST)
+    assert hidden.synthesis is not None
+    change = hidden.synthesis.change(cover.shape)
+    left = hidden.container[: len(change)].astype(int) - cover[: len(change)] - change
+    assert np.count_nonzero(left) < 0.01 * left.size
+
+
+def test_covers_hidden_together_come_out_as_they_do_alone(codec):
+    covers = [IMAGES[name] for name in ("12 bit", "8 bit", "multi-frame", "16 bit signed")]
+    covers += [np.zeros((1, 64, 64, 1), np.uint8)]
+    for profile in Profile:
+        together = codec.hide_many([Cover(cover, PAYLOAD) for cover in covers], profile=profile)
+        for cover, one in zip(covers[:-1], together[:-1], strict=True):
+            assert isinstance(one, Hidden)
+            assert np.array_equal(one.container, codec.hide(cover, PAYLOAD, profile=profile).container)
+        assert isinstance(together[-1], HideFailed) and together[-1].code == "too-small"
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+def test_every_frame_that_has_room_may_carry_the_payload(codec, profile):
+    cover = textured((4, 160, 160, 1), 0, 3000, np.uint16)
+    cover[[0, 2]] = 7
+    hidden = codec.hide(cover, PAYLOAD, profile=profile, frames=Frames.EVERY)
+    assert np.array_equal(hidden.container[[0, 2]], cover[[0, 2]])
+    for frame in (1, 3):
+        alone = codec.reveal(hidden.container[frame : frame + 1])
+        assert alone is not None and alone.payload == PAYLOAD
+    for options in ({"hint": hidden.hint}, {"deep": True}):
+        found = codec.reveal(hidden.container, **options)
+        assert found is not None and found.payload == PAYLOAD
 
 
 def test_smooth_synthetic_images_carry_a_payload(codec):
@@ -158,20 +257,17 @@ def test_a_damaged_corner_does_not_lose_the_payload(codec):
     assert found is not None and found.payload == PAYLOAD and 0 < found.raw_bit_error_rate < 0.1
 
 
-@pytest.mark.parametrize("how", ["hint", "deep"])
-def test_what_hard_compression_blurs_is_found_with_a_hint_or_by_looking_deeper(codec, how):
-    import imagecodecs
-
-    cover = textured((1, 512, 512, 1), 0, 255, np.uint8)
-    hidden = codec.hide(cover, PAYLOAD, profile=Profile.ROBUST)
-    lossy = imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(hidden.container[0, :, :, 0], level=50))
-    options = {"hint": hidden.hint} if how == "hint" else {"deep": True}
-    found = codec.reveal(lossy.reshape(cover.shape), **options)
-    assert found is not None and found.payload == PAYLOAD
-
-
 @pytest.mark.parametrize(
-    "hint", [{"lift": -1, "eighths": 0}, {"unit": 99}, {"profile": 7, "frames": 0}, {"x": 1}]
+    "hint",
+    [
+        {"profile": 2, "lift": -1, "eighths": 0},
+        {"profile": 2, "unit": 99},
+        {"profile": 3, "unit": 10**6},
+        {"profile": 2, "frame": 5},
+        {"profile": 0, "lift": 16, "eighths": 8},
+        {"profile": 7, "frames": 0},
+        {"x": 1},
+    ],
 )
 def test_a_wrong_hint_costs_time_and_nothing_else(codec, hint):
     container = codec.hide(IMAGES["12 bit"], PAYLOAD).container

@@ -6,7 +6,8 @@ from importlib.resources import files
 import onnx
 import pytest
 
-from gateway.seal.codec.networks import ModelFileError, Networks
+from gateway.seal.codec import Codec
+from gateway.seal.codec.networks import ModelFileError
 
 MODELS = files("onnx_models")
 CARDS = sorted(entry.name for entry in MODELS.iterdir() if entry.name.endswith(".json"))
@@ -39,10 +40,10 @@ def test_a_changed_network_is_not_loaded(tmp_path, part):
     changed = tmp_path / f"fidelity-v1-{part}.onnx"
     changed.write_bytes(changed.read_bytes()[:-1] + b"?")
     with pytest.raises(ModelFileError, match="differs from its card"):
-        Networks(tmp_path, "fidelity-v1", threads=1)
+        Codec.load(tmp_path)
 
 
 def test_a_missing_network_says_what_to_do(tmp_path):
     with pytest.raises(ModelFileError) as failure:
-        Networks(tmp_path, "fidelity-v1", threads=1)
+        Codec.load(tmp_path)
     assert "Install" in failure.value.hint

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.seal.codec import ldpc
-from gateway.seal.codec.layout import RUNGS, Rung, gather, unframe
+from gateway.seal.codec.layout import RUNGS, Rung, unframe
+from gateway.seal.codec.v1.places import gather
 
 HEAD = 2048  # places a reader looks at first, written and reference alike
 _HEADS = (240, 960)  # usable ones among them that are counted; no rung is shorter than the first

@@ -1,0 +1,134 @@
+"""Write payloads: attempts of several covers share a run of the network, integers make the change."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.seal.codec import strength
+from gateway.seal.codec.card import Card
+from gateway.seal.codec.cover import Attempt, CoverCells, HideFailed, Plan
+from gateway.seal.codec.layout import BITS, PIXELS, frame_counts
+from gateway.seal.codec.networks import Network, levelled
+from gateway.seal.codec.plane import GREEN, LUMA, Plane
+from gateway.seal.codec.results import Hidden, Profile, Revealed
+from gateway.seal.codec.synthesis import Synthesis, synthesised
+
+_SCALE = 1 << 8  # of `Synthesis.scale`
+
+
+@dataclass(frozen=True)
+class Cover:
+    """An image to be marked; the arguments of `Codec.hide`."""
+
+    pixels: NDArray[Any]
+    payload: bytes
+    padding: tuple[int, ...] = ()
+    ybr: bool = False
+    window: tuple[float, float] | None = None
+
+
+class Writing:
+    """The attempts to write one payload into one cover."""
+
+    def __init__(self, hider: Hider, cover: Cover) -> None:
+        colour = cover.pixels.shape[3] > 1
+        name = 0 if cover.ybr or not colour else LUMA if hider.card.luma else GREEN
+        self.plane = Plane(name, cover.pixels).carried()
+        self.failure = HideFailed("the image has too few places for the payload", code="too-small")
+        self._cover, self._card, self._profile = cover, hider.card, hider.profile
+        self._ways = self._every_way()
+        self._container = cover.pixels
+        self._change = np.empty((0, PIXELS), np.int32)
+        self._synthesis: Synthesis | None = None
+
+    def advance(self) -> bool:
+        """Go on to the next attempt; False when there is none left, and `failure` tells why."""
+        way = next(self._ways, None)
+        if way is None:
+            return False
+        self.frames, self.attempt, self.plan = way
+        return True
+
+    @property
+    def unit(self) -> float:
+        """Of the present attempt, in stored values."""
+        return strength.unit_of(self.attempt.unit)
+
+    @property
+    def container(self) -> NDArray[Any]:
+        """The cover as the present attempt changed it."""
+        return self._container
+
+    def finish(self, answer: NDArray[np.float32]) -> None:
+        """Turn what the network says about the touched cells into changed pixels."""
+        plan, numbers = self.plan, np.rint(answer).astype(np.int16)
+        wanted = numbers.astype(np.int32)
+        if self._card.amplitudes:
+            scale = round(_SCALE * self.unit / 2 / self.plane.share)  # an amplitude counts half units
+            wanted = synthesised(numbers, scale)
+            amplitudes = np.zeros((self.plane.count(self.frames), BITS), np.int16)
+            amplitudes[plan.touched] = numbers
+            self._synthesis = Synthesis(amplitudes, scale, self.plane.carriers)
+        self._change = np.clip(wanted, -plan.down.astype(np.int32), plan.up.astype(np.int32))
+        self._container = self.plane.changed(self.frames, plan.touched, self._change)
+
+    def hidden(self, found: Revealed) -> Hidden:
+        """The result, once the payload was found again."""
+        return Hidden(
+            container=self._container,
+            codec_id=found.codec_id,
+            profile=found.profile,
+            coded_bits=found.coded_bits,
+            max_change=int(np.abs(self._change).max()),
+            hint=found.hint,
+            synthesis=self._synthesis,
+        )
+
+    def _every_way(self) -> Iterator[tuple[int, Attempt, Plan]]:
+        """Attempts in the fewest leading frames first."""
+        for frames in frame_counts(len(self._cover.pixels)):
+            cells = CoverCells(self._card, self.plane, frames, self._cover.padding, self._cover.window)
+            try:
+                for attempt in cells.attempts(self._cover.payload):
+                    yield frames, attempt, cells.plan(self._cover.payload, attempt)
+                self.failure = HideFailed("the payload did not come back", code="not-recovered")
+            except HideFailed as failure:
+                self.failure = failure
+
+
+class Hider:
+    """The hiding network of a codec id."""
+
+    def __init__(
+        self, folder: Traversable | Path, card: dict[str, Any], profile: Profile, *, threads: int
+    ) -> None:
+        self.card, self.profile = Card.of(card), profile
+        self._network = Network(
+            folder, card["hide"], output=BITS if self.card.amplitudes else PIXELS, threads=threads
+        )
+
+    def run(self, writings: Sequence[Writing]) -> None:
+        """Write the present attempt of each; those of the same strength in one run."""
+        alike: dict[float, list[Writing]] = defaultdict(list)
+        for writing in writings:
+            alike[writing.unit].append(writing)
+        for unit, members in alike.items():
+            plans = [writing.plan for writing in members]
+            answer = self._network.run(
+                unit,
+                cells=levelled(np.concatenate([plan.cells for plan in plans])),
+                secret=np.concatenate([plan.secret for plan in plans]),
+                up=np.concatenate([plan.up for plan in plans]),
+                down=np.concatenate([plan.down for plan in plans]),
+            )
+            ends = np.cumsum([len(plan.cells) for plan in plans])
+            for writing, part in zip(members, np.split(answer, ends[:-1]), strict=True):
+                writing.finish(part)
