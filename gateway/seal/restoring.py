@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from numpy.typing import NDArray
 
 from gateway.errors import SealBroken
-from gateway.seal import residual
+from gateway.seal import amplitudes, residual
+from gateway.seal.codec.synthesis import Synthesis, cells_of
 from gateway.seal.image import HighBits, Pixels
 
 CHECK = 9  # of FORMAT.md
@@ -52,8 +53,32 @@ def change_of(cover: NDArray[Any], container: NDArray[Any]) -> NDArray[np.int32]
     return change
 
 
-def close(facts: Facts, change: NDArray[np.int32], restore_key: bytes) -> bytes:
-    """The element's content, for a change as `change_of` gives it."""
+def coded(change: NDArray[np.int32], synthesis: Synthesis | None = None) -> dict[int, Any]:
+    """What undoes a change as `change_of` gives it: entries 7 and 8 of the element, 9 to 11 when it was synthesised."""
+    if synthesis is None:
+        return {7: len(change), 8: residual.encode(change)}
+    _, rows, columns, samples = change.shape
+    frames = synthesis.frames(rows, columns)
+    covered = max(len(change), frames)
+    correction = np.zeros((covered, rows, columns, samples), np.int32)
+    correction[: len(change)] = change
+    correction[:frames] += synthesis.change((frames, rows, columns, samples))
+    return {
+        7: covered,
+        8: residual.encode(correction),
+        9: amplitudes.encode(_lengthened(synthesis.amplitudes, cells_of(covered, rows, columns)), covered),
+        10: synthesis.scale,
+        11: list(synthesis.samples),
+    }
+
+
+def close(
+    facts: Facts, change: NDArray[np.int32], restore_key: bytes, synthesis: Synthesis | None = None
+) -> bytes:
+    """The element's content, for a change as `change_of` gives it and what it was synthesised from, if it was.
+
+    Raises ValueError when the synthesis is of an image of another size.
+    """
     content = {
         1: facts.original_digest,
         2: facts.high_bits.value,
@@ -61,9 +86,7 @@ def close(facts: Facts, change: NDArray[np.int32], restore_key: bytes) -> bytes:
         4: list(facts.added),
         5: facts.replaced,
         6: facts.sop_instance_uid,
-        7: len(change),
-        8: residual.encode(change),
-    }
+    } | coded(change, synthesis)
     return _cipher(restore_key).encrypt(_NONCE, cbor2.dumps(content, canonical=True), _ASSOCIATED)
 
 
@@ -73,14 +96,38 @@ def open_element(
     """Facts and change. Raises SealBroken when the element was changed or belongs to another object."""
     try:
         content = cbor2.loads(_cipher(restore_key).decrypt(_NONCE, element, _ASSOCIATED))
-        frames = content[7]
-        if type(frames) is not int or not 0 <= frames <= shape[0]:
-            raise ValueError("the change covers other frames than there are")
-        return _facts(content), residual.decode(content[8], (frames, *shape[1:]))
+        if not isinstance(content, dict):
+            raise ValueError("the content is no map")
+        return _facts(content), _change(content, shape)
     except InvalidTag as error:
         raise SealBroken("the restoring element does not open", check=CHECK) from error
     except (cbor2.CBORDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise SealBroken("the restoring element is malformed", check=CHECK) from error
+
+
+def _change(content: dict[int, Any], shape: tuple[int, int, int, int]) -> NDArray[np.int32]:
+    """Cover minus container, of an image of `shape`; nothing is allocated that the image does not have room for."""
+    frames = content[7]
+    if type(frames) is not int or not 0 <= frames <= shape[0]:
+        raise ValueError("the change covers other frames than there are")
+    covered = (frames, *shape[1:])
+    change = residual.decode(content[8], covered)
+    if not content.keys() & {9, 10, 11}:
+        return change
+    stored, samples = content[9], content[11]
+    if not (
+        isinstance(stored, bytes)
+        and isinstance(samples, list)
+        and all(type(sample) is int for sample in samples)
+    ):
+        raise ValueError("the synthesis has wrong types")
+    found = amplitudes.decode(stored, frames, cells_of(1, *shape[1:3]))
+    synthesis = Synthesis(found, content[10], tuple(samples))
+    return change - synthesis.change(covered)
+
+
+def _lengthened(found: NDArray[np.int16], count: int) -> NDArray[np.int16]:
+    return np.pad(found, ((0, count - len(found)), (0, 0)))
 
 
 def _facts(content: dict[int, Any]) -> Facts:
