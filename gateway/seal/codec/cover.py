@@ -15,7 +15,7 @@ from gateway.seal.codec.layout import BITS, PIXELS, Rung, frame, rungs_for
 from gateway.seal.codec.plane import Plane
 
 _LONGER = 3  # code lengths offered
-_BUDGET_DB = 51.5  # a robust mark is repeated until it costs this ...
+_BUDGET_DB = 51.0  # a robust mark is repeated until it costs this ...
 _REPEATED = 2.5  # ... or every bit of the code can be read so often
 _ROBUST = 1.0  # parts of the code that must be readable, for a robust mark ...
 _SUFFICIENT = 0.8  # ... where pixels are kept, with something left for damage ...
@@ -79,8 +79,7 @@ class CoverCells:
         turns = min(self._count, -(-(self._widths[-1] + offered[-1].length) // order.GROUP))
         cells = self._plane.cells(self._frames, order.cells(0, turns, self._count))
         for unit in strength.rising(self._card, self._plane, self._frames, self._window):
-            believed = self._believed(cells, strength.unit_of(unit))
-            for attempt in self._at(unit, offered, order.Arrival(believed), float(np.ptp(cells))):
+            for attempt in self._at(unit, offered, cells):
                 found = True
                 yield attempt
         if not found:
@@ -94,9 +93,10 @@ class CoverCells:
         believed: NDArray[np.bool_] = usable[0]
         return believed
 
-    def _at(self, unit: int, offered: list[Rung], arrival: order.Arrival, peak: float) -> list[Attempt]:
+    def _at(self, unit: int, offered: list[Rung], cells: NDArray[np.float32]) -> list[Attempt]:
         """Code lengths at one strength: the shortest that suffices, or the longest affordable, and a few longer."""
         start = self._widths[-1]
+        arrival = order.Arrival(self._believed(cells, strength.unit_of(unit)))
         width = next((w for w in self._widths if arrival.until(w) >= order.HEADER_LEAST), start)
         shares = [
             (arrival.until(start + rung.length) - arrival.until(start)) / ldpc.code_bits(rung.lift)
@@ -105,18 +105,21 @@ class CoverCells:
         wanted = _ROBUST if self._card.eight_bit else _SUFFICIENT
         first = next((i for i, share in enumerate(shares) if share >= wanted), len(shares) - 1)
         if self._card.eight_bit:
+            writable = self._card.writable(cells, strength.unit_of(unit), *self._limits)
+            written = order.Arrival(writable)
+            peak = float(np.ptp(cells))
             while (
                 first + 1 < len(offered)
                 and shares[first] < _REPEATED
-                and self._affordable(offered[first + 1], unit, peak)
+                and self._affordable(written.until(start + offered[first + 1].length), unit, peak)
             ):
                 first += 1
         chosen = [rung for rung, share in zip(offered, shares, strict=True) if share >= _LEAST]
         return [Attempt(rung, width, unit) for rung in chosen if rung >= offered[first]][:_LONGER]
 
-    def _affordable(self, rung: Rung, unit: int, peak: float) -> bool:
-        """Is the expected squared change within the budget?"""
-        energy = rung.length * self._card.energy_per_bit * strength.unit_of(unit) ** 2
+    def _affordable(self, written: int, unit: int, peak: float) -> bool:
+        """Is the expected squared change of so many written places within the budget?"""
+        energy = written * self._card.energy_per_bit * strength.unit_of(unit) ** 2
         return energy / (self._count * PIXELS) <= peak**2 / 10 ** (_BUDGET_DB / 10)
 
     def plan(self, payload: bytes, attempt: Attempt) -> Plan:

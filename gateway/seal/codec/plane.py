@@ -57,10 +57,7 @@ class Plane:
         return luma
 
     def limits(self) -> tuple[float, float]:
-        """Values at which the plane is cut off: those of 8 bits, or the extremes of the image where it has more."""
-        if self.pixels.dtype.itemsize == 1:
-            info = np.iinfo(self.pixels.dtype)
-            return float(info.min), float(info.max)
+        """Extremes of the plane over all frames: where it is cut off, or where its background lies."""
         shown = self.pixels[..., list(self._shown)] if self.name == LUMA else self.pixels[..., self.name]
         return float(shown.min()), float(shown.max())
 

@@ -81,7 +81,7 @@ class Reader:
             yield from found
 
     def _candidates(self, units: Sequence[int], *, deep: bool) -> list[_Candidate]:
-        """What headers say at these strengths, most outstanding first."""
+        """What headers say at these strengths, every rung once, most outstanding first."""
         if not units or self._count * BITS < self._widths[-1]:
             return []
         least, tries = (_STANDS_OUT_DEEP, _TRIES_DEEP) if deep else (_STANDS_OUT, _TRIES)
@@ -89,7 +89,10 @@ class Reader:
         if len(self._widths) > 1 and not any(c.stands_out >= 2 * _STANDS_OUT for c in found):
             likeliest = [c.unit for c in sorted(found, key=lambda c: -c.stands_out)[:_WIDE_LOOKS]]
             found += self._headers(list(units) if few or deep else likeliest, self._widths[1])[0]
-        speaking = [c for c in found if c.stands_out >= least and c.rung is not None]
+        best: dict[Rung | None, _Candidate] = {}
+        for candidate in sorted(found, key=lambda c: c.stands_out):
+            best[candidate.rung] = candidate
+        speaking = [c for c in best.values() if c.stands_out >= least and c.rung is not None]
         return sorted(speaking, key=lambda c: -c.stands_out)[:tries]
 
     def _headers(self, units: Sequence[int], width: int) -> tuple[list[_Candidate], bool]:
