@@ -19,6 +19,7 @@ _BUDGET_DB = 51.0  # a robust mark is repeated until it costs this ...
 _REPEATED = 2.5  # ... or every bit of the code can be read so often
 _ROBUST = 1.0  # parts of the code that must be readable, for a robust mark ...
 _SUFFICIENT = 0.8  # ... where pixels are kept, with something left for damage ...
+_HEADER_LEAST = 96  # usable places that a header should have; where fewer are, it takes more of them
 _LEAST = 0.62  # ... and at all: the code has rate 1/2
 
 
@@ -97,7 +98,7 @@ class CoverCells:
         """Code lengths at one strength: the shortest that suffices, or the longest affordable, and a few longer."""
         start = self._widths[-1]
         arrival = order.Arrival(self._believed(cells, strength.unit_of(unit)))
-        width = next((w for w in self._widths if arrival.until(w) >= order.HEADER_LEAST), start)
+        width = next((w for w in self._widths if arrival.until(w) >= _HEADER_LEAST), start)
         shares = [
             (arrival.until(start + rung.length) - arrival.until(start)) / ldpc.code_bits(rung.lift)
             for rung in offered

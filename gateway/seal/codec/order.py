@@ -14,9 +14,6 @@ GROUP = 4
 HEADER = 256
 """Places of the header as it is written first."""
 
-HEADER_LEAST = 96
-"""Usable places that a header should have; where fewer are, it takes more of them."""
-
 WIDEST = 1024
 """Places of the header where most cells can't be used."""
 

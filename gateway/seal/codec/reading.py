@@ -17,7 +17,7 @@ from gateway.seal.codec.plane import Plane
 _STANDS_OUT = 5.0  # standard deviations; chance alone hardly reaches them
 _STANDS_OUT_DEEP = 3.5
 _TRIES, _TRIES_DEEP = 3, 40  # headers believed
-_WIDE_LOOKS = 12  # strengths at which a wide header is looked for
+_FEW = 160  # usable places of a header; where more are, its first part says enough
 _CERTAIN = 16.0  # logits are cut here, so that one wrong certainty does not outvote many
 
 
@@ -63,12 +63,11 @@ class Reader:
         if unit is not None and known:
             yield from self._body(known[0], unit)
             return
-        usual = strength.usual(self._card)
         if unit is not None:
             yield from self._at((unit,), deep=deep)
             return
-        yield from self._at(usual[:1], deep=False)
-        yield from self._at(usual[1:], deep=deep)
+        yield from self._at(strength.rising(self._card, self._plane, self._frames, None)[:1], deep=False)
+        yield from self._at(strength.usual(self._card), deep=deep)
         if deep or (scaled and self._plane.pixels.dtype.itemsize == 1):
             yield from self._at(strength.unusual(self._card), deep=deep)
 
@@ -86,9 +85,12 @@ class Reader:
             return []
         least, tries = (_STANDS_OUT_DEEP, _TRIES_DEEP) if deep else (_STANDS_OUT, _TRIES)
         found, few = self._headers(units, self._widths[0])
-        if len(self._widths) > 1 and not any(c.stands_out >= 2 * _STANDS_OUT for c in found):
-            likeliest = [c.unit for c in sorted(found, key=lambda c: -c.stands_out)[:_WIDE_LOOKS]]
-            found += self._headers(list(units) if few or deep else likeliest, self._widths[1])[0]
+        if (
+            len(self._widths) > 1
+            and (few or deep)
+            and not any(c.stands_out >= 2 * _STANDS_OUT for c in found)
+        ):
+            found += self._headers(units, self._widths[1])[0]
         best: dict[Rung | None, _Candidate] = {}
         for candidate in sorted(found, key=lambda c: c.stands_out):
             best[candidate.rung] = candidate
@@ -103,7 +105,7 @@ class Reader:
         places = order.places(0, width, self._count)
         logits = self._logits(places, [strength.unit_of(unit) for unit in units])
         values, rungs = header.strongest(logits)
-        few = bool((logits != 0).sum(axis=1).max() < order.HEADER_LEAST)
+        few = bool((logits != 0).sum(axis=1).max() < _FEW)
         return [
             _Candidate(float(value), rung, unit)
             for value, rung, unit in zip(values, rungs, units, strict=True)
