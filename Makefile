@@ -65,8 +65,9 @@ test: venv peers lint ## everything that must hold: lint, format, types, tests
 campaign: venv peers ## the long runs: every file and series of the collection beside the repository
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m campaign --timeout 3600
 
-bench: venv peers ## instances per second, and milliseconds of each step of sealing
+bench: venv peers ## instances per second, milliseconds of each step of sealing, of hiding and of revealing, memory
 	$(BIN)/python -m tests.benchmarks.gateway
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.codec
 
 train: $(VENV)/.train ## train the networks (CPU, about an hour)
 	$(BIN)/python -m export.train
