@@ -18,6 +18,7 @@ from export.evaluation.images import evaluation_items
 from export.evaluation.ledger import write
 from export.evaluation.quality import Row, measure
 from export.evaluation.run import Run, Wish
+from gateway.seal.codec import Profile
 
 __all__ = ["Item", "Row", "evaluation_items", "main", "measure"]
 
@@ -35,10 +36,13 @@ def main() -> None:
         "--work", type=Path, default=Path(".work/evaluate"), help="rows and trained baselines"
     )
     options.add_argument(
-        "--images", type=int, default=4, help="of every kind, in the recovery table (default 4)"
+        "--images", type=int, default=4, help="of every kind, in the recovery table of fidelity (default 4)"
     )
     options.add_argument(
-        "--most", type=int, default=ALL, help="of every kind, in the tables of costs (default all)"
+        "--most",
+        type=int,
+        default=ALL,
+        help="of every kind, in the tables of costs and in the recovery table of robust (default all)",
     )
     options.add_argument("--quick", action="store_true", help="few images, only quality and recovery")
     options.add_argument(
@@ -51,7 +55,10 @@ def main() -> None:
             models=asked.models,
             work=asked.work,
             quality=2 if asked.quick else asked.most,
-            recovery=1 if asked.quick else asked.images,
+            recovery={
+                Profile.FIDELITY: 1 if asked.quick else asked.images,
+                Profile.ROBUST: 1 if asked.quick else asked.most,
+            },
             comparison=1,
             task=2,
         )
@@ -62,7 +69,7 @@ def main() -> None:
     survival = run.recovery()
     write(asked.out / "recovery.csv", recovery.Row, survival)
     if not asked.keep_cards and not asked.quick:
-        _fill_cards(asked.models, tables.cost(cost))
+        _fill_cards(asked.models, cost)
     if not asked.quick:
         from export.evaluation import report
 
@@ -71,11 +78,15 @@ def main() -> None:
     print(tables.markdown(tables.survival(survival)))
 
 
-def _fill_cards(models: Path, lines: tables.Lines) -> None:
+def _fill_cards(models: Path, rows: list[Row]) -> None:
+    """Only the cards of what was measured: those of earlier versions keep their figures."""
+    written = {row.codec_id for row in rows}
+    lines = tables.cost(rows)
     for card_path in sorted(models.glob("*.json")):
         card = json.loads(card_path.read_text())
-        card["measured"]["evaluation"] = [line for line in lines if line["profile"] == card["profile"]]
-        card_path.write_text(json.dumps(card, indent=2) + "\n")
+        if card["codec_id"] in written:
+            card["measured"]["evaluation"] = [line for line in lines if line["profile"] == card["profile"]]
+            card_path.write_text(json.dumps(card, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,11 +20,15 @@ Image = NDArray[Any]
 
 @dataclass(frozen=True)
 class Setting:
-    """What a distortion needs to know of the image. grey_level: a 255th of its range, at least one stored value."""
+    """What a distortion needs to know of the image.
+
+    grey_level: a 255th of its range, at least one stored value. voi: `window` is that of the file.
+    """
 
     grey_level: float
     window: tuple[float, float]
     rng: np.random.Generator
+    voi: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,16 @@ def _noise(image: Image, setting: Setting, *, levels: float) -> Image:
     return _as(image + setting.rng.normal(0, levels * setting.grey_level, image.shape), image)
 
 
-def _eight_bits(image: Image) -> NDArray[np.uint8]:
-    """JPEG baseline takes 8 bits: deeper images are rendered over their whole range."""
-    return image if image.dtype == np.uint8 else windowed(image, (0.0, float(image.max())))
+def _eight_bits(image: Image, setting: Setting) -> NDArray[np.uint8]:
+    """JPEG baseline takes 8 bits: deeper images are rendered through their VOI window, or over their whole range."""
+    if image.dtype == np.uint8:
+        return image
+    return windowed(image, setting.window if setting.voi else (0.0, float(image.max())))
 
 
-def _jpeg(image: Image, _: Setting, *, quality: int) -> Image:
+def _jpeg(image: Image, setting: Setting, *, quality: int) -> Image:
     """Baseline; colour with chroma at half resolution (4:2:0)."""
-    coded = imagecodecs.jpeg_encode(_plain(_eight_bits(image)), level=quality, subsampling="420")
+    coded = imagecodecs.jpeg_encode(_plain(_eight_bits(image, setting)), level=quality, subsampling="420")
     return imagecodecs.jpeg_decode(coded).reshape(image.shape)
 
 
@@ -104,6 +110,10 @@ def _export(image: Image, setting: Setting) -> Image:
     return windowed(image, setting.window)
 
 
+def _export_jpeg(image: Image, setting: Setting, *, quality: int) -> Image:
+    return _jpeg(windowed(image, setting.window), setting, quality=quality)
+
+
 def _geometry(image: Image, _: Setting, *, change: Callable[[Image], Image]) -> Image:
     return np.ascontiguousarray(change(image))
 
@@ -128,6 +138,7 @@ DISTORTIONS: tuple[Distortion, ...] = (
     *(Distortion(f"gain {p} %", "gain", partial(_gain, factor=1 + p / 100)) for p in (1, 2, 5)),
     *(Distortion(f"blur {s:g}", "gaussian blur, pixels", partial(_blur, sigma=s)) for s in (0.4, 0.6, 1.0)),
     Distortion("window to 8 bit", "8-bit export", _export, deep=True),
+    Distortion("window to 8 bit, JPEG Q75", "8-bit export", partial(_export_jpeg, quality=75), deep=True),
     Distortion("crop 8 rows", "geometry", partial(_geometry, change=lambda image: image[8:])),
     Distortion("crop 5 rows, 3 columns", "geometry", partial(_geometry, change=lambda image: image[5:, 3:])),
     Distortion("flip left-right", "geometry", partial(_geometry, change=lambda image: image[:, ::-1])),

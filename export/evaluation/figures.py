@@ -134,7 +134,7 @@ def examples(codec: Codec, folder: Path, path: Path) -> list[Item]:
         line[0].set_title(f"{item.kind.split('/')[-1]}, window {low:.0f} .. {high:.0f}", fontsize=8)
         for axes, profile in zip(line[1:], Profile, strict=True):
             payload = seeded(subject.name, profile).bytes(quality.PAYLOAD_BYTES)
-            container = codec.hide(subject.cover[None], payload, profile=profile).container[0]
+            container = quality.hidden_in(codec, subject, payload, profile).container[0]
             change = (container.astype(np.int32) - subject.cover)[
                 ..., -2 if subject.cover.shape[2] == 3 else 0
             ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.errors import InvalidDicomError
 
 from export.data import Item, manifest, stored_values
 
@@ -24,7 +25,7 @@ class Subject:
 
     cover: (rows, columns, samples), stored values less their minimum, uint8 or uint16; samples 1 or 3.
     bits_stored: of the file. window: (low, high) of the cover that its VOI window, or else the central 99 % of its
-    values, shows as black and white.
+    values, shows as black and white. voi: the window is that of the file.
     """
 
     name: str
@@ -32,6 +33,12 @@ class Subject:
     cover: NDArray[Any]
     bits_stored: int
     window: tuple[float, float]
+    voi: bool = False
+
+    @property
+    def known_window(self) -> tuple[float, float] | None:
+        """What the codec is told, as the gateway tells it: the VOI window of a file of more than 8 bits."""
+        return self.window if self.voi and self.bits_stored > 8 else None
 
     @property
     def peak(self) -> int:
@@ -63,10 +70,10 @@ def sample(items: list[Item], per_kind: int) -> list[Item]:
 
 
 def load(item: Item, folder: Path) -> Subject | None:
-    """None for what is never sealed in pixels: no readable image, too small, more than 16 bit."""
+    """None for what is never sealed in pixels: no readable integers, too small, more than 16 bit."""
     try:
         values = stored_values(item.path)
-    except (ValueError, AttributeError, RuntimeError, NotImplementedError):
+    except (ValueError, AttributeError, RuntimeError, NotImplementedError, InvalidDicomError):
         return None
     low, high = int(values.min()), int(values.max())
     if min(values.shape[:2]) < SMALLEST or values.shape[2] not in (1, 3) or high - low > 65535:
@@ -74,13 +81,16 @@ def load(item: Item, folder: Path) -> Subject | None:
     bits, window = 8 if high < 256 else 16, None
     if item.path.suffix == ".dcm":
         header = pydicom.dcmread(item.path, stop_before_pixels=True)
+        if "BitsStored" not in header:
+            return None  # samples that are no integers
         bits, window = int(header.BitsStored), _voi_window(header, low)
     cover = (values - low).astype(np.uint8 if high - low < 256 else np.uint16)
-    if window is None or not (window[0] < high - low and window[1] > 0):
+    voi = window is not None and window[0] < min(high - low, window[1]) and window[1] > 0
+    if window is None or not voi:
         window = float(np.percentile(cover, 0.5)), float(np.percentile(cover, 99.5))
     if window[1] <= window[0]:
         window = 0.0, float(max(1, high - low))
-    return Subject(str(item.path.relative_to(folder)), item.kind, cover, bits, window)
+    return Subject(str(item.path.relative_to(folder)), item.kind, cover, bits, window, voi)
 
 
 def _voi_window(header: pydicom.Dataset, low: int) -> tuple[float, float] | None:
@@ -99,7 +109,7 @@ def centre(subject: Subject) -> Subject:
     rows, columns = subject.cover.shape[:2]
     top, left = max(0, rows - LARGEST) // 2, max(0, columns - LARGEST) // 2
     part = np.ascontiguousarray(subject.cover[top : top + LARGEST, left : left + LARGEST])
-    return Subject(subject.name, subject.kind, part, subject.bits_stored, subject.window)
+    return replace(subject, cover=part)
 
 
 def windowed(values: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:

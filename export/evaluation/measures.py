@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import cbor2
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve, uniform_filter
 from skimage.metrics import structural_similarity
 
-from gateway.seal import residual
+from gateway.seal import restoring
+from gateway.seal.codec import Hidden
 
 Image = NDArray[Any]
 REGION = 32
@@ -82,10 +84,10 @@ def _region_means(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     return means
 
 
-def restoring_share(cover: Image, container: Image) -> float:
+def restoring_share(cover: Image, hidden: Hidden) -> float:
     """Bytes that undo the change, as the restoring element stores them, to bytes of uncompressed pixel data."""
-    change = (cover.astype(np.int32) - container.astype(np.int32))[None]
-    return len(residual.encode(change)) / cover.nbytes
+    undoing = restoring.coded(restoring.change_of(cover[None], hidden.container), hidden.synthesis)
+    return len(cbor2.dumps(undoing, canonical=True)) / cover.nbytes
 
 
 def jpegls_growth(cover: Image, container: Image) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from export.data import Item
 from export.evaluation import measures
 from export.evaluation.images import Subject, load, windowed
-from gateway.seal.codec import Codec, HideFailed, Profile
+from gateway.seal.codec import Codec, Hidden, HideFailed, Profile
 
 PAYLOAD_BYTES = 160  # a default record of usual length in its envelope, X25519
 
@@ -21,7 +21,7 @@ class Row:
     """One image and profile. Figures are empty where nothing was hidden; `level` then says why.
 
     psnr_db: peak = the image's range; psnr_stored_db: 2^bits stored - 1; psnr_window_db: both rendered to 8 bit.
-    rms_to_noise, worst_cell_db, region_shift, restoring_share, jpegls_growth: see `measures`.
+    rms_to_noise, worst_cell_db, region_shift, restoring_share, jpegls_growth: see `measures`. side: the smaller one.
     """
 
     path: str
@@ -44,6 +44,13 @@ class Row:
     hide_ms: float | None = None
     reveal_ms: float | None = None
     in_range: bool = True
+    side: int | None = None
+    codec_id: str | None = None
+
+
+def hidden_in(codec: Codec, subject: Subject, payload: bytes, profile: Profile) -> Hidden:
+    """As the gateway hides: deeper images with their VOI window. Raises HideFailed."""
+    return codec.hide(subject.cover[None], payload, profile=profile, window=subject.known_window)
 
 
 def measure(codec: Codec, item: Item, folder: Path, profile: Profile, rng: np.random.Generator) -> Row | None:
@@ -57,9 +64,17 @@ def measure_subject(codec: Codec, subject: Subject, profile: Profile, rng: np.ra
     payload = rng.bytes(PAYLOAD_BYTES)
     started = time.perf_counter()
     try:
-        hidden = codec.hide(cover[None], payload, profile=profile)
+        hidden = hidden_in(codec, subject, payload, profile)
     except HideFailed as failure:
-        return Row(subject.name, subject.kind, profile, failure.code, recovered=False)
+        return Row(
+            path=subject.name,
+            kind=subject.kind,
+            profile=profile,
+            level=failure.code,
+            recovered=False,
+            pixels=cover.shape[0] * cover.shape[1],
+            side=min(cover.shape[:2]),
+        )
     done = time.perf_counter()
     found = codec.reveal(hidden.container)
     read = time.perf_counter()
@@ -79,11 +94,13 @@ def measure_subject(codec: Codec, subject: Subject, profile: Profile, rng: np.ra
         rms_to_noise=round(measures.rms_against_noise(cover, container), 4),
         worst_cell_db=round(measures.worst_cell_psnr(cover, container, subject.peak), 2),
         region_shift=round(measures.region_mean_shift(cover, container), 4),
-        restoring_share=round(measures.restoring_share(cover, container), 5),
+        restoring_share=round(measures.restoring_share(cover, hidden), 5),
         jpegls_growth=round(measures.jpegls_growth(cover, container), 5),
         coded_bits=hidden.coded_bits,
         pixels=cover.shape[0] * cover.shape[1],
         hide_ms=round(1000 * (done - started), 1),
         reveal_ms=round(1000 * (read - done), 1),
         in_range=bool(container.min() >= cover.min() and container.max() <= cover.max()),
+        side=min(cover.shape[:2]),
+        codec_id=hidden.codec_id,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from export.evaluation import measures
 from export.evaluation.images import Subject, seeded
+from export.evaluation.quality import hidden_in
 from gateway.seal.codec import Codec, HideFailed, Profile
 
 PAYLOADS = (40, 80, 160, 320, 640)
@@ -27,7 +28,7 @@ def trials(codec: Codec, subject: Subject, profile: Profile) -> Iterator[Row]:
     for size in PAYLOADS:
         payload = seeded(subject.name, profile, size).bytes(size)
         try:
-            container = codec.hide(subject.cover[None], payload, profile=profile).container[0]
+            container = hidden_in(codec, subject, payload, profile).container[0]
         except HideFailed:
             cost = None
         else:

@@ -12,13 +12,17 @@ from scipy.stats import beta
 from export.evaluation import measures
 from export.evaluation.distortions import DISTORTIONS, Distortion, Setting
 from export.evaluation.images import Subject, seeded
-from export.evaluation.quality import PAYLOAD_BYTES
+from export.evaluation.quality import PAYLOAD_BYTES, hidden_in
 from gateway.seal.codec import Codec, HideFailed, Profile
 
 
 @dataclass(frozen=True)
 class Row:
-    """outcome: exact, nothing (no payload found), wrong (another payload accepted). psnr_db: cost of hiding."""
+    """outcome: exact, nothing (no payload found), wrong (another payload accepted).
+
+    psnr_db: cost of hiding, peak = the image's range. rows, columns: of the part that was used. bits_stored: of the
+    file. voi: the file has a VOI window.
+    """
 
     path: str
     profile: str
@@ -26,13 +30,22 @@ class Row:
     kind: str
     outcome: str
     psnr_db: float
+    rows: int | None = None
+    columns: int | None = None
+    bits_stored: int | None = None
+    voi: bool | None = None
+
+
+def standard(rows: list[Row]) -> list[Row]:
+    """Those of 512 x 512 pixels and 8 bits, for which the goals of `robust` are set."""
+    return [row for row in rows if (row.rows, row.columns, row.bits_stored) == (512, 512, 8)]
 
 
 def trials(codec: Codec, subject: Subject, profile: Profile) -> Iterator[Row]:
     """All distortions of one image, each read by a reader that knows nothing; none where nothing can be hidden."""
     payload = seeded(subject.name, profile, "payload").bytes(PAYLOAD_BYTES)
     try:
-        container = codec.hide(subject.cover[None], payload, profile=profile).container[0]
+        container = hidden_in(codec, subject, payload, profile).container[0]
     except HideFailed:
         return
     cost = round(measures.psnr(subject.cover, container, subject.peak), 2)
@@ -40,7 +53,18 @@ def trials(codec: Codec, subject: Subject, profile: Profile) -> Iterator[Row]:
         if distortion.deep and subject.cover.dtype.itemsize == 1:
             continue
         outcome = _outcome(codec, subject, profile, distortion, container, payload)
-        yield Row(subject.name, profile, distortion.name, subject.kind, outcome, cost)
+        yield Row(
+            path=subject.name,
+            profile=profile,
+            distortion=distortion.name,
+            kind=subject.kind,
+            outcome=outcome,
+            psnr_db=cost,
+            rows=subject.cover.shape[0],
+            columns=subject.cover.shape[1],
+            bits_stored=subject.bits_stored,
+            voi=subject.voi,
+        )
 
 
 def _outcome(
@@ -52,7 +76,7 @@ def _outcome(
     payload: bytes,
 ) -> str:
     rng = seeded(subject.name, profile, distortion.name)
-    arrived = distortion.apply(container, Setting(subject.grey_level, subject.window, rng))
+    arrived = distortion.apply(container, Setting(subject.grey_level, subject.window, rng, subject.voi))
     found = codec.reveal(arrived[None])
     if found is None:
         return "nothing"

@@ -44,7 +44,7 @@ def write_all(run: Run, cost: list[quality.Row], survival: list[recovery.Row], o
         prose.HEAD,
         _networks(run.hashes),
         prose.GOALS,
-        tables.markdown(goals(cost, survival)),
+        tables.markdown(goals(cost, survival, compared)),
         prose.COST.format(summary=_summary(cost)),
         tables.markdown(tables.cost(cost)),
         prose.DETAIL,
@@ -54,6 +54,9 @@ def write_all(run: Run, cost: list[quality.Row], survival: list[recovery.Row], o
         prose.RATE,
         prose.RECOVERY,
         tables.markdown(tables.survival(survival)),
+        prose.STANDARD,
+        tables.markdown(tables.survival(recovery.standard(survival))),
+        prose.CORRECTION,
         prose.COMPARISON,
         tables.markdown(tables.compared(compared)),
         _winners(compared),
@@ -86,12 +89,9 @@ def _summary(rows: list[quality.Row]) -> str:
 
 def _against_jpeg2000(rows: list[comparison.Row]) -> str:
     """The goal is 6 dB less error than JPEG 2000 at 5:1 makes on the same image."""
-    costs = {(row.path, row.method): row.psnr_db for row in rows if row.psnr_db is not None}
     lines = []
     for ours in ("Sealgate fidelity", "Sealgate robust"):
-        gains = [
-            db - costs[path, comparison.REFERENCE] for (path, method), db in costs.items() if method == ours
-        ]
+        gains = comparison.against_reference(rows, ours)
         lines.append(
             f"Error of {ours} against JPEG 2000 at 5:1 on the same image: mean {mean(gains):+.1f} dB, worst "
             f"{min(gains):+.1f} dB; at least 6 dB better on {sum(gain >= 6 for gain in gains)} of {len(gains)} images."

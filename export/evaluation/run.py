@@ -6,32 +6,35 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from export.data import Item
 from export.evaluation import comparison, quality, rate, recovery, task
 from export.evaluation.baselines.method import Method
+from export.evaluation.distortions import DISTORTIONS
 from export.evaluation.images import Subject, centre, evaluation_items, load, sample, seeded, shown
 from export.evaluation.ledger import Ledger
 from gateway.seal import codec
 from gateway.seal.codec import Codec, Profile
 
 _SHOWING = ("figures.py", "goals.py", "prose.py", "report.py", "run.py", "tables.py")  # these measure nothing
+_STORING = ("amplitudes.py", "bitcoding.py", "residual.py", "restoring.py")  # what restoring data takes
 
 
 @dataclass(frozen=True)
 class Wish:
     """data: the collection; models: the networks; work: where rows and trained baselines are kept between runs.
 
-    quality, recovery, comparison, task: at most so many images of every kind.
+    quality, recovery, comparison, task: at most so many images of every kind; recovery by profile.
     """
 
     data: Path
     models: Path
     work: Path
     quality: int
-    recovery: int
+    recovery: dict[Profile, int]
     comparison: int
     task: int
 
@@ -48,10 +51,11 @@ def model_hashes(models: Path) -> dict[str, str]:
 def _fingerprint(hashes: dict[str, str]) -> str:
     """Of the networks, and of the code around them that decides figures too."""
     seen = hashlib.sha256(json.dumps(hashes).encode())
-    for folder in (Path(codec.__file__).parent, Path(__file__).parent):
-        for source in sorted(folder.glob("*.py")):
-            if source.name not in _SHOWING:
-                seen.update(source.read_bytes())
+    seal, here = Path(codec.__file__).parents[1], Path(__file__).parent
+    sources = [*seal.glob("codec/**/*.py"), *(seal / name for name in _STORING), *here.glob("**/*.py")]
+    for source in sorted(sources):
+        if source.name not in _SHOWING:
+            seen.update(source.read_bytes())
     return seen.hexdigest()[:16]
 
 
@@ -79,12 +83,15 @@ class Run:
     def recovery(self) -> list[recovery.Row]:
         ledger = Ledger(self._folder / "recovery.csv", recovery.Row, key=3)
 
-        def missing(subject: Subject) -> Iterable[recovery.Row]:
-            for profile in Profile:
-                if (subject.name, profile, "flip top-bottom") not in ledger:
-                    yield from recovery.trials(self.codec, centre(subject), profile)
+        def missing(subject: Subject, profile: Profile) -> Iterable[recovery.Row]:
+            if (subject.name, profile, DISTORTIONS[-1].name) not in ledger:
+                yield from recovery.trials(self.codec, centre(subject), profile)
 
-        return self._filled("recovery", ledger, self.wish.recovery, missing)
+        rows = []
+        for profile, per_kind in self.wish.recovery.items():
+            filled = self._filled(f"recovery {profile}", ledger, per_kind, partial(missing, profile=profile))
+            rows += [row for row in filled if row.profile == profile]
+        return rows
 
     def comparison(self, methods: list[Method]) -> list[comparison.Row]:
         ledger = Ledger(self._folder / "comparison.csv", comparison.Row, key=3)

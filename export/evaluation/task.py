@@ -18,7 +18,7 @@ from skimage.filters import frangi, threshold_otsu
 from export.evaluation import measures
 from export.evaluation.distortions import Setting, jpeg2000
 from export.evaluation.images import Subject, seeded
-from export.evaluation.quality import PAYLOAD_BYTES
+from export.evaluation.quality import PAYLOAD_BYTES, hidden_in
 from gateway.seal.codec import Codec, HideFailed, Profile
 
 _VESSELS = ("fundus", "xa")
@@ -54,7 +54,7 @@ def _arms(codec: Codec, subject: Subject) -> Iterator[tuple[str, NDArray[Any]]]:
     for profile in Profile:
         rng = seeded(subject.name, profile, "task")
         try:
-            container = codec.hide(cover[None], rng.bytes(PAYLOAD_BYTES), profile=profile).container[0]
+            container = hidden_in(codec, subject, rng.bytes(PAYLOAD_BYTES), profile).container[0]
         except HideFailed:
             continue
         yield f"Sealgate {profile}", container

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from export.data import manifest
-from export.evaluation import quality, recovery, tables
+from export.evaluation import comparison, quality, recovery, tables
 from export.evaluation.distortions import DISTORTIONS
 from export.evaluation.goals import goals
 from export.evaluation.images import centre, load, seeded
@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "docs" / "evaluation"
 QUALITY = read(REPORT / "quality.csv", quality.Row)
 RECOVERY = read(REPORT / "recovery.csv", recovery.Row)
+COMPARISON = read(REPORT / "comparison.csv", comparison.Row)
 SAMPLE = [row for row in QUALITY if row.level == "full"][::61] if COLLECTION.exists() else []
-TRIED = sorted({row.path for row in RECOVERY})[::9] if COLLECTION.exists() else []
+TRIED = sorted({row.path for row in RECOVERY if row.profile == "robust"})[::41] if COLLECTION.exists() else []
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,9 @@ def test_the_tables_of_the_report_are_those_of_its_rows():
         tables.cost(QUALITY),
         tables.detail(QUALITY),
         tables.survival(RECOVERY),
-        goals(QUALITY, RECOVERY),
+        tables.survival(recovery.standard(RECOVERY)),
+        tables.compared(COMPARISON),
+        goals(QUALITY, RECOVERY, COMPARISON),
     ):
         assert tables.markdown(made) in text
 
