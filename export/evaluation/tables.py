@@ -94,10 +94,10 @@ def survival(rows: list[recovery.Row]) -> Lines:
                 low, high = recovery.clopper_pearson(exact, len(members))
                 line[profile] = f"{exact}/{len(members)}"
                 line[f"{profile} 95 % interval"] = f"{low:.1%} .. {high:.1%}"
-        line["wrong accepted"] = str(
-            sum(row.outcome == "wrong" for row in rows if row.distortion == distortion.name)
-        )
-        lines.append(line)
+        tried = [row for row in rows if row.distortion == distortion.name]
+        line["wrong accepted"] = str(sum(row.outcome == "wrong" for row in tried))
+        if tried:
+            lines.append(line)
     return lines
 
 

@@ -87,3 +87,68 @@ def test_the_interval_of_clopper_and_pearson():
     assert recovery.clopper_pearson(0, 10) == pytest.approx((0, 0.30850), abs=1e-4)
     assert recovery.clopper_pearson(10, 10) == pytest.approx((0.69150, 1), abs=1e-4)
     assert recovery.clopper_pearson(7, 10) == pytest.approx((0.34755, 0.93326), abs=1e-4)
+
+
+def recovered(
+    *, outcome: str = "exact", side: int = 512, bits: int = 8, kind: str = "images/eval/ct", **of: object
+):
+    return [
+        recovery.Row(
+            path=f"{kind} {side} {bits} {outcome}",
+            profile="robust",
+            distortion=distortion.name,
+            kind=kind,
+            outcome=outcome,
+            psnr_db=50.0 if side == 512 else 40.0,
+            rows=side,
+            columns=side,
+            bits_stored=bits,
+            **of,
+        )
+        for distortion in DISTORTIONS
+    ]
+
+
+def reached(lines: list[dict[str, str]], goal: str) -> tuple[str, str]:
+    line = next(line for line in lines if goal in line["goal"])
+    return line["reached"], line["met"]
+
+
+def test_the_goals_of_robust_are_judged_on_512_by_512_and_8_bit_alone():
+    lines = goals([], [*recovered(), *recovered(side=256, outcome="nothing"), *recovered(bits=12)], [])
+    assert reached(lines, "after JPEG Q75") == ("100.0% (1 of 1, interval from 2.5%)", "yes")
+    assert reached(lines, "mean PSNR") == ("50.0", "yes")
+    assert not any("window" in line["goal"] for line in lines)
+
+
+def test_the_window_export_is_judged_on_deep_objects_alone():
+    deep = recovered(bits=12, kind="dicom/modalities/MR")
+    failed = recovered(bits=16, kind="dicom/modalities/CT", outcome="nothing")
+    lines = goals([], [*recovered(), *recovered(bits=16, outcome="nothing"), *deep, *failed], [])
+    assert reached(lines, "window to 8 bit") == ("50.0% (1 of 2, interval from 1.3%)", "no")
+
+
+def test_an_accepted_wrong_payload_misses_its_goal_wherever_it_happened():
+    assert reached(goals([], recovered(), []), "wrong payloads") == ("0", "yes")
+    assert reached(goals([], recovered(outcome="wrong"), []), "wrong payloads") == (
+        str(len(DISTORTIONS)),
+        "no",
+    )
+
+
+def test_refused_images_count_against_the_share_sealed_unless_they_are_small():
+    def attempt(level: str, side: int) -> quality.Row:
+        return quality.Row("a", "images/eval/ct", "robust", level, recovered=level == "full", side=side)
+
+    lines = goals([attempt("full", 128), attempt("too-flat", 256), attempt("too-small", 127)], [], [])
+    assert reached(lines, "sealed") == ("50.0% (1 of 2, interval from 1.3%)", "no")
+
+
+def test_the_gain_over_jpeg_2000_is_that_on_the_same_image():
+    def row(path: str, method: str, db: float) -> comparison.Row:
+        return comparison.Row(path, method, "-", "images/eval/ct", "exact", db, 1.0)
+
+    rows = [row("a", comparison.REFERENCE, 40), row("b", comparison.REFERENCE, 50)]
+    rows += [row("a", "Sealgate robust", 47), row("b", "Sealgate robust", 55)]
+    assert comparison.against_reference(rows, "Sealgate robust") == [7, 5]
+    assert reached(goals([], [], rows), "`robust`, error below") == ("6.0", "yes")
