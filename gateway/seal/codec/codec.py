@@ -7,7 +7,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from gateway.seal.codec import reading
@@ -259,16 +258,5 @@ def _together(made: Sequence[Hidden | HideFailed], cover: NDArray[Any]) -> Hidde
         coded_bits=sum(one.coded_bits for _, one in marked),
         max_change=max(one.max_change for _, one in marked),
         hint=hidden.hint | {"frame": first},
-        synthesis=_joined(made),
+        synthesis=Synthesis.together([one.synthesis if isinstance(one, Hidden) else None for one in made]),
     )
-
-
-def _joined(made: Sequence[Hidden | HideFailed]) -> Synthesis | None:
-    """What explains the change of all frames: None where they were written in different strengths."""
-    parts = [one.synthesis if isinstance(one, Hidden) else None for one in made]
-    known = [part for part in parts if part is not None]
-    if len({(part.scale, part.samples) for part in known}) != 1:
-        return None
-    blank = np.zeros_like(known[0].amplitudes)
-    amplitudes = np.concatenate([blank if part is None else part.amplitudes for part in parts])
-    return Synthesis(amplitudes, known[0].scale, known[0].samples)

@@ -19,9 +19,7 @@ from gateway.seal.codec.layout import BITS, PIXELS, frame_counts
 from gateway.seal.codec.networks import Network, levelled
 from gateway.seal.codec.plane import GREEN, LUMA, Plane
 from gateway.seal.codec.results import Hidden, Profile, Revealed
-from gateway.seal.codec.synthesis import Synthesis, synthesised
-
-_SCALE = 1 << 8  # of `Synthesis.scale`
+from gateway.seal.codec.synthesis import Synthesis, scale_of, synthesised
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Writing:
         plan, numbers = self.plan, np.rint(answer).astype(np.int16)
         wanted = numbers.astype(np.int32)
         if self._card.amplitudes:
-            scale = round(_SCALE * self.unit / 2 / self.plane.share)  # an amplitude counts half units
+            scale = scale_of(self.unit / self.plane.share)
             wanted = synthesised(numbers, scale)
             amplitudes = np.zeros((self.plane.count(self.frames), BITS), np.int16)
             amplitudes[plan.touched] = numbers

@@ -187,7 +187,7 @@ def test_an_image_smaller_than_any_payload_gets_a_digest(desk: Desk) -> None:
 
 def test_where_the_envelope_does_not_fit_a_locator_is_hidden(desk: Desk) -> None:
     fields = ("PatientID", "PatientComments")
-    data = objects.ct(rows=128, columns=128, PatientComments="§" * 110)
+    data = objects.ct(rows=112, columns=112, PatientComments="§" * 110)
     sealed, result = desk.seal(data, fields=fields)
     assert (result.level, result.mode) == ("full", "locator")
     assert desk.extract(sealed).record["PatientComments"] == "§" * 110  # type: ignore[index]
