@@ -3,9 +3,11 @@
     python -m tests.vectors.make tests/vectors/v1
     python -m tests.vectors.make tests/vectors/v1-likeness
     python -m tests.vectors.make tests/vectors/v1-robust
+    python -m tests.vectors.make tests/vectors/v1-codec-2
 
 The first set was published before records held a likeness; the second one is about the likeness only; the third holds
-marks of codec id robust-v1, which later versions read and no longer write.
+marks of codec id robust-v1, and the first two those of fidelity-v1: later versions read them and no longer write them.
+The fourth holds marks of fidelity-v2 and robust-v2.
 Vectors never change once they are published, so an existing folder is refused.
 """
 
@@ -17,9 +19,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import imagecodecs
+
 from gateway import keys
 from gateway.seal import SealOptions, block, seal
-from gateway.seal.codec import Codec, Profile
+from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.elements import EXPLICIT_LE, encode
 from gateway.seal.image import pixel_format
 from gateway.seal.part10 import read
@@ -154,6 +158,32 @@ def likenesses(sealed: Sealer) -> list[Vector]:
     ]
 
 
+def codec_2(sealed: Sealer) -> list[Vector]:
+    """Marks of codec version 2: with header, in every frame, synthesised, and what lossy compression leaves of them."""
+    every = SealOptions(profile=Profile.ROBUST, frames=Frames.EVERY)
+    image, colour = sealed(ct()), sealed(objects.fundus(rows=192, columns=192), options=every)
+    frames = sealed(objects.multi_frame(frames=3, rows=112, columns=104), options=every)
+    return [
+        Vector("intact", "intact", image),
+        Vector("intact-robust-rgb", "intact", colour),
+        Vector("intact-every-frame", "intact", frames),
+        Vector("stripped", "stripped 2", bare(image)),
+        Vector("stripped-robust-rgb", "stripped 2", bare(colour)),
+        Vector(
+            "restoring-changed", "tampered 2", replaced(colour, BLOCK | block.RESTORING, b"OB", flipped(30))
+        ),
+        Vector("robust-rgb-jpeg-75", "lossy 5", compressed(colour)),
+    ]
+
+
+def compressed(data: bytes) -> bytes:
+    """The colour image after baseline JPEG of quality 75, chroma at half resolution, decoded again."""
+    file = read(data)
+    pixels = decode(file, pixel_format(file)).samples
+    lossy = imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(pixels[0], level=75, subsampling="420"))
+    return file.edited({PIXEL_DATA: encode(PIXEL_DATA, b"OB", lossy.tobytes(), EXPLICIT_LE)})
+
+
 def robust(sealed: Sealer) -> list[Vector]:
     """Marks that survive lossy compression."""
     options = SealOptions(profile=Profile.ROBUST)
@@ -188,6 +218,8 @@ def main(folder: Path) -> None:
     sealed = Sealer(folder, Codec.load())
     if folder.name.endswith("-likeness"):
         made = likenesses(sealed)
+    elif folder.name.endswith("-codec-2"):
+        made = codec_2(sealed)
     elif folder.name.endswith("-robust"):
         made = robust(sealed)
     else:

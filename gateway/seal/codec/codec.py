@@ -101,7 +101,7 @@ class Codec:
     ) -> Revealed | None:
         """The payload hidden in `container` (shape and dtype as in `hide`), or None when there is none.
 
-        hint: as `Hidden` or `Revealed` gave it; only saves time. deep: look harder, for about a second, where lossy
+        hint: as `Hidden` or `Revealed` gave it; only saves time. deep: look harder, for some seconds, where lossy
         compression has blurred the traces of a mark. newest: look only for what `hide` writes today, and unscaled.
         """
         if min(container.shape[1:3]) < CELL:

@@ -15,7 +15,7 @@ from gateway.seal.codec.layout import BITS, PIXELS, Rung, frame, rungs_for
 from gateway.seal.codec.plane import Plane
 
 _LONGER = 3  # code lengths offered
-_BUDGET_DB = 51.0  # a robust mark is repeated until it costs this ...
+_BUDGET_DB = 50.5  # a robust mark is repeated until it costs this ...
 _REPEATED = 2.5  # ... or every bit of the code can be read so often
 _ROBUST = 1.0  # parts of the code that must be readable, for a robust mark ...
 _SUFFICIENT = 0.8  # ... where pixels are kept, with something left for damage ...
@@ -79,25 +79,36 @@ class CoverCells:
         found = False
         turns = min(self._count, -(-(self._widths[-1] + offered[-1].length) // order.GROUP))
         cells = self._plane.cells(self._frames, order.cells(0, turns, self._count))
-        for unit in strength.rising(self._card, self._plane, self._frames, self._window):
-            for attempt in self._at(unit, offered, cells):
-                found = True
-                yield attempt
+        units = strength.rising(self._card, self._plane, self._frames, self._window)
+        # a window that shows next to nothing of the image can't be survived, but the image can still be marked
+        for window in dict.fromkeys((self._window, None)):
+            for unit in units:
+                for attempt in self._at(unit, offered, cells, window):
+                    found = True
+                    yield attempt
         if not found:
             raise HideFailed("too much of the image is flat", code="too-flat")
 
-    def _believed(self, cells: NDArray[np.float32], unit: float) -> NDArray[np.bool_]:
+    def _believed(
+        self, cells: NDArray[np.float32], unit: float, window: tuple[float, float] | None
+    ) -> NDArray[np.bool_]:
         """Which cells a reader will believe, also after an export of the window."""
         usable = self._card.readable(cells, [unit], *self._limits)
-        if self._window is not None and self._card.margin:
-            usable &= self._card.readable(cells, [unit], *self._window)
+        if window is not None and self._card.margin:
+            usable &= self._card.readable(cells, [unit], *window)
         believed: NDArray[np.bool_] = usable[0]
         return believed
 
-    def _at(self, unit: int, offered: list[Rung], cells: NDArray[np.float32]) -> list[Attempt]:
+    def _at(
+        self,
+        unit: int,
+        offered: list[Rung],
+        cells: NDArray[np.float32],
+        window: tuple[float, float] | None,
+    ) -> list[Attempt]:
         """Code lengths at one strength: the shortest that suffices, or the longest affordable, and a few longer."""
         start = self._widths[-1]
-        arrival = order.Arrival(self._believed(cells, strength.unit_of(unit)))
+        arrival = order.Arrival(self._believed(cells, strength.unit_of(unit), window))
         width = next((w for w in self._widths if arrival.until(w) >= _HEADER_LEAST), start)
         shares = [
             (arrival.until(start + rung.length) - arrival.until(start)) / ldpc.code_bits(rung.lift)

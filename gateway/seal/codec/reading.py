@@ -16,7 +16,7 @@ from gateway.seal.codec.plane import Plane
 
 _STANDS_OUT = 5.0  # standard deviations; chance alone hardly reaches them
 _STANDS_OUT_DEEP = 3.5
-_TRIES, _TRIES_DEEP = 3, 40  # headers believed
+_TRIES, _TRIES_DEEP = 3, 8  # headers believed
 _FEW = 160  # usable places of a header; where more are, its first part says enough
 _CERTAIN = 16.0  # logits are cut here, so that one wrong certainty does not outvote many
 

@@ -22,7 +22,7 @@ _HEADS = (240, 960)  # usable ones among them that are counted; no rung is short
 _EVIDENCE = 12.0  # nats by which they must speak for a mark, when the reference is large
 _BINS = 9  # of tanh(logit / 2), -1 .. 1
 _TRIES = 16  # rungs decoded
-_TRIES_DEEP = 400  # when time matters less than the payload
+_TRIES_DEEP = 40  # when time matters less than the payload
 _CERTAIN = 16.0  # logits are cut here, so that one wrong certainty does not outvote many
 
 
