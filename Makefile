@@ -69,7 +69,7 @@ bench: venv peers ## instances per second, milliseconds of each step of sealing,
 	$(BIN)/python -m tests.benchmarks.gateway
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.codec
 
-train: $(VENV)/.train ## train the networks (CPU, about an hour)
+train: $(VENV)/.train ## train the networks (CPU, about 15 minutes)
 	$(BIN)/python -m export.train
 
 # Without its dependencies: it asks for the OpenCV build that needs a display, and gets the headless one.
