@@ -13,21 +13,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydicom.datadict import tag_for_keyword
 
 from gateway.errors import ConfigurationError
+from gateway.tables import AETitle, FilePath, Port, Seconds, Table
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
 TABLES = ("gateway", "keys", "listener", "http", "seal", "queue", "limits")
@@ -42,31 +32,6 @@ HINTS = {
     "string_type": "put the value in quotes",
     "tuple_type": "write a list: [..., ...]",
 }
-
-
-def _ae_title(value: str) -> str:
-    """PS3.5 6.2, AE: 1 to 16 printable characters, no backslash, not only spaces."""
-    title = value.strip(" ")
-    if not title or len(title) > 16 or "\\" in title or not (title.isascii() and title.isprintable()):
-        raise ValueError("an AE title has 1 to 16 ASCII characters and no backslash")
-    return title
-
-
-def _against_file(value: Path, info: ValidationInfo) -> Path:
-    folder: Path = (info.context or {}).get("folder", Path())
-    return (folder / value.expanduser()).absolute()
-
-
-AETitle = Annotated[str, AfterValidator(_ae_title)]
-FilePath = Annotated[Path, AfterValidator(_against_file)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(ge=0.01, le=7 * 86400)]
-
-
-class Table(BaseModel):
-    """Unknown keys are errors; a loaded table never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class Gateway(Table):

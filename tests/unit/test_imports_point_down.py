@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.statuses",
     ),
     ("gateway.config", "gateway.fileformat", "gateway.mark"),
+    ("gateway.tables",),
     ("gateway.verify", "gateway.restore"),
     ("gateway.seal",),
     ("gateway.keys",),
