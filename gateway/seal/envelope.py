@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from gateway.errors import SealBroken
-from gateway.keys import RECIPIENT_ID_BYTES, Recipient, RecipientKey
+from gateway.keys import RECIPIENT_ID_BYTES, SUITES, Recipient, RecipientKey
 
 INFO = b"sealgate v1"
 X25519_ENVELOPE = 0x11
@@ -24,10 +22,7 @@ LOCATOR_ID_BYTES = 16
 CHECK = 8  # the number of the check that this module serves, see FORMAT.md
 
 _X25519_POINT, _P256_POINT, _P256_COMPRESSED, _TAG = 32, 65, 33, 16
-_SUITES = {
-    X25519_ENVELOPE: Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM),
-    P256_ENVELOPE: Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_128_GCM),
-}
+_ENVELOPES = {"x25519": X25519_ENVELOPE, "p256": P256_ENVELOPE}
 
 
 @dataclass(frozen=True)
@@ -55,8 +50,8 @@ class Locator:
 
 def close(packed_record: bytes, recipient: Recipient) -> Envelope:
     """Encrypt a packed record to its recipient."""
-    suite = X25519_ENVELOPE if recipient.curve == "x25519" else P256_ENVELOPE
-    sealed = _SUITES[suite].encrypt(packed_record, recipient.public, INFO)
+    suite = _ENVELOPES[recipient.curve]
+    sealed = SUITES[recipient.curve].encrypt(packed_record, recipient.public, INFO)
     if suite == X25519_ENVELOPE:
         return Envelope(suite, recipient.key_id, sealed[:_X25519_POINT], sealed[_X25519_POINT:])
     point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sealed[:_P256_POINT])
@@ -66,16 +61,19 @@ def close(packed_record: bytes, recipient: Recipient) -> Envelope:
 
 def open_envelope(envelope: Envelope, key: RecipientKey) -> bytes:
     """The packed record. Raises SealBroken when it was encrypted to another key or was changed."""
-    if envelope.recipient_id != key.key_id:
+    holder = key.find(envelope.recipient_id)
+    if holder is None:
         raise SealBroken("the record is encrypted to another recipient key", check=CHECK)
     encapsulated = envelope.encapsulated
     try:
+        if _ENVELOPES[Recipient(holder.public).curve] != envelope.suite:
+            raise ValueError("the envelope is for a key of another curve")
         if envelope.suite == P256_ENVELOPE:
             encapsulated = ec.EllipticCurvePublicKey.from_encoded_point(
                 ec.SECP256R1(), encapsulated
             ).public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-        return bytes(_SUITES[envelope.suite].decrypt(encapsulated + envelope.ciphertext, key.private, INFO))
-    except (InvalidTag, ValueError, TypeError) as error:
+        return holder.open(encapsulated, envelope.ciphertext, INFO)
+    except ValueError as error:
         raise SealBroken("the envelope does not open: it was changed", check=CHECK) from error
 
 

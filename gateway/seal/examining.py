@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from gateway.errors import ConfigurationError, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey, TrustedSigners
+from gateway.keys.trust import moment
 from gateway.seal import block, digest, envelope, likeness, statement
 from gateway.seal.attesting import digest_encoded
 from gateway.seal.block import Block
@@ -104,18 +105,24 @@ class Examination:
             raise SealBroken("the readable level or digest is not the one in the statement", check=2)
 
     def check_signature(self, trusted: TrustedSigners | None) -> bool | None:
-        """(3) A signer we believe made the statement. None when the signer is not known to us."""
+        """(3) A signer we believe made the statement. None when we do not believe the signer, or not for that time."""
         if self.statement is None or self.block is None:
             return False
-        key = trusted.find(self.statement.signer_id) if trusted else None
-        if key is None:
-            self.note(3, False, f"signer {self.statement.signer_id.hex()} is not among the trusted ones")
+        name = self.statement.signer_id.hex()
+        signer = trusted.find(self.statement.signer_id) if trusted else None
+        if signer is None:
+            self.note(3, False, f"signer {name} is not among the trusted ones")
             return None
         try:
-            statement.check_signature(self._encoded, self.block.signature, key)
+            statement.check_signature(self._encoded, self.block.signature, signer.public)
         except SealBroken as error:
             return self.note(3, False, str(error))
-        return self.note(3, True, f"signed by {self.statement.signer_id.hex()}")
+        objection = signer.validity.objection(self.statement.sealed_at)
+        if objection:
+            self.note(3, False, f"signed by {name} at {moment(self.statement.sealed_at)}, {objection}")
+            return None
+        remark = signer.validity.remark
+        return self.note(3, True, f"signed by {name}" + (f"; {remark}" if remark else ""))
 
     def check_instance(self) -> bool:
         """(4) The statement is about this instance."""

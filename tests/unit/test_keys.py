@@ -66,7 +66,7 @@ def test_a_signature_verifies_with_the_trusted_key(folder: Path) -> None:
     signer = keys.load_signer(folder / "signer.key")
     trusted = keys.load_trusted_signers(folder / "signer.pub").find(signer.key_id)
     assert trusted is not None
-    trusted.verify(signer.sign(b"message"), b"message")
+    trusted.public.verify(signer.sign(b"message"), b"message")
 
 
 def test_a_folder_of_public_keys_gives_all_its_signers(tmp_path: Path) -> None:
@@ -121,6 +121,10 @@ def test_a_key_of_another_kind_is_refused(folder: Path, load: object, name: str)
         load(folder / name)  # type: ignore[operator]
 
 
-def test_private_keys_do_not_show_in_a_repr(folder: Path) -> None:
-    assert repr(keys.load_signer(folder / "signer.key")) == "Signer()"
-    assert repr(keys.load_recipient_key(folder / "recipient.key")) == "RecipientKey()"
+def test_what_holds_a_private_key_shows_its_id_only(folder: Path) -> None:
+    signer = keys.load_signer(folder / "signer.key")
+    opener = keys.load_recipient_key(folder / "recipient.key")
+    assert repr(signer) == f"Signer({signer.key_id.hex()})"
+    assert repr(signer.key) == f"HeldSigningKey({signer.key_id.hex()})"
+    assert repr(opener) == f"RecipientKey({opener.key_id.hex()})"
+    assert repr(opener.keys) == f"(HeldOpeningKey({opener.key_id.hex()}),)"

@@ -1,0 +1,42 @@
+"""Keys by role: who may open records (recipient) and who vouches for objects (signer)."""
+
+from gateway.keys.files import (
+    KeyFiles,
+    Passphrases,
+    generate,
+    load_recipient,
+    load_trusted_signers,
+    read_passphrases,
+)
+from gateway.keys.identity import RECIPIENT_ID_BYTES, SIGNER_ID_BYTES, Curve, fingerprint
+from gateway.keys.memory import forbid_dumps
+from gateway.keys.provider import KeyProvider, key_provider, load_recipient_key, load_signer
+from gateway.keys.roles import SUITES, OpeningKey, Recipient, RecipientKey, Signer, SigningKey
+from gateway.keys.trust import TrustedSigner, TrustedSigners, Validity
+
+__all__ = [
+    "RECIPIENT_ID_BYTES",
+    "SIGNER_ID_BYTES",
+    "SUITES",
+    "Curve",
+    "KeyFiles",
+    "KeyProvider",
+    "OpeningKey",
+    "Passphrases",
+    "Recipient",
+    "RecipientKey",
+    "Signer",
+    "SigningKey",
+    "TrustedSigner",
+    "TrustedSigners",
+    "Validity",
+    "fingerprint",
+    "forbid_dumps",
+    "generate",
+    "key_provider",
+    "load_recipient",
+    "load_recipient_key",
+    "load_signer",
+    "load_trusted_signers",
+    "read_passphrases",
+]

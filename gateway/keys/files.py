@@ -1,0 +1,302 @@
+"""Key files: PEM, PKCS #8 for the private halves (encrypted or not), SubjectPublicKeyInfo for the public ones
+(RFC 5958, RFC 5280, RFC 8410).
+
+A private key is read only when its file is closed to everybody else, and only in a process that can't be dumped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from gateway.errors import KeyFileError
+from gateway.keys.identity import RecipientPublic, is_recipient
+from gateway.keys.memory import forbid_dumps
+from gateway.keys.roles import HeldOpeningKey, HeldSigningKey, Recipient, RecipientPrivate
+from gateway.keys.trust import TrustedSigner, TrustedSigners, check_no_orphans, validity_of
+
+PUBLIC_SUFFIXES = frozenset({".pub", ".pem"})
+PRIVATE_SUFFIXES = frozenset({".key", ".pem"})
+PASSPHRASE, PASSPHRASE_FILE = "SEALGATE_KEYS_PASSPHRASE", "SEALGATE_KEYS_PASSPHRASE_FILE"
+_OF_ONE_KEY = "SEALGATE_KEYS_{}_PASSPHRASE"
+_PEM = re.compile(rb"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Passphrases:
+    """Where passphrases come from; none is read before an encrypted key asks for it.
+
+    file: one passphrase a line, each is tried; a file of mode 0600.
+    """
+
+    file: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+    def candidates(self, role: str) -> Iterator[bytes]:
+        """role: `signer` or `recipient_key`. Raises KeyFileError."""
+        for variable in (_OF_ONE_KEY.format(role.upper()), PASSPHRASE):
+            if self.environment.get(variable):
+                yield self.environment[variable].encode()
+        named = self.environment.get(PASSPHRASE_FILE)
+        if self.file or named:
+            yield from read_passphrases(self.file or Path(str(named)))
+
+
+@dataclass(frozen=True)
+class KeyFiles:
+    """The key provider that is used when no other is configured: keys in files, held in memory."""
+
+    passphrases: Passphrases = field(default_factory=Passphrases)
+
+    def signing_key(self, reference: Path) -> HeldSigningKey:
+        """Raises KeyFileError."""
+        key = self._private_key(reference, "signer")
+        if not isinstance(key, Ed25519PrivateKey):
+            raise KeyFileError(
+                f"{reference} is not an Ed25519 private key",
+                hint="Give the signer.key that `sealgate keygen` wrote.",
+            )
+        return HeldSigningKey(key)
+
+    def opening_keys(self, reference: Path) -> tuple[HeldOpeningKey, ...]:
+        """The key of a file, or those of the `*.key` and `*.pem` files of a folder. Raises KeyFileError.
+
+        In a folder, keys of other kinds are passed over, since signer.key usually lies beside recipient.key.
+        """
+        if not reference.is_dir():
+            key = self._private_key(reference, "recipient_key")
+            if not _is_recipient_private(key):
+                raise KeyFileError(
+                    f"{reference} is not an X25519 or P-256 private key",
+                    hint="Give the recipient.key that `sealgate keygen` wrote.",
+                )
+            return (HeldOpeningKey(key),)  # type: ignore[arg-type]  # narrowed by the line above
+        check_folder(reference, forbidden=0o022)
+        files = sorted(f for f in reference.iterdir() if f.suffix in PRIVATE_SUFFIXES and f.is_file())
+        found = [self._private_key(path, "recipient_key") for path in files if _holds_private(path)]
+        held = tuple(HeldOpeningKey(key) for key in found if _is_recipient_private(key))  # type: ignore[arg-type]
+        if not held:
+            raise KeyFileError(
+                f"no X25519 or P-256 private key in {reference}",
+                hint="Put the recipient.key files there, the present one and those of older records.",
+            )
+        return held
+
+    def private_key(self, path: Path) -> HeldSigningKey | HeldOpeningKey:
+        """The key of a file, whichever role it has. Raises KeyFileError."""
+        key = self._private_key(path, "signer")
+        if isinstance(key, Ed25519PrivateKey):
+            return HeldSigningKey(key)
+        if _is_recipient_private(key):
+            return HeldOpeningKey(key)  # type: ignore[arg-type]  # narrowed by the line above
+        raise KeyFileError(
+            f"{path} is a private key of no use here", hint="Give a file of `sealgate keygen`."
+        )
+
+    def _private_key(self, path: Path, role: str) -> object:
+        forbid_dumps()
+        content = read_private(path)
+        try:
+            return serialization.load_pem_private_key(content, password=None)
+        except TypeError:  # it is encrypted
+            return self._decrypted(content, path, role)
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise KeyFileError(f"{path} is not a private key in PEM", hint="Give a .key file.") from error
+
+    def _decrypted(self, content: bytes, path: Path, role: str) -> object:
+        tried = False
+        for passphrase in self.passphrases.candidates(role):
+            tried = True
+            try:
+                return serialization.load_pem_private_key(content, password=passphrase)
+            except ValueError:  # the wrong one; another may follow
+                continue
+            except UnsupportedAlgorithm as error:
+                raise KeyFileError(
+                    f"{path} is encrypted in a way that is not supported",
+                    hint="Use PKCS #8 with AES (openssl pkcs8 -topk8).",
+                ) from error
+        raise KeyFileError(
+            f"no passphrase given opens {path}"
+            if tried
+            else f"{path} is encrypted and no passphrase is given",
+            hint=f"Set keys.passphrase_file, or {PASSPHRASE} or {_OF_ONE_KEY.format(role.upper())} in the "
+            "environment.",
+        )
+
+
+def generate(folder: Path, *, curve: str = "x25519", passphrase: bytes | None = None) -> None:
+    """Write `recipient.key`, `recipient.pub`, `signer.key` and `signer.pub` into `folder`.
+
+    Private files get mode 0600 and, with a passphrase, are encrypted with it (PKCS #8, AES-256). Raises KeyFileError,
+    having written nothing, when one of the four exists already.
+    """
+    forbid_dumps()
+    recipient: RecipientPrivate
+    if curve == "x25519":
+        recipient = x25519.X25519PrivateKey.generate()
+    elif curve == "p256":
+        recipient = ec.generate_private_key(ec.SECP256R1())
+    else:
+        raise KeyFileError(f"unknown curve {curve!r}", hint="Use x25519 or p256.")
+    signer = Ed25519PrivateKey.generate()
+    files = {
+        "recipient.key": (_private_pem(recipient, passphrase), 0o600),
+        "recipient.pub": (_public_pem(recipient.public_key()), 0o644),
+        "signer.key": (_private_pem(signer, passphrase), 0o600),
+        "signer.pub": (_public_pem(signer.public_key()), 0o644),
+    }
+    for name in files:
+        if (folder / name).exists():
+            raise KeyFileError(
+                f"{folder / name} exists already",
+                hint="Keys are never overwritten: choose another folder, or move the old keys away.",
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, (content, mode) in files.items():
+            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise KeyFileError(f"can't write keys to {folder}: {error.strerror}") from error
+
+
+def load_recipient(path: Path) -> Recipient:
+    """The public key records are encrypted to. Raises KeyFileError."""
+    key = public_key(_read(path), path)
+    if not is_recipient(key):
+        raise KeyFileError(
+            f"{path} is not an X25519 or P-256 public key",
+            hint="Give the recipient.pub that `sealgate keygen` wrote.",
+        )
+    return Recipient(key)  # type: ignore[arg-type]  # narrowed by the line above
+
+
+def load_trusted_signers(path: Path) -> TrustedSigners:
+    """All Ed25519 public keys of a file (one or several PEM blocks) or of the `*.pub` and `*.pem` files of a
+    folder, each with the validity that a TOML file beside it states (`gateway.keys.trust`).
+
+    Public keys of other kinds in a folder are passed over, since recipient.pub usually lies beside
+    signer.pub. Raises KeyFileError when there is no Ed25519 key at all, or when everybody may write there.
+    """
+    if path.is_dir():
+        check_folder(path, forbidden=0o002)
+        check_no_orphans(path)
+        files = sorted(f for f in path.iterdir() if f.suffix in PUBLIC_SUFFIXES and f.is_file())
+    else:
+        files = [path]
+    found: list[TrustedSigner] = []
+    for file in files:
+        keys = [key for key in public_keys(file) if isinstance(key, Ed25519PublicKey)]
+        if keys:
+            _check_closed_for_writing(file)
+            validity = validity_of(file)
+            found += [TrustedSigner(key, validity) for key in keys]
+    if not found:
+        raise KeyFileError(
+            f"no Ed25519 public key in {path}",
+            hint="Give a signer.pub, or a folder that holds the *.pub files of the signers you believe.",
+        )
+    return TrustedSigners(found)
+
+
+def public_keys(path: Path) -> list[object]:
+    """Every public key of a file, whatever its kind. Raises KeyFileError."""
+    return [public_key(block, path) for block in _PEM.findall(_read(path)) or [b""]]
+
+
+def public_key(pem: bytes, path: Path) -> object:
+    """path: for the message. Raises KeyFileError."""
+    try:
+        return serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(f"{path} is not a public key in PEM", hint="Give a .pub file.") from error
+
+
+def read_private(path: Path) -> bytes:
+    """The content of a file that only its owner can read. Raises KeyFileError for any other."""
+    content = _read(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise KeyFileError(
+            f"the private key {path} is open to group or others", hint=f"Run: chmod 600 {path}"
+        )
+    parent = path.absolute().parent
+    mode = parent.stat().st_mode
+    if mode & 0o002 and not mode & stat.S_ISVTX:  # in a sticky folder only the owner can replace it
+        raise KeyFileError(
+            f"everybody may replace files in {parent}, which holds a private key",
+            hint=f"Run: chmod o-w {parent}",
+        )
+    return content
+
+
+def read_passphrases(path: Path) -> list[bytes]:
+    """The lines of a file of mode 0600. Raises KeyFileError, which never quotes them."""
+    content = _read(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise KeyFileError(
+            f"the passphrase file {path} is open to group or others", hint=f"Run: chmod 600 {path}"
+        )
+    lines = [line for line in content.splitlines() if line]
+    if not lines:
+        raise KeyFileError(f"the passphrase file {path} is empty", hint="Write the passphrase into one line.")
+    return lines
+
+
+def check_folder(path: Path, *, forbidden: int) -> None:
+    """Raises KeyFileError when the folder has one of the permission bits `forbidden`."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & forbidden:
+        who = "everybody" if mode & 0o002 else "the group"
+        raise KeyFileError(
+            f"{who} may add keys to {path}", hint=f"Run: chmod {mode & ~forbidden & 0o777:o} {path}"
+        )
+
+
+def _check_closed_for_writing(path: Path) -> None:
+    for part in (path, path.with_suffix(".toml")):
+        if part.exists() and part.stat().st_mode & 0o002:
+            raise KeyFileError(f"everybody may change {part}", hint=f"Run: chmod o-w {part}")
+
+
+def _is_recipient_private(key: object) -> bool:
+    return isinstance(key, x25519.X25519PrivateKey) or (
+        isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)
+    )
+
+
+def _holds_private(path: Path) -> bool:
+    """A *.pem file may hold a public key or a certificate as well."""
+    return b"PRIVATE KEY-----" in _read(path)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(
+            f"can't read the key file {path}: {error.strerror}", hint="Check the path and its permissions."
+        ) from error
+
+
+def _private_pem(key: RecipientPrivate | Ed25519PrivateKey, passphrase: bytes | None) -> bytes:
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase is not None:
+        encryption = serialization.BestAvailableEncryption(passphrase)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def _public_pem(key: RecipientPublic | Ed25519PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

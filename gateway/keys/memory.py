@@ -1,0 +1,32 @@
+"""No image of a process that holds private keys is ever written to disk or read by others of the same user."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sys
+
+from gateway.errors import ResourceError
+
+PR_SET_DUMPABLE = 4  # linux/prctl.h
+
+
+def forbid_dumps() -> None:
+    """No core dump of this process; on Linux nor may debuggers attach or others read /proc/PID/mem and environ.
+
+    Called before the first private key is read; children that run another program must call it themselves.
+    Raises ResourceError when the system refuses.
+    """
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if sys.platform == "linux":
+            # The limit alone does not stop a dump that is piped to a program, see core(5).
+            library = ctypes.CDLL(None, use_errno=True)
+            if library.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    except (OSError, ValueError) as error:
+        raise ResourceError(
+            "core dumps of a process with private keys can't be turned off",
+            hint="Allow prctl and setrlimit to the service (seccomp, SystemCallFilter).",
+        ) from error
