@@ -1,11 +1,12 @@
 #!/bin/sh
-# The real peers that the demo and the tests use: Orthanc, DCMTK, dicom3tools and the GDCM tools.
+# The real peers that the demo and the tests use: Orthanc, DCMTK, dicom3tools and the GDCM tools; strace records
+# what the gateway asks of the disk.
 # Quick when they are there. Uses apt where the user may; otherwise says what to do.
 set -eu
 
-PACKAGES="orthanc dcmtk dicom3tools libgdcm-tools"
+PACKAGES="orthanc dcmtk dicom3tools libgdcm-tools strace"
 missing=""
-for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools gdcmconv:libgdcm-tools; do
+for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools gdcmconv:libgdcm-tools strace:strace; do
     PATH="/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 ||
         missing="$missing ${pair##*:}"
 done
