@@ -198,8 +198,5 @@ class Disk:
 
 def outcomes(seed: int) -> dict[str, Callable[[], bool]]:
     """Nothing unsafe is there, all of it, or any part."""
-    return {
-        "nothing": lambda: False,
-        "everything": lambda: True,
-        "some": lambda draw=random.Random(seed): draw.random() < 0.5,  # type: ignore[misc]
-    }
+    draw = random.Random(seed)
+    return {"nothing": lambda: False, "everything": lambda: True, "some": lambda: draw.random() < 0.5}
