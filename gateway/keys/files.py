@@ -129,8 +129,7 @@ class KeyFiles:
             f"no passphrase given opens {path}"
             if tried
             else f"{path} is encrypted and no passphrase is given",
-            hint=f"Set keys.passphrase_file, or {PASSPHRASE} or {_OF_ONE_KEY.format(role.upper())} in the "
-            "environment.",
+            hint=f"Set {PASSPHRASE_FILE}, {PASSPHRASE} or {_OF_ONE_KEY.format(role.upper())} in the environment.",
         )
 
 
