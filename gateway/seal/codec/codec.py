@@ -9,12 +9,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gateway.seal.codec import reading
 from gateway.seal.codec.cover import HideFailed
 from gateway.seal.codec.hiding import Cover, Hider, Writing
 from gateway.seal.codec.layout import CELL, PAYLOAD_MAX, frame_counts
 from gateway.seal.codec.networks import Revealer, read_card, shipped
 from gateway.seal.codec.plane import GREEN, LUMA, Plane
+from gateway.seal.codec.reading import Reader, Reading
 from gateway.seal.codec.results import Frames, Hidden, Profile, Revealed
 from gateway.seal.codec.synthesis import Synthesis
 from gateway.seal.codec.v1 import reading as reading_v1
@@ -163,23 +163,11 @@ class _Version2:
             for frames in frame_counts(len(pixels)):
                 if hint.get("frames", frames) != frames:
                     continue
-                reader = reading.Reader(self._revealer, self._card, plane, frames)
+                reader = Reader(self._revealer, self._card, plane, frames)
                 for found in reader.read(hint, scaled=scaled, deep=deep):
-                    yield Revealed(
-                        payload=found.payload,
-                        codec_id=self._card.codec_id,
-                        profile=self._profile,
-                        coded_bits=found.rung.length,
-                        raw_bit_error_rate=found.raw_bit_error_rate,
-                        hint={
-                            "profile": self.number,
-                            "plane": name,
-                            "frames": frames,
-                            "frame": first,
-                            "unit": found.unit,
-                            "lift": found.rung.lift,
-                            "eighths": found.rung.eighths,
-                        },
+                    where = {"plane": name, "frames": frames, "frame": first}
+                    yield _revealed(
+                        found, self._card.codec_id, self._profile, {"profile": self.number, **where}
                     )
 
 
@@ -211,21 +199,22 @@ class _Version1:
                 if hint.get("frames", frames) != frames:
                     continue
                 for found in reading_v1.read(self.revealer, self._card, plane, frames, hint, deep=deep):
-                    yield Revealed(
-                        payload=found.payload,
-                        codec_id=self._card.codec_id,
-                        profile=self._profile,
-                        coded_bits=found.rung.length,
-                        raw_bit_error_rate=found.raw_bit_error_rate,
-                        hint={
-                            "profile": self.number,
-                            "plane": name,
-                            "frames": frames,
-                            "unit": found.unit,
-                            "lift": found.rung.lift,
-                            "eighths": found.rung.eighths,
-                        },
+                    where = {"plane": name, "frames": frames}
+                    yield _revealed(
+                        found, self._card.codec_id, self._profile, {"profile": self.number, **where}
                     )
+
+
+def _revealed(found: Reading, codec_id: str, profile: Profile, where: dict[str, int]) -> Revealed:
+    """where: the part of the hint that tells the place of the mark."""
+    return Revealed(
+        payload=found.payload,
+        codec_id=codec_id,
+        profile=profile,
+        coded_bits=found.rung.length,
+        raw_bit_error_rate=found.raw_bit_error_rate,
+        hint=where | {"unit": found.unit, "lift": found.rung.lift, "eighths": found.rung.eighths},
+    )
 
 
 def planes(container: NDArray[Any], *, luma: bool) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ _CERTAIN = 16.0  # logits are cut here, so that one wrong certainty does not out
 
 @dataclass(frozen=True)
 class Reading:
-    """A payload and how it was written. unit: number, see `strength`."""
+    """A payload and how it was written. unit: number, see `strength` (version 1: index among those of the card)."""
 
     payload: bytes
     rung: Rung

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.seal.codec.layout import BITS, RUNGS, Rung
+from gateway.seal.codec.layout import BITS, RUNGS
 from gateway.seal.codec.networks import Revealer
 from gateway.seal.codec.plane import Plane
+from gateway.seal.codec.reading import Reading
 from gateway.seal.codec.v1.card import Card
 from gateway.seal.codec.v1.detect import HEAD, Contrast, decoded
 from gateway.seal.codec.v1.places import places
@@ -18,21 +18,12 @@ from gateway.seal.codec.v1.places import places
 _AT_ONCE = 1 << 13  # cells: up to here, reading all of them costs no more than looking first
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A payload and how it was written. unit: index among those of the card."""
-
-    payload: bytes
-    rung: Rung
-    raw_bit_error_rate: float
-    unit: int
-
-
 def read(
     revealer: Revealer, card: Card, plane: Plane, frames: int, hint: dict[str, int], *, deep: bool = False
 ) -> Iterator[Reading]:
     """Everything revealed from the leading frames of a plane, at the hinted strength and code length or at all.
 
+    The unit of a reading is an index among those of the card.
     deep: at the likeliest strength, try also without evidence that anything is there.
     """
     cells = plane.cells(frames)
