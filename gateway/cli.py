@@ -15,7 +15,7 @@ from gateway.commands.printing import printable
 from gateway.errors import GatewayError, UsageError
 
 # Each is a module below gateway.commands that holds its click command as `command`.
-COMMANDS = ("keygen", "seal", "verify", "extract", "restore", "serve", "check", "queue", "demo")
+COMMANDS = ("keygen", "keys", "seal", "verify", "extract", "restore", "serve", "check", "queue", "demo")
 
 
 class LazyGroup(click.Group):

@@ -44,6 +44,8 @@ class Keys(Table):
     signer: FilePath | None = None  # what this gateway signs with
     signers: FilePath | None = None  # public keys whose seals are believed: a file or a folder
     recipient_key: FilePath | None = None  # only where records may be opened
+    provider: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")  # None: key files
+    passphrase_file: FilePath | None = None  # of encrypted private keys, mode 0600
 
 
 class Listener(Table):

@@ -15,9 +15,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from gateway import keys
 from gateway.config import Config
 from gateway.errors import GatewayError
+from gateway.keyring import KeyRing
 from gateway.mark import marked
 from gateway.observe import where
 from gateway.restore import restore
@@ -74,12 +74,8 @@ class Workbench:
 
     def __init__(self, config: Config) -> None:
         """Raises KeyFileError, ResourceError."""
-        named = config.keys
         self.codec = Codec.load(threads=1)
-        self._recipient = keys.load_recipient(named.recipient) if named.recipient else None
-        self._signer = keys.load_signer(named.signer) if named.signer else None
-        self._trusted = keys.load_trusted_signers(named.signers) if named.signers else None
-        self._recipient_key = keys.load_recipient_key(named.recipient_key) if named.recipient_key else None
+        self._keys = KeyRing.load(config.keys)
         self._spool = Spool(config.gateway.data_dir)
         self._options = SealOptions(
             profile=Profile(config.seal.profile),
@@ -91,8 +87,13 @@ class Workbench:
             frames=Frames(config.seal.frames),
         )
         self._reopen = (
-            partial(reopen, trusted=self._trusted, recipient_key=self._recipient_key, codec=self.codec)
-            if self._trusted and self._recipient_key
+            partial(
+                reopen,
+                trusted=self._keys.trusted,
+                recipient_key=self._keys.recipient_key,
+                codec=self.codec,
+            )
+            if self._keys.trusted and self._keys.recipient_key
             else None
         )
 
@@ -102,7 +103,7 @@ class Workbench:
         if task.action == "seal":
             return self._seal(data)
         if task.action == "judge":
-            report = verify(data, trusted=self._trusted, recipient_key=None, codec=self.codec)
+            report = verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
             return Outcome(verdict=str(report.verdict), report=report.to_json())
         if task.action == "mark":
             outgoing = self._spool.keep(marked(data, task.warning))
@@ -110,11 +111,13 @@ class Workbench:
         return self._verify(data, task)
 
     def _seal(self, data: bytes) -> Outcome:
-        assert self._recipient is not None and self._signer is not None  # the configuration asks for them
+        assert (
+            self._keys.recipient is not None and self._keys.signer is not None
+        )  # the configuration asks for them
         sealed, result = seal(
             data,
-            recipient=self._recipient,
-            signer=self._signer,
+            recipient=self._keys.recipient,
+            signer=self._keys.signer,
             codec=self.codec,
             options=self._options,
             now=datetime.now(UTC),
@@ -125,13 +128,15 @@ class Workbench:
 
     def _verify(self, data: bytes, task: Task) -> Outcome:
         """What verifies goes on, as it is or restored; what does not is a failure, or goes on with a mark."""
-        report = verify(data, trusted=self._trusted, recipient_key=self._recipient_key, codec=self.codec)
+        report = verify(
+            data, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key, codec=self.codec
+        )
         verdict, level = str(report.verdict), str(report.level or "")
         wrong = None if report.ok else verdict
         original = None
         if report.ok and task.action == "restore":
-            assert self._recipient_key is not None
-            original, restoration = restore(data, recipient_key=self._recipient_key, codec=self.codec)
+            assert self._keys.recipient_key is not None
+            original, restoration = restore(data, recipient_key=self._keys.recipient_key, codec=self.codec)
             wrong = None if original is not None else f"not-restored-{restoration.reason}"
         if wrong is None:
             outgoing = self._spool.keep(original) if original is not None else None

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from gateway import config, keys, service
+from gateway import config, service
 from gateway.commands import options
 from gateway.commands.exits import Exit
 from gateway.commands.printing import Printer
 from gateway.errors import PeerError
+from gateway.keyring import KeyRing
 
 
 @click.command("check")
@@ -26,24 +27,11 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
     """
     printer = Printer(as_json=as_json)
     settings = config.load(config_path)
-    _load_keys(settings)
+    KeyRing.load(settings.keys)
     routes = len(settings.route)
     printer.prose(f"{config_path}: good ({len(settings.destination)} destinations, {routes} routes)")
     answered = [_echo(destination, printer) for destination in settings.destination] if echo else []
     sys.exit(Exit.OK if all(answered) else Exit.FINDINGS)
-
-
-def _load_keys(settings: config.Config) -> None:
-    """Read every key file that is named. Raises KeyFileError."""
-    named = settings.keys
-    if named.recipient:
-        keys.load_recipient(named.recipient)
-    if named.signer:
-        keys.load_signer(named.signer)
-    if named.signers:
-        keys.load_trusted_signers(named.signers)
-    if named.recipient_key:
-        keys.load_recipient_key(named.recipient_key)
 
 
 def _echo(destination: config.Destination, printer: Printer) -> bool:

@@ -6,9 +6,17 @@ from gateway.keys.files import (
     generate,
     load_recipient,
     load_trusted_signers,
+    public_keys,
     read_passphrases,
 )
-from gateway.keys.identity import RECIPIENT_ID_BYTES, SIGNER_ID_BYTES, Curve, fingerprint
+from gateway.keys.identity import (
+    RECIPIENT_ID_BYTES,
+    SIGNER_ID_BYTES,
+    Curve,
+    fingerprint,
+    is_recipient,
+    signer_id,
+)
 from gateway.keys.memory import forbid_dumps
 from gateway.keys.provider import KeyProvider, key_provider, load_recipient_key, load_signer
 from gateway.keys.roles import SUITES, OpeningKey, Recipient, RecipientKey, Signer, SigningKey
@@ -33,10 +41,13 @@ __all__ = [
     "fingerprint",
     "forbid_dumps",
     "generate",
+    "is_recipient",
     "key_provider",
     "load_recipient",
     "load_recipient_key",
     "load_signer",
     "load_trusted_signers",
+    "public_keys",
     "read_passphrases",
+    "signer_id",
 ]

@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.backoff",
         "gateway.statuses",
     ),
+    ("gateway.keyring",),
     ("gateway.config", "gateway.fileformat", "gateway.mark"),
     ("gateway.tables",),
     ("gateway.verify", "gateway.restore"),
