@@ -1,0 +1,100 @@
+"""Private keys held by another process: the gateway seals and opens without ever reading them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from gateway import keys
+from gateway.config import Config
+from gateway.errors import KeyFileError, ResourceError
+from gateway.keyring import KeyRing
+from gateway.spool import Spool
+from gateway.worker import Task, Workbench, guarded
+from tests.docs.tables import REPOSITORY
+from tests.support.gateway import wait_for
+from tests.support.objects import ct
+
+PROVIDER = "tests.support.key_holder:provider"
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> Iterator[Path]:
+    """A running key holder's; the private keys are gone from the disk. tmp_path/public holds the public ones."""
+    secret, public = tmp_path / "secret", tmp_path / "public"
+    keys.generate(secret)
+    public.mkdir()
+    for name in ("recipient.pub", "signer.pub"):
+        shutil.copyfile(secret / name, public / name)
+    with tempfile.TemporaryDirectory() as short:  # the path of a Unix socket has at most 107 bytes
+        path = Path(short) / "socket"
+        holder = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.key_holder", str(secret), str(path)], cwd=REPOSITORY
+        )
+        try:
+            wait_for(path.exists, what="the key holder listens")
+            shutil.rmtree(secret)
+            yield path
+        finally:
+            holder.kill()
+            holder.wait()
+
+
+def configured(folder: Path, socket: Path, action: str, provider: str = PROVIDER) -> Config:
+    return Config.model_validate(
+        {
+            "gateway": {"data_dir": folder / "data"},
+            "keys": {
+                "recipient": folder / "public" / "recipient.pub",
+                "signers": folder / "public" / "signer.pub",
+                "signer": socket,
+                "recipient_key": socket,
+                "provider": provider,
+            },
+            "destination": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}],
+            "route": [{"called": "SEALGATE", "action": action, "to": ["pacs"]}],
+        }
+    )
+
+
+def test_objects_are_sealed_and_restored_with_keys_that_only_another_process_has(
+    tmp_path: Path, socket: Path
+) -> None:
+    received = tmp_path / "received.dcm"
+    received.write_bytes(ct())
+    bench = Workbench(configured(tmp_path, socket, "seal"))
+    spool = Spool(tmp_path / "data")
+    sealed = bench.do(Task(action="seal", path=received))
+    assert sealed.level == "full"
+    assert sealed.outgoing
+    restored = bench.do(Task(action="restore", path=spool.path(sealed.outgoing)))
+    assert restored.verdict == "intact"
+    assert restored.outgoing
+    assert dcmread(spool.path(restored.outgoing)).PixelData == dcmread(received).PixelData
+    assert not list(tmp_path.rglob("*.key"))
+
+
+def test_a_key_holder_that_is_gone_is_a_failure_to_try_again(tmp_path: Path) -> None:
+    keys.generate(tmp_path / "public")
+    received = tmp_path / "received.dcm"
+    received.write_bytes(ct())
+    bench = Workbench(configured(tmp_path, tmp_path / "nobody", "seal"))
+    outcome = guarded(bench.do, Task(action="seal", path=received))
+    assert outcome.failure is not None
+    assert outcome.failure.retry
+    assert outcome.failure.code == ResourceError.code
+
+
+@pytest.mark.parametrize(
+    "provider", ["no.such.module:provider", "tests.support.key_holder:nothing", "json:JSONDecoder"]
+)
+def test_a_provider_that_is_none_is_named(tmp_path: Path, provider: str) -> None:
+    with pytest.raises(KeyFileError, match=provider):
+        KeyRing.load(configured(tmp_path, tmp_path, "pass", provider).keys)
