@@ -70,6 +70,7 @@ def main() -> None:
     write(asked.out / "recovery.csv", recovery.Row, survival)
     if not asked.keep_cards and not asked.quick:
         _fill_cards(asked.models, cost)
+        print("The cards changed: sign them with python -m export.sign.")
     if not asked.quick:
         from export.evaluation import report
 

@@ -64,7 +64,8 @@ class Run:
 
     def __init__(self, wish: Wish) -> None:
         self.wish = wish
-        self.codec = Codec.load(wish.models)
+        own = wish.models / "release.pub"
+        self.codec = Codec.load(wish.models, release=own if own.exists() else None)
         self.hashes = model_hashes(wish.models)
         self._items = evaluation_items(wish.data)
         self._folder = wish.work / _fingerprint(self.hashes)

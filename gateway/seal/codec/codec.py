@@ -7,12 +7,13 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from numpy.typing import NDArray
 
 from gateway.seal.codec.cover import HideFailed
 from gateway.seal.codec.hiding import Cover, Hider, Writing
 from gateway.seal.codec.layout import CELL, PAYLOAD_MAX, frame_counts
-from gateway.seal.codec.networks import Revealer, read_card, shipped
+from gateway.seal.codec.networks import Revealer, read_card, release_key, shipped
 from gateway.seal.codec.plane import GREEN, LUMA, Plane
 from gateway.seal.codec.reading import Reader, Reading
 from gateway.seal.codec.results import Frames, Hidden, Profile, Revealed
@@ -26,24 +27,29 @@ _SINGLE_FRAMES = 64  # frames that a deep look reads one by one
 class Codec:
     """Loaded networks; one per worker process, used from one thread at a time."""
 
-    def __init__(self, folder: Traversable | Path, *, threads: int) -> None:
+    def __init__(self, folder: Traversable | Path, *, key: Ed25519PublicKey, threads: int) -> None:
         self._first = [
-            _Version1(folder, profile, f"{profile}-v1", number, threads)
+            _Version1(folder, profile, read_card(folder, f"{profile}-v1", key), number, threads)
             for number, profile in enumerate(Profile)
         ]
         self._newest = {
-            profile: _Version2(folder, profile, f"{profile}-v2", len(Profile) + number, threads)
+            profile: _Version2(
+                folder, profile, read_card(folder, f"{profile}-v2", key), len(Profile) + number, threads
+            )
             for number, profile in enumerate(Profile)
         }
         self.provider = self._first[0].revealer.provider
 
     @classmethod
-    def load(cls, folder: Traversable | Path | None = None, *, threads: int = 1) -> Codec:
+    def load(
+        cls, folder: Traversable | Path | None = None, *, release: Path | None = None, threads: int = 1
+    ) -> Codec:
         """Load the networks of `folder` (default: those shipped in the package `onnx_models`).
 
-        Raises ModelFileError when a file is missing or its hash differs from its card.
+        release: PEM of the key that signed their cards; None: that of this release. Raises ModelFileError when a file
+        is missing, a card is not signed with that key, or a network's hash differs from its card.
         """
-        return cls(shipped() if folder is None else folder, threads=threads)
+        return cls(shipped() if folder is None else folder, key=release_key(release), threads=threads)
 
     def hide(
         self,
@@ -124,9 +130,8 @@ class _Version2:
     """Hiding and revealing with one codec id of version 2."""
 
     def __init__(
-        self, folder: Traversable | Path, profile: Profile, name: str, number: int, threads: int
+        self, folder: Traversable | Path, profile: Profile, card: dict[str, Any], number: int, threads: int
     ) -> None:
-        card = read_card(folder, name)
         self.number = number
         self.hider = Hider(folder, card, profile, threads=threads)
         self._card = self.hider.card
@@ -175,9 +180,8 @@ class _Version1:
     """Revealing with one codec id of version 1."""
 
     def __init__(
-        self, folder: Traversable | Path, profile: Profile, name: str, number: int, threads: int
+        self, folder: Traversable | Path, profile: Profile, card: dict[str, Any], number: int, threads: int
     ) -> None:
-        card = read_card(folder, name)
         self.number = number
         self._profile = profile
         self._card = CardV1.of(card)

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from numpy.typing import NDArray
 
 from gateway.errors import ResourceError
@@ -31,10 +34,26 @@ class ModelFileError(ResourceError):
     hint = "Install the package again; the models are part of it."
 
 
-def read_card(folder: Traversable | Path, name: str) -> dict[str, Any]:
-    """The JSON card of a codec id. Raises ModelFileError."""
+def release_key(path: Traversable | Path | None = None) -> Ed25519PublicKey:
+    """The public key that signs cards: of a PEM file, or the one of this release. Raises ModelFileError."""
+    path = path or files("gateway.seal.codec") / "release.pub"
     try:
-        card = json.loads((folder / f"{name}.json").read_text())
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise ModelFileError(f"the release key {path.name}: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise ModelFileError(f"the release key {path.name} is not an Ed25519 key")
+    return key
+
+
+def read_card(folder: Traversable | Path, name: str, key: Ed25519PublicKey) -> dict[str, Any]:
+    """The JSON card of a codec id, signed by `key` (RFC 8032, 64 bytes beside the card). Raises ModelFileError."""
+    try:
+        content = (folder / f"{name}.json").read_bytes()
+        key.verify((folder / f"{name}.json.sig").read_bytes(), content)
+        card = json.loads(content)
+    except InvalidSignature as error:
+        raise ModelFileError(f"model {name}: its card is not signed with the release key") from error
     except (OSError, ValueError) as error:
         raise ModelFileError(f"model {name}: {error}") from error
     if not isinstance(card, dict):

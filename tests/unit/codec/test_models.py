@@ -1,11 +1,14 @@
 """The shipped networks and their cards."""
 
+import hashlib
 import json
+import stat
 from importlib.resources import files
 
 import onnx
 import pytest
 
+from export.sign import sign
 from gateway.seal.codec import Codec
 from gateway.seal.codec.networks import ModelFileError
 
@@ -32,15 +35,49 @@ def test_the_networks_are_valid_onnx(name, part):
     )
 
 
-@pytest.mark.parametrize("part", ["hide", "reveal"])
-def test_a_changed_network_is_not_loaded(tmp_path, part):
+@pytest.fixture
+def copied(tmp_path):
     for entry in MODELS.iterdir():
-        if entry.name.endswith((".json", ".onnx")):
+        if entry.name.endswith((".json", ".onnx", ".sig")):
             (tmp_path / entry.name).write_bytes(entry.read_bytes())
-    changed = tmp_path / f"fidelity-v1-{part}.onnx"
+    return tmp_path
+
+
+@pytest.mark.parametrize("part", ["hide", "reveal"])
+def test_a_changed_network_is_not_loaded(copied, part):
+    changed = copied / f"fidelity-v1-{part}.onnx"
     changed.write_bytes(changed.read_bytes()[:-1] + b"?")
     with pytest.raises(ModelFileError, match="differs from its card"):
-        Codec.load(tmp_path)
+        Codec.load(copied)
+
+
+def test_a_changed_network_with_its_hash_in_the_card_is_not_loaded_either(copied):
+    changed, card = copied / "robust-v2-reveal.onnx", copied / "robust-v2.json"
+    old = hashlib.sha256(changed.read_bytes()).hexdigest()
+    changed.write_bytes(changed.read_bytes()[:-1] + b"?")
+    card.write_text(card.read_text().replace(old, hashlib.sha256(changed.read_bytes()).hexdigest()))
+    with pytest.raises(ModelFileError, match="robust-v2: its card is not signed with the release key"):
+        Codec.load(copied)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_without_signature_or_with_that_of_another_is_not_loaded(copied, name):
+    signature = copied / f"{name}.sig"
+    signature.write_bytes((copied / f"{next(card for card in CARDS if card != name)}.sig").read_bytes())
+    with pytest.raises(ModelFileError, match="not signed"):
+        Codec.load(copied)
+    signature.unlink()
+    with pytest.raises(ModelFileError):
+        Codec.load(copied)
+
+
+def test_networks_of_ones_own_are_loaded_with_the_key_that_signed_them(copied, tmp_path):
+    public = tmp_path / "own.pub"
+    sign(copied, tmp_path / "own.key", public)
+    with pytest.raises(ModelFileError, match="not signed"):
+        Codec.load(copied)
+    assert Codec.load(copied, release=public)
+    assert stat.S_IMODE((tmp_path / "own.key").stat().st_mode) == 0o600
 
 
 def test_a_missing_network_says_what_to_do(tmp_path):

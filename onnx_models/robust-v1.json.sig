@@ -1,0 +1,1 @@
+û’ãxT‰SU‡ŒwWowÕ*sÇçOsOB|¥Ý/áMºÚrX®ŸZ¢jB¡°tÇK\<¾GœÑ&p
