@@ -11,7 +11,7 @@ WORKERS ?= 2
 KEEP ?=
 STUDY ?=
 
-.PHONY: help venv demo test lint campaign bench train evaluate peers clean
+.PHONY: help venv demo test lint campaign bench train evaluate lock audit sbom peers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,21 @@ $(VENV)/.compared: | $(VENV)/.train
 
 evaluate: $(VENV)/.train $(VENV)/.compared ## measure the shipped networks, write the report docs/evaluation
 	OMP_NUM_THREADS=1 $(BIN)/python -m export.evaluate
+
+$(VENV)/.supply: pyproject.toml | $(VENV)/bin/python
+	$(call install,supply chain,.[dev$(comma)supply])
+
+lock: $(VENV)/.supply ## newest versions that pyproject.toml allows, with hashes, into deploy/requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --quiet --output-file deploy/requirements.lock
+
+audit: $(VENV)/.supply ## known vulnerabilities of the locked packages (asks the Python Package Index)
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement deploy/requirements.lock
+
+sbom: $(VENV)/.supply ## bill of materials (CycloneDX) of the locked packages: dist/sbom.cdx.json
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements deploy/requirements.lock --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
 
 clean: ## remove caches, builds, work folders and the virtual environment
 	rm -rf .work build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(VENV)
