@@ -7,7 +7,7 @@ import time
 
 from gateway.backoff import delay_s
 from gateway.config import Destination
-from gateway.errors import GatewayError, PeerUnreachable, UnreadableObject
+from gateway.errors import GatewayError, PeerUnreachable, SpoolCorrupt
 from gateway.fileformat import unwrap
 from gateway.forward import Sender
 from gateway.observe import where
@@ -17,13 +17,6 @@ from gateway.queue import Job, State, Step
 SLOWEST_BYTES_S = 100_000  # a lease lasts at least as long as a link this slow needs
 BACKLOG_CLAIMS = 2
 BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
-
-
-class FileMissing(UnreadableObject):
-    """The spool lost the file of a job."""
-
-    code = "file-missing"
-    hint = "`sealgate queue drop` this job, then send the object again from the modality."
 
 
 class Deliverer(threading.Thread):
@@ -126,10 +119,7 @@ class Deliverer(threading.Thread):
     def _deliver(self, job: Job) -> None:
         """Raises GatewayError."""
         shop, started = self._shop, time.monotonic()
-        try:
-            file = shop.spool.read(job.outgoing or job.incoming)
-        except FileNotFoundError as error:
-            raise FileMissing("the spool has no file for this job") from error
+        file = shop.spool.read(job.outgoing or job.incoming)
         sent = self._sender.send(file)
         self._unreachable = 0
         name, seconds = self._destination.name, time.monotonic() - started
@@ -161,6 +151,8 @@ class Deliverer(threading.Thread):
     def _failed(self, job: Job, error: GatewayError) -> None:
         shop, queue = self._shop, self._shop.config.queue
         shop.metrics.count("sealgate_failures_total", step="deliver", code=error.code)
+        if error.code == SpoolCorrupt.code:
+            shop.metrics.count("sealgate_spool_corrupt_total", step="deliver")
         line = {"job": job.id, "instance": job.pseudonym, "destination": job.destination, "code": error.code}
         if error.retry and job.attempts + 1 < queue.attempts:
             wait_s = delay_s(job.attempts + 1, first_s=queue.backoff_s, most_s=queue.backoff_max_s)

@@ -133,6 +133,22 @@ class SpoolFull(ResourceError):
     hint = "Free disk space below gateway.data_dir."
 
 
+class FileMissing(ResourceError):
+    """The spool lost the file of a job."""
+
+    code = "file-missing"
+    retry = False
+    hint = "Check the disk of data_dir, then send the object again from the modality: that mends the job."
+
+
+class SpoolCorrupt(ResourceError):
+    """A spool file does not hold the bytes that were written; it is never sent and never sealed."""
+
+    code = "spool-corrupt"
+    retry = False
+    hint = "Check disk and memory of this machine, then send the object again from the modality: that mends the job."
+
+
 class WorkerDied(ResourceError):
     """A worker process ended, or was ended after its time limit, while it held an object."""
 

@@ -53,6 +53,12 @@ METRICS = (
         "sealgate_failures_total", "counter", "Failed attempts, by step and error code.", ("step", "code")
     ),
     Metric("sealgate_parked_total", "counter", "Jobs parked for a person.", ("step", "code")),
+    Metric(
+        "sealgate_spool_corrupt_total",
+        "counter",
+        "Spool files that changed since they were written, found before use.",
+        ("step",),
+    ),
     Metric("sealgate_worker_deaths_total", "counter", "Worker processes that died."),
     Metric("sealgate_store_seconds", "histogram", "From the C-STORE request to its answer."),
     Metric(

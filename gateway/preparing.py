@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.backoff import delay_s
 from gateway.bell import Bell
 from gateway.config import Config
-from gateway.errors import AlreadySealed, GatewayError, ResourceError, SpoolFull, WorkerDied
+from gateway.errors import AlreadySealed, GatewayError, ResourceError, SpoolCorrupt, SpoolFull, WorkerDied
 from gateway.observe import Log, Metrics, where
 from gateway.queue import Job, Prepared, Queue, Step
 from gateway.spool import Spool
@@ -148,6 +148,8 @@ class Preparer(threading.Thread):
     def _fail(self, job: Job, failure: Failure) -> None:
         shop, queue = self._shop, self._shop.config.queue
         shop.metrics.count("sealgate_failures_total", step="prepare", code=failure.code)
+        if failure.code == SpoolCorrupt.code:
+            shop.metrics.count("sealgate_spool_corrupt_total", step="prepare")
         if failure.retry and job.attempts + 1 < queue.attempts:
             wait_s = delay_s(job.attempts + 1, first_s=queue.backoff_s, most_s=queue.backoff_max_s)
             shop.queue.retry(self.name, job, delay_s=wait_s, reason=failure.code, hint=failure.hint)

@@ -1,22 +1,27 @@
 """Objects on disk until they are delivered everywhere: written once, durable when named, never changed.
 
 data_dir/spool/tmp        being written; emptied at start
-data_dir/spool/<2 hex>/   complete files, named by 32 random hex digits
+data_dir/spool/<2 hex>/   complete files, named by 32 random hex digits, "-", and the hex BLAKE3 of their bytes
 data_dir/quarantine/      copies (hard links) of what a person should look at
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gateway.errors import SpoolFull
+from blake3 import blake3
+
+from gateway.errors import FileMissing, SpoolCorrupt, SpoolFull
 
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 SUFFIX = ".dcm"
+# Files written before digests became part of the name have none, and are read as they are.
+_DIGEST = re.compile(r"[0-9a-f]{32}-([0-9a-f]{64})")
 
 
 class Spool:
@@ -37,15 +42,18 @@ class Spool:
 
     def keep(self, *parts: bytes) -> str:
         """The name under which the joined parts are durable (file and folder entry). Raises SpoolFull."""
-        name = os.urandom(16).hex()
-        temporary, final = self._temporary / name, self.path(name)
+        number, digest = os.urandom(16).hex(), blake3()
+        temporary = self._temporary / number
         try:
             if self.free_bytes() < self._free_bytes_min:
                 raise SpoolFull("the disk of the spool is below its watermark")
             with temporary.open("wb", buffering=0) as file:
                 for part in parts:
+                    digest.update(part)
                     _write_all(file.fileno(), part)
                 os.fsync(file.fileno())
+            name = f"{number}-{digest.hexdigest()}"
+            final = self.path(name)
             temporary.rename(final)
             _sync_folder(final.parent)
         except OSError as error:
@@ -57,8 +65,8 @@ class Spool:
         return self._root / name[:2] / (name + SUFFIX)
 
     def read(self, name: str) -> bytes:
-        """Raises FileNotFoundError when it was removed."""
-        return self.path(name).read_bytes()
+        """Exactly the bytes that were kept. Raises FileMissing, SpoolCorrupt."""
+        return read_checked(self.path(name))
 
     def remove(self, names: Iterable[str]) -> None:
         for name in names:
@@ -99,6 +107,21 @@ class Spool:
 
     def has_room(self) -> bool:
         return self.free_bytes() >= self._free_bytes_min
+
+
+def read_checked(path: Path) -> bytes:
+    """The bytes of a file, those that were written if it is named as the spool names files.
+
+    Raises FileMissing, and SpoolCorrupt when its BLAKE3 is not the one in its name.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileMissing("the spool has no file for this job") from error
+    named = _DIGEST.fullmatch(path.stem)
+    if named and blake3(data).hexdigest() != named[1]:
+        raise SpoolCorrupt("the spool file changed since it was written")
+    return data
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -23,7 +23,7 @@ from gateway.observe import where
 from gateway.restore import restore
 from gateway.seal import DEFAULT_FIELDS, Device, SealOptions, seal
 from gateway.seal.codec import Codec, Frames, Profile
-from gateway.spool import Spool
+from gateway.spool import Spool, read_checked
 from gateway.verify import reopen, verify
 
 Action = Literal["seal", "verify", "restore", "judge", "mark"]
@@ -99,7 +99,7 @@ class Workbench:
 
     def do(self, task: Task) -> Outcome:
         """Raises GatewayError."""
-        data = task.path.read_bytes()
+        data = read_checked(task.path)
         if task.action == "seal":
             return self._seal(data)
         if task.action == "judge":

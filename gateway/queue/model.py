@@ -5,6 +5,7 @@ prepare: READY ─claim▶ LEASED ─prepared▶ DONE, which makes its deliver j
 deliver: READY ─claim▶ LEASED ─delivered▶ DONE
 LEASED ─retry, expiry of the lease▶ READY      LEASED ─park▶ PARKED (waits for a person)
 people: hold, release, retry, drop
+PARKED because the file is gone or damaged ─the same bytes arrive again▶ as put, but for what is DONE already
 deliver: READY ─supersede▶ DROPPED, when it became ready after a newer version of its instance was delivered
 """
 
@@ -128,10 +129,17 @@ class Queue(Protocol):
     """What receiver and workers need. Methods are durable when they return and thread-safe."""
 
     def known(self, *, pseudonym: str, route_key: str, digest: str) -> bool:
-        """Whether these bytes were put before on this route. Parked jobs of theirs become ready again."""
+        """Whether these bytes were put before on this route. Parked jobs of theirs become ready again.
+
+        False also when a job of theirs is parked because its file is missing or corrupt: `put` mends it.
+        """
 
     def put(self, arrival: Arrival) -> bool:
-        """True if it was new. Putting a known one again changes nothing."""
+        """True if it was new. Putting a known one again changes nothing.
+
+        Except when its file was lost or damaged: then `incoming` takes its place (True), and what is not yet
+        delivered is prepared anew.
+        """
 
     def claim(
         self, worker: str, *, step: Step, destination: str = "", limit: int, lease_s: float

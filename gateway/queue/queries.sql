@@ -9,7 +9,23 @@ INSERT INTO job (instance_id, pseudonym, step, destination, state, changed_at)
 VALUES (:instance_id, :pseudonym, :step, :destination, :state, :now);
 
 -- find_instance --
-SELECT id FROM instance WHERE pseudonym = :pseudonym AND route_key = :route_key AND digest = :digest;
+-- lost: its file is gone or damaged, so that a repeated arrival is what mends it. While one of its deliveries is under
+-- way it is left as it is: that delivery must not find another file when it is tried again.
+SELECT id, EXISTS (
+    SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state = 'parked'
+      AND job.reason IN ('file-missing', 'spool-corrupt'))
+  AND NOT EXISTS (
+    SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state = 'leased') AS lost
+FROM instance WHERE pseudonym = :pseudonym AND route_key = :route_key AND digest = :digest;
+
+-- replace_file --
+UPDATE instance SET incoming = :incoming, outgoing = NULL, level = NULL, reason = NULL WHERE id = :id;
+
+-- reopen_jobs --
+-- From the beginning, but for destinations that have the object already.
+UPDATE job SET attempts = 0, deaths = 0, not_before = 0, reason = NULL, hint = NULL, changed_at = :now,
+    state = CASE WHEN step = 'deliver' AND :prepares THEN 'waiting' ELSE 'ready' END
+WHERE instance_id = :id AND (step = 'prepare' OR state IN ('waiting', 'ready', 'parked'));
 
 -- wake_parked --
 -- The sender tries again, so we do too.

@@ -114,6 +114,18 @@ def dropped_superseded(
     return [row["id"] for row in rows]
 
 
+def _mended(run: Callable[..., list[sqlite3.Row]], arrival: Arrival, now: float) -> bool:
+    """Give a known instance whose file was lost or damaged the one that just arrived, if it is such a one."""
+    (known,) = run(
+        "find_instance", pseudonym=arrival.pseudonym, route_key=arrival.route_key, digest=arrival.digest
+    )
+    if not known["lost"]:
+        return False
+    run("replace_file", id=known["id"], incoming=arrival.incoming)
+    run("reopen_jobs", id=known["id"], prepares=int(arrival.action != "pass"), now=now)
+    return True
+
+
 class SqliteQueue:
     """See gateway.queue.model.Queue."""
 
@@ -123,7 +135,7 @@ class SqliteQueue:
     def known(self, *, pseudonym: str, route_key: str, digest: str) -> bool:
         keys = {"pseudonym": pseudonym, "route_key": route_key, "digest": digest}
         rows = self._database.read("find_instance", **keys)
-        if not rows:
+        if not rows or rows[0]["lost"]:
             return False
         with self._database.transaction() as run:
             now = self._database.clock()
@@ -137,7 +149,7 @@ class SqliteQueue:
         with self._database.transaction() as run:
             rows = run("insert_instance", **values, now=now)
             if not rows:
-                return False
+                return _mended(run, arrival, now)
             job = {"instance_id": rows[0]["id"], "pseudonym": arrival.pseudonym, "now": now}
             prepares = arrival.action != "pass"
             if prepares:

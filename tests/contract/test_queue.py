@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,35 @@ def test_an_older_version_prepared_late_is_not_delivered_after_a_newer_one(queue
     prepare_one(queue)
     assert claim_deliveries(queue) == []
     assert queue.files() == set()
+
+
+@pytest.mark.parametrize("reason", ["file-missing", "spool-corrupt"])
+def test_a_repeated_arrival_mends_an_instance_whose_file_was_lost(queue: Queue, reason: str) -> None:
+    queue.put(arrival(to=("pacs", "archive")))
+    prepare_one(queue)
+    queue.delivered("d", claim_deliveries(queue, destination="archive"))
+    (job,) = claim_deliveries(queue)
+    queue.park("d", job, reason=reason, hint="")
+    assert not queue.known(pseudonym=job.pseudonym, route_key="SEALGATE/seal/pacs", digest=arrival().digest)
+    assert queue.put(replace(arrival(), incoming="in-2-1"))
+    assert claim_deliveries(queue) == [], "it is prepared anew first"
+    prepare_one(queue)
+    (mended,) = claim_deliveries(queue)
+    assert (mended.incoming, mended.outgoing, mended.attempts) == ("in-2-1", "out-2-1", 0)
+    assert claim_deliveries(queue, destination="archive") == [], "it has the object already"
+    assert not queue.put(replace(arrival(), incoming="in-3-1"))
+
+
+def test_a_lost_file_is_not_replaced_under_a_delivery_that_is_under_way(queue: Queue) -> None:
+    queue.put(arrival(to=("pacs", "archive")))
+    prepare_one(queue)
+    (job,) = claim_deliveries(queue)
+    (other,) = claim_deliveries(queue, destination="archive")
+    queue.park("d", job, reason="spool-corrupt", hint="")
+    assert not queue.put(replace(arrival(), incoming="in-2-1"))
+    queue.give_back("d", [other])
+    (other,) = claim_deliveries(queue, destination="archive")
+    assert other.outgoing == "out-1-1"
 
 
 def test_other_instances_pass_one_that_waits_for_its_retry(queue: Queue) -> None:

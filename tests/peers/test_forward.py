@@ -203,6 +203,33 @@ def test_objects_wait_for_a_destination_that_is_down(tmp_path: Path) -> None:
             wait_for(lambda: gateway.metric("sealgate_queue_jobs") == 0, what="an empty queue")
 
 
+def test_a_file_that_changed_on_disk_is_not_sent_and_the_modality_mends_it(tmp_path: Path) -> None:
+    port = free_port()
+    with passing_to(tmp_path, port) as gateway:
+        files = series(3, size=32)
+        send((parcel(file, fallback_uid="1.2.3") for file in files), gateway.dicom_port)
+        (damaged,) = [path for path in (tmp_path / "data" / "spool").rglob("*.dcm") if holds(path, files[1])]
+        content = bytearray(damaged.read_bytes())
+        content[-7] ^= 0x10
+        damaged.write_bytes(content)
+        with StoringPeer(port=port) as peer:
+            wait_for(lambda: parked(gateway) != [], what="the damaged one parked")
+            wait_for(lambda: len(peer.received) == 2, what="the others")
+            (job,) = parked(gateway)
+            assert (job.attempts, job.reason) == (1, "spool-corrupt")
+            assert "send the object again" in (job.hint or "")
+            assert gateway.metric("sealgate_spool_corrupt_total", step="deliver") == 1
+            assert '"spool-corrupt"' in gateway.log
+            assert send([parcel(files[1], fallback_uid="1.2.3")], gateway.dicom_port) == [0]
+            wait_for(lambda: len(peer.received) == 3, what="delivery after it was sent again")
+            assert [data for _, data in peer.received] == [body(files[n]) for n in (0, 2, 1)]
+            assert parked(gateway) == []
+
+
+def holds(path: Path, file: bytes) -> bool:
+    return body(path.read_bytes()) == body(file)
+
+
 def test_failures_that_pass_are_retried_and_then_parked_for_a_person(tmp_path: Path) -> None:
     with (
         StoringPeer(answer=lambda n: 0xA700 if n < 3 else 0) as peer,

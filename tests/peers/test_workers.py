@@ -307,6 +307,22 @@ def test_garbage_is_quarantined_at_once_with_its_bytes(tmp_path: Path) -> None:
         assert kept.read_bytes() == b"garbage" * 100
 
 
+@pytest.mark.parametrize("policy", ["hold", "forward-marked"])
+def test_a_file_that_changed_in_the_spool_is_neither_sealed_nor_marked(
+    tmp_path: Path, original: bytes, policy: str
+) -> None:
+    with Fed(configured(tmp_path, seal={"impossible": policy}), original, start=False) as fed:
+        (name,) = fed.spool.names()
+        damaged = bytearray(original)
+        damaged[-100] ^= 1
+        fed.spool.path(name).write_bytes(damaged)
+        fed.preparer.start()
+        job = fed.until(Step.PREPARE, State.PARKED)
+        assert (job.reason, job.attempts) == ("spool-corrupt", 1)
+        assert list(fed.spool.names()) == [name]
+        assert 'sealgate_spool_corrupt_total{step="prepare"} 1.0' in fed.metrics.exposition().decode()
+
+
 def test_what_cannot_even_be_marked_is_quarantined_whatever_the_policy(tmp_path: Path) -> None:
     config = configured(tmp_path, seal={"impossible": "forward-marked"})
     with Fed(config, b"garbage" * 100) as fed:
