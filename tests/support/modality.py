@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -79,10 +79,11 @@ def send(
     called: str = "SEALGATE",
     calling: str = "MODALITY",
     host: str = "127.0.0.1",
+    answered: Callable[[int], None] = lambda _status: None,
 ) -> list[int]:
     """Send all parcels; the C-STORE status of each, in order, CONTEXT_REFUSED where none could be sent.
 
-    Opens a new association when contexts run out. Raises AssertionError when an association is refused or the
+    answered: told each status as soon as it is known. Opens a new association when contexts run out. Raises AssertionError when an association is refused or the
     peer hangs up.
     """
     statuses: list[int] = []
@@ -91,15 +92,23 @@ def send(
     for item in parcels:
         needed = offered | {(item.sop_class, item.syntax)}
         if len(needed) > CONTEXTS_MAX:
-            statuses += _send_batch(batch, offered, host, port, called, calling)
+            statuses += _send_batch(batch, offered, host, port, called, calling, answered)
             batch, needed = [], {(item.sop_class, item.syntax)}
         batch.append(item)
         offered = needed
-    return statuses + (_send_batch(batch, offered, host, port, called, calling) if batch else [])
+    if batch:
+        statuses += _send_batch(batch, offered, host, port, called, calling, answered)
+    return statuses
 
 
 def _send_batch(
-    batch: list[Parcel], offered: set[tuple[str, str]], host: str, port: int, called: str, calling: str
+    batch: list[Parcel],
+    offered: set[tuple[str, str]],
+    host: str,
+    port: int,
+    called: str,
+    calling: str,
+    answered: Callable[[int], None],
 ) -> list[int]:
     entity = AE(ae_title=calling)
     entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = 30, 60, 60
@@ -111,7 +120,11 @@ def _send_batch(
             (c.abstract_syntax, c.transfer_syntax[0]): c.context_id for c in association.accepted_contexts
         }
         with _answers_for_us(association):
-            return [_send_one(association, accepted, item, number) for number, item in enumerate(batch, 1)]
+            statuses = []
+            for number, item in enumerate(batch, 1):
+                statuses.append(_send_one(association, accepted, item, number))
+                answered(statuses[-1])
+            return statuses
     finally:
         if association.is_established:
             association.release()
