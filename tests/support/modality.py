@@ -83,8 +83,8 @@ def send(
 ) -> list[int]:
     """Send all parcels; the C-STORE status of each, in order, CONTEXT_REFUSED where none could be sent.
 
-    answered: told each status as soon as it is known. Opens a new association when contexts run out. Raises AssertionError when an association is refused or the
-    peer hangs up.
+    answered: told each status as soon as it is known. Opens a new association when contexts run out. Raises
+    AssertionError when an association is refused or the peer hangs up.
     """
     statuses: list[int] = []
     batch: list[Parcel] = []
