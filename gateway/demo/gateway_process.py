@@ -26,6 +26,7 @@ class Node:
     ae_title: str
     port: int
     host: str = "127.0.0.1"
+    extra: str = ""  # further TOML lines of this destination
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class GatewayProcess:
     """`sealgate serve` with keys, configuration and data below `folder`.
 
     extra: TOML tables appended to the configuration. python: the interpreter that has the package.
+    wrapper: a command that is put before it and becomes it (exec), such as `unshare` for a namespace of its own.
     """
 
     folder: Path
@@ -51,6 +53,7 @@ class GatewayProcess:
     extra: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     python: str = sys.executable
+    wrapper: Sequence[str] = ()
     dicom_port: int = field(default_factory=lambda: free_port(11112))
     http_port: int = field(default_factory=lambda: free_port(8080))
     process: Process | None = None
@@ -77,7 +80,8 @@ class GatewayProcess:
     def start(self) -> GatewayProcess:
         """Return when /readyz says ready. Raises ResourceError with the end of the log otherwise."""
         self.prepare()
-        command = [self.python, "-m", "gateway.cli", "serve", "--config", str(self.config)]
+        serve = [self.python, "-m", "gateway.cli", "serve", "--config", str(self.config)]
+        command = [*self.wrapper, *serve]
         self.process = Process(command, log=self.folder / "gateway.log", environment=self.environment)
         self.process.start()
         self.process.wait_until(self.ready, what="the gateway", timeout_s=READY_TIMEOUT_S)
@@ -132,7 +136,7 @@ class GatewayProcess:
         ]
         tables += [
             f'[[destination]]\nname = "{node.name}"\nae_title = "{node.ae_title}"\n'
-            f'host = "{node.host}"\nport = {node.port}'
+            f'host = "{node.host}"\nport = {node.port}\n{node.extra}'.rstrip()
             for node in self.nodes
         ]
         for route in self.routes:
