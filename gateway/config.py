@@ -13,9 +13,18 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydicom.datadict import tag_for_keyword
 
+from gateway import schedule
 from gateway.errors import ConfigurationError
 from gateway.tables import AETitle, FilePath, Port, Seconds, Table
 
@@ -71,6 +80,20 @@ class Destination(Table):
     associations: int = Field(
         default=2, ge=1, le=64
     )  # in parallel, kept open; more than one for a backlog only
+    attempts: int | None = Field(default=None, ge=1, le=1000)  # this and the next two: None is as in [queue]
+    backoff_s: Seconds | None = None
+    backoff_max_s: Seconds | None = None
+    bandwidth_bytes_s: int | None = Field(default=None, ge=1000)  # of all its associations together
+    hours: tuple[
+        Annotated[str, AfterValidator(schedule.checked)], ...
+    ] = ()  # local time; outside nothing is sent
+    failover: str | None = None  # the destination that gets as well what this one does not take
+    failover_after_s: Seconds = 600.0
+
+    @field_validator("hours", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
 
 class Route(Table):
@@ -191,6 +214,13 @@ class Config(Table):
         names = [destination.name for destination in self.destination]
         if len(set(names)) != len(names):
             raise ValueError("destination.name: two destinations have the same name (rename one)")
+        for number, destination in enumerate(self.destination):
+            if destination.failover is not None and (
+                destination.failover not in names or destination.failover == destination.name
+            ):
+                raise ValueError(
+                    f"destination.{number}.failover: {destination.failover!r} is no other destination (name one)"
+                )
         for number, route in enumerate(self.route):
             for name in route.to:
                 if name not in names:

@@ -4,19 +4,56 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
+from datetime import datetime
 
 from gateway.backoff import delay_s
 from gateway.config import Destination
+from gateway.config import Queue as QueueTable
 from gateway.errors import GatewayError, PeerUnreachable, SpoolCorrupt
 from gateway.fileformat import unwrap
 from gateway.forward import Sender
 from gateway.observe import where
+from gateway.pacing import Pace
 from gateway.preparing import LOOK_AGAIN_S, TROUBLE_PAUSE_S, Shop
 from gateway.queue import Job, State, Step
+from gateway.schedule import is_open
 
 SLOWEST_BYTES_S = 100_000  # a lease lasts at least as long as a link this slow needs
 BACKLOG_CLAIMS = 2
 BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How one destination is served. slowest_bytes_s: of one association; leases last as long as that takes."""
+
+    attempts: int
+    backoff_s: float
+    backoff_max_s: float
+    slowest_bytes_s: float
+
+    @classmethod
+    def of(cls, destination: Destination, queue: QueueTable) -> Terms:
+        """What the destination does not say is as for all."""
+        share = (destination.bandwidth_bytes_s or SLOWEST_BYTES_S) / destination.associations
+        return cls(
+            attempts=destination.attempts or queue.attempts,
+            backoff_s=destination.backoff_s or queue.backoff_s,
+            backoff_max_s=destination.backoff_max_s or queue.backoff_max_s,
+            slowest_bytes_s=min(SLOWEST_BYTES_S, share),
+        )
+
+
+def deliverers(shop: Shop) -> list[Deliverer]:
+    """The threads for all configured destinations, not started."""
+    threads = []
+    for destination in shop.config.destination:
+        pace = Pace(destination.bandwidth_bytes_s) if destination.bandwidth_bytes_s else None
+        threads += [
+            Deliverer(destination, number, shop, pace=pace) for number in range(destination.associations)
+        ]
+    return threads
 
 
 class Deliverer(threading.Thread):
@@ -27,11 +64,16 @@ class Deliverer(threading.Thread):
     what they hold waits with them.
     """
 
-    def __init__(self, destination: Destination, number: int, shop: Shop) -> None:
+    def __init__(
+        self, destination: Destination, number: int, shop: Shop, *, pace: Pace | None = None
+    ) -> None:
         super().__init__(name=f"deliver-{destination.name}-{number}", daemon=True)
         self._destination = destination
+        self._terms = Terms.of(destination, shop.config.queue)
         self._shop = shop
-        self._sender = Sender(destination, shop.config.limits, calling=shop.config.listener.ae_title)
+        self._sender = Sender(
+            destination, shop.config.limits, calling=shop.config.listener.ae_title, pace=pace
+        )
         self._helps_only = number > 0
         self._stopping = threading.Event()
         self._unreachable = 0  # attempts in a row that found nobody
@@ -68,6 +110,8 @@ class Deliverer(threading.Thread):
 
     def _claim(self) -> list[Job]:
         queue, open_now = self._shop.config.queue, self._sender.is_open
+        if not self._in_hours():
+            return []
         if self._helps_only and not open_now and not self._backlog():
             return []
         return self._shop.queue.claim(
@@ -77,6 +121,9 @@ class Deliverer(threading.Thread):
             limit=queue.batch if open_now else 1,
             lease_s=queue.lease_s,
         )
+
+    def _in_hours(self) -> bool:
+        return is_open(self._destination.hours, datetime.now().time())
 
     def _backlog(self) -> bool:
         """Whether more is ready than one thread takes in a few claims."""
@@ -95,10 +142,10 @@ class Deliverer(threading.Thread):
         done: list[Job] = []
         try:
             for position, job in enumerate(jobs):
-                if self._stopping.is_set():
+                if self._stopping.is_set() or (position and self._closed()):
                     shop.queue.give_back(self.name, jobs[position:])
                     break
-                lease_s = shop.config.queue.lease_s + job.bytes / SLOWEST_BYTES_S
+                lease_s = shop.config.queue.lease_s + job.bytes / self._terms.slowest_bytes_s
                 shop.queue.extend(self.name, [left.id for left in jobs[position:]], lease_s=lease_s)
                 try:
                     self._deliver(job)
@@ -115,6 +162,10 @@ class Deliverer(threading.Thread):
                     self._failed(job, UnexpectedFailure(where(error)))
         finally:
             self._flush(done)
+
+    def _closed(self) -> bool:
+        """Paused, or the hours ended, since the jobs were claimed."""
+        return not self._in_hours() or self._shop.queue.paused(self._destination.name)
 
     def _deliver(self, job: Job) -> None:
         """Raises GatewayError."""
@@ -149,13 +200,13 @@ class Deliverer(threading.Thread):
             done.clear()
 
     def _failed(self, job: Job, error: GatewayError) -> None:
-        shop, queue = self._shop, self._shop.config.queue
+        shop, terms = self._shop, self._terms
         shop.metrics.count("sealgate_failures_total", step="deliver", code=error.code)
         if error.code == SpoolCorrupt.code:
             shop.metrics.count("sealgate_spool_corrupt_total", step="deliver")
         line = {"job": job.id, "instance": job.pseudonym, "destination": job.destination, "code": error.code}
-        if error.retry and job.attempts + 1 < queue.attempts:
-            wait_s = delay_s(job.attempts + 1, first_s=queue.backoff_s, most_s=queue.backoff_max_s)
+        if error.retry and job.attempts + 1 < terms.attempts:
+            wait_s = delay_s(job.attempts + 1, first_s=terms.backoff_s, most_s=terms.backoff_max_s)
             shop.queue.retry(self.name, job, delay_s=wait_s, reason=error.code, hint=error.hint)
             shop.log.warning("deliver again", **line, problem=str(error), after_s=round(wait_s, 1))
             return
@@ -165,13 +216,14 @@ class Deliverer(threading.Thread):
 
     def _break(self, job: Job, error: PeerUnreachable) -> None:
         """Nobody there: no object is to blame, so none uses up its attempts; wait, then try with the same one."""
-        shop, queue = self._shop, self._shop.config.queue
+        shop, terms = self._shop, self._terms
         self._unreachable += 1
+        shop.queue.unreachable(self._destination.name)
         shop.queue.retry(self.name, job, delay_s=0, reason=error.code, hint=error.hint, counted=False)
         shop.metrics.set("sealgate_destination_up", 0, destination=self._destination.name)
         shop.metrics.count("sealgate_failures_total", step="deliver", code=error.code)
-        most_s = min(BREAK_MAX_S, queue.backoff_max_s)
-        wait_s = delay_s(self._unreachable, first_s=queue.backoff_s, most_s=most_s)
+        most_s = min(BREAK_MAX_S, terms.backoff_max_s)
+        wait_s = delay_s(self._unreachable, first_s=terms.backoff_s, most_s=most_s)
         shop.log.warning(
             "unreachable", destination=self._destination.name, problem=str(error), hint=error.hint
         )

@@ -24,6 +24,7 @@ from gateway.config import Destination, Limits
 from gateway.errors import PeerFailed, PeerUnreachable, RefusedByPeer
 from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, unwrap
 from gateway.listener import VERIFICATION, prepare_socket
+from gateway.pacing import Pace
 from gateway.seal.pixels import transcode
 from gateway.statuses import Meaning, classify
 
@@ -31,6 +32,7 @@ Pair = tuple[str, str]  # SOP class, transfer syntax
 
 CONTEXTS_MAX = 128  # PS3.8 9.3.2.2: odd ids of one byte
 SETTLE_S = 0.02  # for a thread that was just passing the barrier to come back to it
+FRAGMENT_BYTES_MIN = 512
 FRAGMENTS_IN_FLIGHT = 8  # handed to the sending thread, not yet in the socket
 FALLBACKS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MESSAGE_IDS = 65535
@@ -48,7 +50,11 @@ class Sent:
 class Sender:
     """Not for several threads at once. Associations are opened when needed and reused until `close`."""
 
-    def __init__(self, destination: Destination, limits: Limits, *, calling: str) -> None:
+    def __init__(
+        self, destination: Destination, limits: Limits, *, calling: str, pace: Pace | None = None
+    ) -> None:
+        """pace: limits what is sent, together with others that share it."""
+        self._pace = pace
         self._destination = destination
         self._limits = limits
         self._entity = AE(ae_title=destination.calling_ae_title or calling)
@@ -186,7 +192,9 @@ class Sender:
         message = C_STORE_RQ()
         message.primitive_to_message(request)
         message.context_id = context_id
-        for fragment in message.encode_msg(context_id, association.dimse.maximum_pdu_size):
+        for fragment in message.encode_msg(context_id, self._fragment_bytes(association)):
+            if self._pace is not None:
+                self._pace.wait_for(sum(len(value) for _, value in fragment.presentation_data_value_list))
             self._wait_for_room(association)
             association.dul.send_pdu(fragment)
         self._wait_for_room(association, in_flight=0)
@@ -196,6 +204,14 @@ class Sender:
             self.abort()
             raise PeerFailed(f"{self._destination.name} broke off or gave no answer in time")
         return int(status)
+
+    def _fragment_bytes(self, association: Association) -> int:
+        """The largest PDU that the peer takes (0: any), or less on a line that is kept slow."""
+        most = int(association.dimse.maximum_pdu_size)
+        if self._pace is None:
+            return most
+        piece = max(FRAGMENT_BYTES_MIN, self._pace.piece_bytes)
+        return min(most, piece) if most else piece
 
     def _wait_for_room(self, association: Association, *, in_flight: int = FRAGMENTS_IN_FLIGHT) -> None:
         """The socket's own time-out ends a connection that takes nothing any more; that is noticed here."""

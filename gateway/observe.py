@@ -52,6 +52,12 @@ METRICS = (
     Metric(
         "sealgate_failures_total", "counter", "Failed attempts, by step and error code.", ("step", "code")
     ),
+    Metric(
+        "sealgate_failover_total",
+        "counter",
+        "Deliveries added for a destination that stands in.",
+        ("destination", "to"),
+    ),
     Metric("sealgate_parked_total", "counter", "Jobs parked for a person.", ("step", "code")),
     Metric(
         "sealgate_spool_corrupt_total",

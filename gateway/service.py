@@ -15,8 +15,9 @@ from types import FrameType
 from gateway import reconcile
 from gateway.bell import Bell
 from gateway.config import Config, Destination, Limits, load
-from gateway.delivering import Deliverer
+from gateway.delivering import Deliverer, deliverers
 from gateway.errors import AlreadyRunning, ConfigurationError, GatewayError, ResourceError
+from gateway.failover import fail_over
 from gateway.forward import Sender
 from gateway.judging import Judge
 from gateway.listener import Listener
@@ -29,7 +30,7 @@ from gateway.spool import Spool
 from gateway.web.app import Backend, application
 from gateway.web.server import WebServer
 
-EXPIRE_INTERVAL_S = 5.0
+EXPIRE_INTERVAL_S = 2.0
 CLEAN_INTERVAL_S = 600.0
 CUT_OFF_S = 5.0  # for a thread to notice that its process was killed
 # Libraries with thread pools of their own would make every worker fight for every CPU.
@@ -136,6 +137,8 @@ class Service:
         expired = self._queue.expire()
         if expired:
             self._log.warning("leases expired", jobs=expired)
+        if fail_over(self._config, self._queue, self._metrics, self._log):
+            self._prepared.ring()
         if clean:
             reconcile.forget(self._queue, remember_hours=self._config.queue.remember_hours)
             reconcile.remove_orphans(self._queue, self._spool)
@@ -158,11 +161,7 @@ class Service:
             start_all(self._preparers)
             for provider in {preparer.provider for preparer in self._preparers}:
                 self._metrics.set("sealgate_codec_info", 1, provider=provider)
-        self._deliverers = [
-            Deliverer(destination, number, shop)
-            for destination in self._config.destination
-            for number in range(destination.associations)
-        ]
+        self._deliverers = deliverers(shop)
         for deliverer in self._deliverers:
             deliverer.start()
         gone = {depth.destination for depth in self._queue.depth()} - {""}

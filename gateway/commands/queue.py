@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from gateway.commands import options
 from gateway.commands.exits import Exit
 from gateway.commands.printing import Printer
 from gateway.errors import UsageError
-from gateway.queue import Desk, Job, State, open_desk
+from gateway.queue import Desk, Job, Notes, State, open_desk
 
 Steering = Callable[[Desk, Sequence[int]], Sequence[int]]
 
@@ -73,11 +74,15 @@ def list_jobs(
         jobs = desk.list(
             state=State(state) if state else None, destination=destination, pseudonym=instance, limit=limit
         )
+        notes = desk.notes()
     if jobs:
         printer.text("".join(f"{title:<{width}} " for title, width in COLUMNS).rstrip())
     for job in jobs:
         _print(job, printer, as_json=as_json)
     printer.prose(f"{len(jobs)} jobs")
+    for note in notes:
+        if note.paused_at is not None:
+            printer.prose(f"{note.name} is paused since {_time(note.paused_at)}")
 
 
 @command.command("show")
@@ -96,6 +101,59 @@ def show(job_id: int, config_path: Path, as_json: bool) -> None:
         return
     for name, value in _line(job).items():
         printer.text(f"{name:<14} {'' if value is None else value}")
+
+
+@command.command("destinations")
+@options.config_file
+@options.json_lines
+def destinations(config_path: Path, as_json: bool) -> None:
+    """Each destination: what waits for it, since when it is paused or can't be reached."""
+    printer = Printer(as_json=as_json)
+    configured = config.load(config_path)
+    with _desk(config_path) as desk:
+        notes = {note.name: note for note in desk.notes()}
+        counts = Counter((job.destination, job.state) for job in desk.list(limit=sys.maxsize))
+    for name in (destination.name for destination in configured.destination):
+        note = notes.get(name, Notes(name=name, paused_at=None, down_since=None))
+        paused, down = _time(note.paused_at or 0), _time(note.down_since or 0)
+        if as_json:
+            jobs = {state.value: counts[name, state] for state in State if counts[name, state]}
+            line = {
+                "paused_at": None if paused == "-" else paused,
+                "down_since": None if down == "-" else down,
+            }
+            printer.line({"destination": name, **line, "jobs": jobs})
+            continue
+        standing = [f"paused since {paused}"] * (paused != "-") + [f"unreachable since {down}"] * (
+            down != "-"
+        )
+        jobs_told = ", ".join(
+            f"{counts[name, state]} {state.value}" for state in State if counts[name, state]
+        )
+        printer.text(f"{name:<14} {'; '.join(standing) or 'works'}; {jobs_told or 'nothing waits'}")
+
+
+def _standing(name: str, change: Callable[[Desk, str], bool], done: str, meaning: str) -> None:
+    @command.command(name, help=meaning)
+    @click.argument("destination")
+    @options.config_file
+    def changed(destination: str, config_path: Path) -> None:
+        configured = config.load(config_path)
+        if configured.destination_named(destination) is None:
+            known = ", ".join(one.name for one in configured.destination)
+            raise UsageError(f"there is no destination {destination!r}", hint=f"There are: {known}")
+        with _desk(config_path) as desk:
+            news = change(desk, destination)
+        Printer(as_json=False).prose(f"{destination} is {done}" + ("" if news else " already"))
+
+
+_standing(
+    "pause",
+    lambda desk, destination: desk.pause(destination),
+    "paused",
+    "Send nothing more to a destination until it is resumed; what arrives for it waits.",
+)
+_standing("resume", lambda desk, destination: desk.resume(destination), "resumed", "Send to it again.")
 
 
 def _steering(name: str, steer: Steering, meaning: str) -> None:
@@ -158,7 +216,7 @@ def _print(job: Job, printer: Printer, *, as_json: bool) -> None:
     if as_json:
         printer.line(_line(job))
         return
-    reason = job.reason or ""
+    reason = job.reason or (f"instead of {job.instead_of}" if job.instead_of else "")
     values = (
         job.id, job.state.value, job.step.value, job.destination or "-", job.attempts, _time(job.not_before),
         job.pseudonym, f"{reason} ({job.hint})" if job.hint else reason,

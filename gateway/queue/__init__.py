@@ -7,10 +7,22 @@ from __future__ import annotations
 
 from gateway.config import Config
 from gateway.queue.desk import SqliteDesk
-from gateway.queue.model import Arrival, Depth, Desk, Job, Prepared, Queue, State, Step
+from gateway.queue.model import Arrival, Depth, Desk, Job, Notes, Prepared, Queue, State, Step
 from gateway.queue.sqlite import SqliteQueue
 
-__all__ = ["Arrival", "Depth", "Desk", "Job", "Prepared", "Queue", "State", "Step", "open_desk", "open_queue"]
+__all__ = [
+    "Arrival",
+    "Depth",
+    "Desk",
+    "Job",
+    "Notes",
+    "Prepared",
+    "Queue",
+    "State",
+    "Step",
+    "open_desk",
+    "open_queue",
+]
 
 FILE_NAME = "queue.sqlite"
 

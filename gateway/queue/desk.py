@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway.queue.model import Job, State
+from gateway.queue.model import Job, Notes, State
 from gateway.queue.sqlite import Database, as_job, closed_files, dropped_superseded
 
 
@@ -53,6 +53,17 @@ class SqliteDesk:
                 run, instances, now
             )  # the files stay for the service, which alone writes to the spool
         return sorted(dropped)
+
+    def pause(self, destination: str) -> bool:
+        with self._database.transaction() as run:
+            return bool(run("people_pause", destination=destination, now=self._database.clock()))
+
+    def resume(self, destination: str) -> bool:
+        with self._database.transaction() as run:
+            return bool(run("people_resume", destination=destination))
+
+    def notes(self) -> builtins.list[Notes]:
+        return [Notes(**dict(row)) for row in self._database.read("notes")]
 
     def close(self) -> None:
         self._database.close()

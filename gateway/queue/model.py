@@ -11,6 +11,7 @@ deliver: READY ─supersede▶ DROPPED, when it became ready after a newer versi
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -76,6 +77,7 @@ class Arrival:
 class Job:
     """One step for one instance (and destination), as it was when it was read.
 
+    instead_of: the destination that did not take the object, for which this one stands in.
     outcome: why the instance has its `level`. reason, hint: of the last failure. Times are Unix seconds.
     """
 
@@ -90,6 +92,7 @@ class Job:
     not_before: float
     reason: str | None
     hint: str | None
+    instead_of: str | None
     called: str
     calling: str
     action: str
@@ -122,6 +125,18 @@ class Depth:
     oldest: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Notes:
+    """What is known of a destination beside its jobs. Times are Unix seconds.
+
+    paused_at: a person paused it. down_since: nobody has answered there since then. None: not so.
+    """
+
+    name: str
+    paused_at: float | None
+    down_since: float | None
+
+
 Files = list[str]  # spool names that no job needs any more
 
 
@@ -144,7 +159,10 @@ class Queue(Protocol):
     def claim(
         self, worker: str, *, step: Step, destination: str = "", limit: int, lease_s: float
     ) -> list[Job]:
-        """The oldest jobs that are due, or none, at once. A lease has one holder until it ends."""
+        """The oldest jobs that are due, or none, at once. A lease has one holder until it ends.
+
+        None for a destination that a person paused.
+        """
 
     def extend(self, worker: str, ids: Sequence[int], *, lease_s: float) -> None:
         """Leases of `worker` end `lease_s` from now. Jobs it does not hold are left alone."""
@@ -173,6 +191,19 @@ class Queue(Protocol):
 
     def park(self, worker: str, job: Job, *, reason: str, hint: str) -> None:
         """Waits for a person."""
+
+    def paused(self, destination: str) -> bool:
+        """Whether a person paused it."""
+
+    def unreachable(self, destination: str) -> None:
+        """Nobody answers there, until something is delivered."""
+
+    def fail_over(self, destination: str, *, other: str, after_s: float) -> int:
+        """Deliver to `other` as well what `destination` has not taken for `after_s`. How many.
+
+        That is: deliveries whose first failure is that old, and, if nobody has answered there for so long, all that
+        are ready. None while it is paused. The deliveries to `destination` stay as they are.
+        """
 
     def expire(self) -> int:
         """Jobs whose lease ended become ready, one death the more. How many."""
@@ -224,5 +255,14 @@ class Desk(Protocol):
 
     def drop(self, ids: Sequence[int]) -> Sequence[int]:
         """Given up, unless leased or done. The service's next clean-up removes their files."""
+
+    def pause(self, destination: str) -> bool:
+        """Nothing more is sent there until `resume`, also after a restart. False if it was paused already."""
+
+    def resume(self, destination: str) -> bool:
+        """False if it was not paused."""
+
+    def notes(self) -> builtins.list[Notes]:
+        """Of those destinations of which anything was ever noted."""
 
     def close(self) -> None: ...

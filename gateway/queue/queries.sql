@@ -23,29 +23,31 @@ UPDATE instance SET incoming = :incoming, outgoing = NULL, level = NULL, reason 
 
 -- reopen_jobs --
 -- From the beginning, but for destinations that have the object already.
-UPDATE job SET attempts = 0, deaths = 0, not_before = 0, reason = NULL, hint = NULL, changed_at = :now,
+UPDATE job SET attempts = 0, deaths = 0, not_before = 0, failed_at = NULL, reason = NULL, hint = NULL, changed_at = :now,
     state = CASE WHEN step = 'deliver' AND :prepares THEN 'waiting' ELSE 'ready' END
 WHERE instance_id = :id AND (step = 'prepare' OR state IN ('waiting', 'ready', 'parked'));
 
 -- wake_parked --
 -- The sender tries again, so we do too.
-UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, changed_at = :now
+UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, failed_at = NULL, changed_at = :now
 WHERE instance_id = :instance_id AND state = 'parked'
 RETURNING id;
 
 -- claim --
--- The oldest that are due. A delivery waits while an older version of the same instance is still to be delivered there:
+-- The oldest that are due, unless a person paused the destination. Due are also those that were changed in the future:
+-- the clock was set back, and what they wait for may be hours away. A delivery waits while an older version of the same instance is still to be delivered there:
 -- versions arrive in the order in which they were received. It does not wait for one whose preparation waits for a
 -- person: what was damaged in transfer and sent again must not be stuck behind the damaged copy.
 UPDATE job SET state = 'leased', worker = :worker, lease_until = :until, changed_at = :now
 WHERE id IN (
     SELECT candidate.id FROM job AS candidate
     WHERE candidate.state = 'ready' AND candidate.step = :step AND candidate.destination = :destination
-      AND candidate.not_before <= :now
+      AND (candidate.not_before <= :now OR candidate.changed_at > :now + 1)
+      AND NOT EXISTS (SELECT 1 FROM destination WHERE name = :destination AND paused_at IS NOT NULL)
       AND (:step = 'prepare' OR NOT EXISTS (
           SELECT 1 FROM job AS older
           WHERE older.pseudonym = candidate.pseudonym AND older.destination = candidate.destination
-            AND older.id < candidate.id AND older.state IN ('waiting', 'ready', 'leased')
+            AND older.instance_id < candidate.instance_id AND older.state IN ('waiting', 'ready', 'leased')
             AND NOT (older.state = 'waiting' AND EXISTS (
                 SELECT 1 FROM job AS preparation
                 WHERE preparation.instance_id = older.instance_id AND preparation.step = 'prepare'
@@ -55,12 +57,48 @@ RETURNING id;
 
 -- jobs_by_id --
 SELECT job.id, job.instance_id, job.pseudonym, job.step, job.destination, job.state, job.attempts, job.deaths,
-       job.not_before, job.reason, job.hint, instance.called, instance.calling, instance.action, instance.on_failure,
+       job.not_before, job.reason, job.hint, job.instead_of, instance.called, instance.calling, instance.action, instance.on_failure,
        instance.bytes, instance.incoming, instance.outgoing, instance.level, instance.reason AS outcome,
        instance.received_at
 FROM job JOIN instance ON instance.id = job.instance_id
 WHERE job.id IN (SELECT value FROM json_each(:ids))
 ORDER BY job.id;
+
+-- paused --
+SELECT 1 FROM destination WHERE name = :destination AND paused_at IS NOT NULL;
+
+-- people_pause --
+INSERT INTO destination (name, paused_at) VALUES (:destination, :now)
+ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at WHERE paused_at IS NULL
+RETURNING name;
+
+-- people_resume --
+UPDATE destination SET paused_at = NULL WHERE name = :destination AND paused_at IS NOT NULL RETURNING name;
+
+-- notes --
+SELECT name, paused_at, down_since FROM destination ORDER BY name;
+
+-- unreachable --
+INSERT INTO destination (name, down_since) VALUES (:destination, :now)
+ON CONFLICT (name) DO UPDATE SET down_since = excluded.down_since WHERE down_since IS NULL;
+
+-- answers --
+UPDATE destination SET down_since = NULL WHERE name = :destination AND down_since IS NOT NULL;
+
+-- fail_over --
+-- A delivery to the other destination for each one that failed long enough ago, or waits for a destination where nobody
+-- has answered for so long. The first one stays as it is. What has no file to be sent has nothing to gain.
+INSERT INTO job (instance_id, pseudonym, step, destination, state, changed_at, instead_of)
+SELECT instance_id, pseudonym, 'deliver', :other, 'ready', :now, :destination FROM job
+WHERE step = 'deliver' AND destination = :destination AND state IN ('ready', 'parked')
+  AND (failed_at <= :before OR (state = 'ready' AND EXISTS (
+      SELECT 1 FROM destination WHERE name = :destination AND down_since <= :before)))
+  AND (reason IS NULL OR reason NOT IN ('file-missing', 'spool-corrupt'))
+  AND NOT EXISTS (SELECT 1 FROM destination WHERE name = :destination AND paused_at IS NOT NULL)
+  AND NOT EXISTS (
+      SELECT 1 FROM job AS there WHERE there.instance_id = job.instance_id AND there.destination = :other)
+ORDER BY id
+RETURNING id;
 
 -- extend --
 UPDATE job SET lease_until = :until
@@ -84,17 +122,18 @@ UPDATE job SET state = 'dropped', reason = 'superseded', hint = 'A newer version
 WHERE id IN (SELECT value FROM json_each(:ids)) AND step = 'deliver' AND state = 'ready' AND EXISTS (
     SELECT 1 FROM job AS newer
     WHERE newer.pseudonym = job.pseudonym AND newer.destination = job.destination AND newer.step = 'deliver'
-      AND newer.id > job.id AND newer.state = 'done')
+      AND newer.instance_id > job.instance_id AND newer.state = 'done')
 RETURNING id, instance_id;
 
 -- retry --
 UPDATE job SET state = 'ready', worker = NULL, lease_until = NULL, attempts = attempts + :counted,
-       deaths = deaths + :died, not_before = :not_before, reason = :reason, hint = :hint, changed_at = :now
+       deaths = deaths + :died, not_before = :not_before, reason = :reason, hint = :hint, changed_at = :now,
+       failed_at = CASE WHEN :failed THEN coalesce(failed_at, :now) ELSE failed_at END
 WHERE id = :id AND state = 'leased' AND worker = :worker;
 
 -- park --
 UPDATE job SET state = 'parked', worker = NULL, lease_until = NULL, attempts = attempts + 1, reason = :reason,
-       hint = :hint, changed_at = :now
+       hint = :hint, changed_at = :now, failed_at = coalesce(failed_at, :now)
 WHERE id = :id AND state = 'leased' AND worker = :worker;
 
 -- expire --
@@ -140,7 +179,7 @@ ORDER BY id LIMIT :limit;
 SELECT DISTINCT instance_id FROM job WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- people_retry --
-UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, changed_at = :now
+UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, failed_at = NULL, changed_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('parked', 'ready')
 RETURNING id;
 

@@ -1,3 +1,5 @@
+-- Version 1 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
+
 -- One row for each version of each instance that arrived. It outlives its files as the ledger that recognises
 -- repeated arrivals. No patient data: instances go by pseudonym.
 CREATE TABLE IF NOT EXISTS instance (
@@ -33,7 +35,16 @@ CREATE TABLE IF NOT EXISTS job (
     lease_until REAL,
     reason      TEXT,
     hint        TEXT,
-    changed_at  REAL NOT NULL
+    changed_at  REAL NOT NULL,
+    failed_at   REAL,                   -- of the first failure since it was put or a person tried it again
+    instead_of  TEXT                    -- the destination that does not take it, for which this one stands in
+);
+
+-- What is noted about a destination; most have no row.
+CREATE TABLE IF NOT EXISTS destination (
+    name       TEXT PRIMARY KEY,
+    paused_at  REAL,                    -- by a person; NULL: it works
+    down_since REAL                     -- nobody answered there since then; NULL: the last delivery succeeded
 );
 
 CREATE INDEX IF NOT EXISTS job_ready ON job (step, destination, id) WHERE state = 'ready';

@@ -16,6 +16,7 @@ from typing import Any
 from gateway.errors import ResourceError
 from gateway.queue.model import Arrival, Depth, Files, Job, Prepared, State, Step
 
+VERSION = 1  # of the schema; one more with each section of migrations.sql
 BUSY_TIMEOUT_S = 30.0  # another process (sealgate queue) may be writing
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 
@@ -26,13 +27,55 @@ def statements(text: str) -> dict[str, str]:
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
 
+def _text(name: str) -> str:
+    return files("gateway.queue").joinpath(name).read_text(encoding="utf-8")
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables in a new file, migrate those of an older version, in one transaction.
+
+    Raises ResourceError for a file of a newer version; sqlite3.Error.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # once more: another process may just have done it
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise ResourceError(
+                f"{path}: made by a newer version of the gateway (schema {version}, known {VERSION})",
+                hint="Install that version again, or take another data_dir.",
+            )
+        known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'instance'").fetchone()
+        sections = statements(_text("migrations.sql"))
+        wanted = [sections[f"to_{number}"] for number in range(version + 1, VERSION + 1)] if known else []
+        for statement in _split("\n".join(wanted) if known else _text("schema.sql")):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _split(script: str) -> Iterator[str]:
+    """Its statements, to be executed inside a transaction: executescript would commit."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
 class Database:
     """One connection, its lock, the named statements, the clock."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         """Raises ResourceError when the file can't be opened or is not a queue."""
-        folder = files("gateway.queue")
-        self._sql = statements(folder.joinpath("queries.sql").read_text(encoding="utf-8"))
+        self._sql = statements(_text("queries.sql"))
         self._lock = threading.Lock()
         self.clock = clock
         try:
@@ -43,7 +86,7 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
-            self._connection.executescript(folder.joinpath("schema.sql").read_text(encoding="utf-8"))
+            _bring_up_to_date(self._connection, path)
         except sqlite3.Error as error:
             raise ResourceError(
                 f"{path}: {error}", hint="Check the disk and the rights of data_dir."
@@ -195,6 +238,8 @@ class SqliteQueue:
         now = self._database.clock()
         with self._database.transaction() as run:
             done = [job for job in jobs if run("finish", id=job.id, worker=worker, now=now)]
+            for name in {job.destination for job in done}:
+                run("answers", destination=name)
             return closed_files(run, [job.instance_id for job in done], now)
 
     def retry(
@@ -219,6 +264,7 @@ class SqliteQueue:
                 not_before=now + delay_s,
                 reason=reason,
                 hint=hint,
+                failed=1,
                 now=now,
             )
 
@@ -227,7 +273,7 @@ class SqliteQueue:
         with self._database.transaction() as run:
             for job in jobs:
                 keep = {"reason": job.reason, "hint": job.hint, "not_before": job.not_before}
-                run("retry", id=job.id, worker=worker, counted=0, died=0, **keep, now=now)
+                run("retry", id=job.id, worker=worker, counted=0, died=0, failed=0, **keep, now=now)
 
     def park(self, worker: str, job: Job, *, reason: str, hint: str) -> None:
         with self._database.transaction() as run:
@@ -240,6 +286,19 @@ class SqliteQueue:
     def release_all(self) -> int:
         with self._database.transaction() as run:
             return len(run("release_all", now=self._database.clock()))
+
+    def paused(self, destination: str) -> bool:
+        return bool(self._database.read("paused", destination=destination))
+
+    def unreachable(self, destination: str) -> None:
+        with self._database.transaction() as run:
+            run("unreachable", destination=destination, now=self._database.clock())
+
+    def fail_over(self, destination: str, *, other: str, after_s: float) -> int:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            rows = run("fail_over", destination=destination, other=other, before=now - after_s, now=now)
+            return len(rows) - len(dropped_superseded(run, [row["id"] for row in rows], now))
 
     def files(self) -> set[str]:
         rows = self._database.read("files")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import ResourceError
 from gateway.queue import Arrival, Desk, Job, Prepared, Queue, State, Step
 from gateway.queue.desk import SqliteDesk
 from gateway.queue.model import NEXT
-from gateway.queue.sqlite import SqliteQueue
+from gateway.queue.sqlite import VERSION, SqliteQueue
 
 
 class Clock:
@@ -432,3 +434,140 @@ def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
     second = SqliteQueue(tmp_path / "queue")
     assert len(second.claim("w", step=Step.PREPARE, limit=10, lease_s=60)) == 1
     second.close()
+
+
+def test_a_queue_made_by_the_first_version_opens_and_goes_on(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "queue"
+    made = sqlite3.connect(path)
+    made.executescript((Path(__file__).parent / "queue-0.sql").read_text())
+    made.close()
+    queue, desk = SqliteQueue(path, clock=clock), SqliteDesk(path, clock=clock)
+    states = {(job.id, job.step.value, job.destination): job.state for job in desk.list()}
+    assert states == {
+        (3, "deliver", "archive"): State.READY,
+        (4, "prepare", ""): State.PARKED,
+        (5, "deliver", "pacs"): State.WAITING,
+        (7, "deliver", "pacs"): State.READY,
+        (9, "deliver", "pacs"): State.HELD,
+    }
+    assert not queue.put(arrival(3, action="pass")), "delivered by the first version"
+    assert desk.retry([4]) == [4] and desk.release([9]) == [9]
+    prepare_one(queue)
+    assert [job.id for job in claim_deliveries(queue)] == [5, 7, 9]
+    desk.close()
+    queue.close()
+
+
+def test_a_migrated_queue_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
+    made = sqlite3.connect(tmp_path / "old")
+    made.executescript((Path(__file__).parent / "queue-0.sql").read_text())
+    made.close()
+    shapes = []
+    for name in ("old", "new"):
+        SqliteQueue(tmp_path / name).close()
+        shapes.append(shape(tmp_path / name))
+    assert shapes[0] == shapes[1]
+
+
+def shape(path: Path) -> dict[str, object]:
+    """Of each table its columns, in any order, and of each index what it is over."""
+    connection = sqlite3.connect(path)
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found: dict[str, object] = {
+        table: sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({table})"))
+        for table in tables
+    }
+    indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    found |= {name: sql.replace("IF NOT EXISTS ", "") for name, sql in connection.execute(indexes)}
+    found["version"] = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.close()
+    return found
+
+
+def test_a_queue_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    SqliteQueue(tmp_path / "queue").close()
+    connection = sqlite3.connect(tmp_path / "queue")
+    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.close()
+    with pytest.raises(ResourceError, match="newer version"):
+        SqliteQueue(tmp_path / "queue")
+
+
+def test_a_paused_destination_gets_nothing_until_it_is_resumed_and_others_go_on(
+    queue: Queue, desk: Desk, clock: Clock
+) -> None:
+    queue.put(arrival(to=("pacs", "archive"), action="pass"))
+    assert desk.pause("pacs") and not desk.pause("pacs")
+    assert queue.paused("pacs") and not queue.paused("archive")
+    assert claim_deliveries(queue) == []
+    assert len(claim_deliveries(queue, destination="archive")) == 1
+    assert [(note.name, note.paused_at) for note in desk.notes()] == [("pacs", clock.now)]
+    assert desk.resume("pacs") and not desk.resume("pacs")
+    assert len(claim_deliveries(queue)) == 1
+
+
+def test_a_delivery_that_waits_for_its_time_comes_at_once_when_the_clock_was_set_back(
+    queue: Queue, clock: Clock
+) -> None:
+    queue.put(arrival(action="pass"))
+    (job,) = claim_deliveries(queue)
+    queue.retry("d", job, delay_s=300, reason="peer-failed", hint="")
+    clock.now += 10
+    assert claim_deliveries(queue) == []
+    clock.now -= 7200
+    assert len(claim_deliveries(queue)) == 1
+
+
+def test_what_failed_long_enough_goes_to_the_stand_in_as_well(queue: Queue, desk: Desk, clock: Clock) -> None:
+    queue.put(arrival(1, action="pass"))
+    queue.put(arrival(2, action="pass"))
+    first, second = claim_deliveries(queue)
+    queue.park("d", first, reason="refused-by-peer", hint="")
+    clock.now += 50
+    queue.retry("d", second, delay_s=0, reason="peer-failed", hint="")
+    clock.now += 60
+    assert queue.fail_over("pacs", other="archive", after_s=100) == 1
+    assert queue.fail_over("pacs", other="archive", after_s=100) == 0, "once"
+    (stand_in,) = claim_deliveries(queue, destination="archive")
+    assert (stand_in.pseudonym, stand_in.instead_of) == (first.pseudonym, "pacs")
+    assert queue.delivered("d", [stand_in]) == [], "the first destination still misses it"
+    assert desk.retry([first.id]) == [first.id]
+    assert queue.delivered("d", claim_deliveries(queue, limit=1)) == ["in-1-1"]
+
+
+def test_all_that_waits_for_an_unreachable_destination_goes_to_the_stand_in(
+    queue: Queue, desk: Desk, clock: Clock
+) -> None:
+    queue.unreachable("pacs")
+    clock.now += 90
+    queue.unreachable("pacs")
+    queue.put(arrival(1, action="pass"))
+    queue.put(arrival(2, action="seal"))
+    queue.put(arrival(3, action="pass", to=("pacs", "archive")))
+    clock.now += 20
+    assert queue.fail_over("pacs", other="archive", after_s=100) == 1, (
+        "one is not prepared, one goes there anyway"
+    )
+    queue.delivered("d", claim_deliveries(queue, limit=1))
+    assert [note.down_since for note in desk.notes()] == [None]
+    prepare_one(queue)
+    assert queue.fail_over("pacs", other="archive", after_s=100) == 0, "it answers again"
+
+
+def test_a_paused_destination_is_not_stood_in_for(queue: Queue, desk: Desk, clock: Clock) -> None:
+    queue.put(arrival(action="pass"))
+    queue.unreachable("pacs")
+    desk.pause("pacs")
+    clock.now += 200
+    assert queue.fail_over("pacs", other="archive", after_s=100) == 0
+
+
+def test_a_stand_in_does_not_bring_an_older_version_after_a_newer_one(queue: Queue, clock: Clock) -> None:
+    queue.put(arrival(version=1, action="pass"))
+    (older,) = claim_deliveries(queue)
+    queue.park("d", older, reason="refused-by-peer", hint="")
+    queue.put(arrival(version=2, action="pass", to=("archive",)))
+    queue.delivered("d", claim_deliveries(queue, destination="archive"))
+    clock.now += 200
+    assert queue.fail_over("pacs", other="archive", after_s=100) == 0
+    assert claim_deliveries(queue, destination="archive") == []

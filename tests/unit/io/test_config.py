@@ -61,6 +61,8 @@ def test_a_loaded_configuration_does_not_change(tmp_path: Path) -> None:
         (('"ORTHANC"', r'"A\\B"'), "destination.0.ae_title: "),
         (("port = 4242", "port = 70000"), "destination.0.port: "),
         (("port = 4242", ""), "destination.0.port: "),
+        (("port = 4242", 'port = 4242\nfailover = "pacs"'), "destination.0.failover: 'pacs' is no other"),
+        (("port = 4242", 'port = 4242\nhours = "always"'), "destination.0.hours.0: write hours as"),
         (('to = ["pacs"]', 'to = ["pax"]'), "route.0.to: no destination is called 'pax'"),
         (('to = ["pacs"]', "to = []"), "route.0.to: "),
         (('signer = "keys/signer.key"', ""), "keys.signer: missing"),

@@ -1,0 +1,6 @@
+-- One section for each version of the schema: what makes the version before into it.
+
+-- to_1 --
+ALTER TABLE job ADD COLUMN failed_at REAL;
+ALTER TABLE job ADD COLUMN instead_of TEXT;
+CREATE TABLE destination (name TEXT PRIMARY KEY, paused_at REAL, down_since REAL);

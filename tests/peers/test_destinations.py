@@ -1,0 +1,180 @@
+"""Destinations do not disturb each other: each with its attempts, its pace, its hours, its stand-in, its pauses."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from gateway.commands.queue import command
+from gateway.demo.process import free_port
+from gateway.queue import Job, State
+from gateway.queue.desk import SqliteDesk
+from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.modality import parcel, send
+from tests.support.objects import ct, series
+from tests.support.storing_peer import StoringPeer
+
+QUICK = "backoff_s = 0.05\nbackoff_max_s = 0.2"
+
+
+def node(name: str, port: int, *lines: str) -> Node:
+    return Node(name=name, ae_title="PEER", port=port, extra="\n".join(lines))
+
+
+def passing(folder: Path, *nodes: Node, to: tuple[str, ...] = ()) -> RunningGateway:
+    names = to or tuple(node.name for node in nodes)
+    return RunningGateway(
+        folder,
+        nodes=nodes,
+        routes=[Route(called="SEALGATE", action="pass", to=names)],
+        extra=f"[queue]\n{QUICK}",
+        dicom_port=free_port(),
+        http_port=free_port(),
+    )
+
+
+def jobs(gateway: RunningGateway, destination: str, state: State | None = None) -> list[Job]:
+    desk = SqliteDesk(gateway.folder / "data" / "queue.sqlite")
+    found = desk.list(destination=destination, state=state)
+    desk.close()
+    return found
+
+
+def store(gateway: RunningGateway, *files: bytes) -> None:
+    statuses = send((parcel(file, fallback_uid="1.2.3") for file in files), gateway.dicom_port)
+    assert set(statuses) == {0}
+
+
+@contextmanager
+def silent_peer() -> Iterator[int]:
+    """Takes connections, and whatever is sent, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as listening:
+        yield int(listening.getsockname()[1])
+
+
+def test_stalled_refusing_and_dead_destinations_do_not_delay_a_good_one(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        good = stack.enter_context(StoringPeer())
+        slow = stack.enter_context(StoringPeer(answer=lambda _n: time.sleep(1) or 0))  # type: ignore[func-returns-value]
+        refusing = stack.enter_context(StoringPeer(answer=lambda _n: 0xA700))
+        silent = stack.enter_context(silent_peer())
+        nodes = [
+            node("silent", silent),
+            node("slow", slow.port),
+            node("refusing", refusing.port),
+            node("dead", free_port()),
+            node("good", good.port),
+        ]
+        gateway = stack.enter_context(passing(tmp_path, *nodes))
+        started = time.monotonic()
+        store(gateway, *series(30, size=32))
+        wait_for(lambda: len(good.received) == 30, what="delivery to the good one")
+        assert time.monotonic() - started < 10
+        assert len(slow.received) < 30
+        assert len(jobs(gateway, "silent")) == len(jobs(gateway, "dead")) == 30
+        gateway.kill()  # the silent one would hold up the orderly end
+
+
+def test_each_destination_has_attempts_and_pauses_of_its_own(tmp_path: Path) -> None:
+    with StoringPeer(answer=lambda _n: 0xA700) as once, StoringPeer(answer=lambda _n: 0xA700) as often:
+        nodes = [node("once", once.port, "attempts = 1"), node("often", often.port, "attempts = 4")]
+        with passing(tmp_path, *nodes) as gateway:
+            store(gateway, ct(rows=16, columns=16))
+            wait_for(lambda: jobs(gateway, "often", State.PARKED) != [], what="the last attempt")
+            assert (once.requests, often.requests) == (1, 4)
+            assert [job.attempts for job in jobs(gateway, "once", State.PARKED)] == [1]
+
+
+def test_a_bandwidth_limit_holds_over_all_associations_of_a_destination(tmp_path: Path) -> None:
+    """40 objects of 51 kB at 1 MB/s take 2 s, less the burst of a quarter of a second."""
+    with StoringPeer() as limited, StoringPeer() as free:
+        nodes = [
+            node("limited", limited.port, "bandwidth_bytes_s = 1_000_000", "associations = 2"),
+            node("free", free.port),
+        ]
+        with passing(tmp_path, *nodes) as gateway:
+            files = series(40, size=160)
+            begun: list[float] = []
+            limited.answer = lambda _n: begun.append(time.monotonic()) or 0  # type: ignore[func-returns-value]
+            store(gateway, *files)
+            wait_for(lambda: len(limited.received) == 40, what="slow delivery")
+            sent = sum(len(data) for _, data in limited.received[1:])
+            rate = sent / (begun[-1] - begun[0])
+            assert 500_000 < rate < 1_200_000
+            assert len(free.received) == 40
+
+
+def window(*, opens_in_h: int, for_h: int) -> str:
+    opens = datetime.now() + timedelta(hours=opens_in_h)
+    return f'hours = "{opens:%H:%M}-{opens + timedelta(hours=for_h):%H:%M}"'
+
+
+def test_outside_its_hours_a_destination_gets_nothing_and_no_attempt_is_counted(tmp_path: Path) -> None:
+    with StoringPeer() as night, StoringPeer() as always:
+        closed, opened = window(opens_in_h=3, for_h=2), window(opens_in_h=-1, for_h=3)
+        nodes = [node("night", night.port, closed), node("always", always.port)]
+        with passing(tmp_path, *nodes) as gateway:
+            store(gateway, *series(3, size=32))
+            wait_for(lambda: len(always.received) == 3, what="the other destination")
+            time.sleep(1.2)  # longer than the pause between two looks
+            assert [(job.state, job.attempts) for job in jobs(gateway, "night")] == [(State.READY, 0)] * 3
+            assert night.associations == 0
+            gateway.config.write_text(gateway.config.read_text().replace(closed, opened))
+            assert gateway.process is not None
+            gateway.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: len(night.received) == 3, what="delivery when it opens")
+
+
+def test_what_is_not_taken_goes_to_the_stand_in_as_well(tmp_path: Path) -> None:
+    """One destination is down and gets its objects when it is back; one refuses for good: its jobs stay parked."""
+    port, after = free_port(), "failover_after_s = 0.5"
+    with StoringPeer() as other, StoringPeer() as third, StoringPeer(answer=lambda _n: 0xC000) as strict:
+        nodes = [
+            node("first", port, 'failover = "other"', after),
+            node("strict", strict.port, 'failover = "third"', after),
+            node("other", other.port),
+            node("third", third.port),
+        ]
+        with passing(tmp_path, *nodes, to=("first", "strict")) as gateway:
+            store(gateway, *series(3, size=32))
+            wait_for(
+                lambda: len(other.received) == len(third.received) == 3, what="delivery to the stand-ins"
+            )
+            assert len(jobs(gateway, "first")) == 3, "it is still to get them"
+            assert [job.instead_of for job in jobs(gateway, "other", State.DONE)] == ["first"] * 3
+            assert {job.reason for job in jobs(gateway, "strict", State.PARKED)} == {"refused-by-peer"}
+            assert gateway.metric("sealgate_failover_total", destination="first", to="other") == 3
+            with StoringPeer(port=port) as first:
+                wait_for(lambda: len(first.received) == 3, what="delivery to the first, too")
+                assert sorted(first.received) == sorted(other.received)
+
+
+def steer(gateway: RunningGateway, *arguments: str) -> str:
+    done = CliRunner().invoke(command, [*arguments, "--config", str(gateway.config)])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_destination_stays_paused_over_a_restart_until_it_is_resumed(tmp_path: Path) -> None:
+    with StoringPeer() as pacs, StoringPeer() as other:
+        gateway = passing(tmp_path, node("pacs", pacs.port), node("other", other.port))
+        with gateway:
+            assert "pacs is paused" in steer(gateway, "pause", "pacs")
+            store(gateway, *series(3, size=32))
+            wait_for(lambda: len(other.received) == 3, what="the other destination")
+        with gateway:
+            store(gateway, ct(rows=16, columns=16))
+            wait_for(lambda: len(other.received) == 4, what="the other destination")
+            assert pacs.received == []
+            assert "pacs is paused since" in steer(gateway, "list")
+            assert "paused since" in steer(gateway, "destinations")
+            steer(gateway, "resume", "pacs")
+            wait_for(lambda: len(pacs.received) == 4, what="delivery after it was resumed")
+            assert "paused" not in steer(gateway, "list")
