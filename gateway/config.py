@@ -110,6 +110,9 @@ class Route(Table):
     modality: tuple[str, ...] = ()
     sop_class: tuple[str, ...] = ()
     where: dict[str, str] = Field(default_factory=dict)
+    priority: Literal["urgent", "normal", "low"] = (
+        "normal"  # within each step and destination, urgent goes first
+    )
     on_failure: Literal["quarantine", "mark"] = "quarantine"  # of verification
 
     @field_validator("calling", "modality", "sop_class", mode="before")

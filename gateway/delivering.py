@@ -142,7 +142,7 @@ class Deliverer(threading.Thread):
         done: list[Job] = []
         try:
             for position, job in enumerate(jobs):
-                if self._stopping.is_set() or (position and self._closed()):
+                if self._stopping.is_set() or (position and self._closed_to(job)):
                     shop.queue.give_back(self.name, jobs[position:])
                     break
                 lease_s = shop.config.queue.lease_s + job.bytes / self._terms.slowest_bytes_s
@@ -163,15 +163,16 @@ class Deliverer(threading.Thread):
         finally:
             self._flush(done)
 
-    def _closed(self) -> bool:
-        """Paused, or the hours ended, since the jobs were claimed."""
-        return not self._in_hours() or self._shop.queue.paused(self._destination.name)
+    def _closed_to(self, job: Job) -> bool:
+        """Paused, or the hours ended, or something more urgent came, since the job was claimed."""
+        name, queue = self._destination.name, self._shop.queue
+        return not self._in_hours() or queue.paused(name) or queue.overtaken(name, priority=job.priority)
 
     def _deliver(self, job: Job) -> None:
         """Raises GatewayError."""
         shop, started = self._shop, time.monotonic()
         file = shop.spool.read(job.outgoing or job.incoming)
-        sent = self._sender.send(file)
+        sent = self._sender.send(file, priority=job.priority)
         self._unreachable = 0
         name, seconds = self._destination.name, time.monotonic() - started
         size = len(file) - unwrap(file).offset

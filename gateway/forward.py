@@ -25,6 +25,7 @@ from gateway.errors import PeerFailed, PeerUnreachable, RefusedByPeer
 from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, unwrap
 from gateway.listener import VERIFICATION, prepare_socket
 from gateway.pacing import Pace
+from gateway.queue import Priority
 from gateway.seal.pixels import transcode
 from gateway.statuses import Meaning, classify
 
@@ -36,6 +37,8 @@ FRAGMENT_BYTES_MIN = 512
 FRAGMENTS_IN_FLIGHT = 8  # handed to the sending thread, not yet in the socket
 FALLBACKS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MESSAGE_IDS = 65535
+# Of a C-STORE request, PS3.7 9.3.1.1 (Priority): medium 0, high 1, low 2
+PRIORITIES = {Priority.URGENT: 1, Priority.NORMAL: 0, Priority.LOW: 2}
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Sender:
             for context in self._association.accepted_contexts
         }
 
-    def send(self, file: bytes) -> Sent:
+    def send(self, file: bytes, *, priority: Priority = Priority.NORMAL) -> Sent:
         """Send one file's data set; in its own syntax, or losslessly converted where that is refused.
 
         Raises PeerUnreachable (nothing was sent), PeerFailed (may pass), RefusedByPeer, UnsupportedPixels.
@@ -118,10 +121,10 @@ class Sender:
         pair = (head.sop_class, head.syntax)
         self.expect([pair])
         if pair in self._accepted:
-            return self._store(file, transcoded=False)
+            return self._store(file, priority, transcoded=False)
         for syntax in FALLBACKS:
             if (head.sop_class, syntax) in self._accepted:
-                return self._store(transcode(file, syntax), transcoded=True)
+                return self._store(transcode(file, syntax), priority, transcoded=True)
         raise RefusedByPeer(
             f"{self._destination.name} accepts SOP class {UID(head.sop_class).name} neither in "
             f"{UID(head.syntax).name} nor uncompressed",
@@ -167,14 +170,14 @@ class Sender:
     def _connected(self, event: Any) -> None:
         prepare_socket(event.assoc.dul.socket.socket, timeout_s=self._limits.network_timeout_s)
 
-    def _store(self, file: bytes, *, transcoded: bool) -> Sent:
+    def _store(self, file: bytes, priority: Priority, *, transcoded: bool) -> Sent:
         head = unwrap(file)
         association = self._association
         assert association is not None
         self._message_id = self._message_id % MESSAGE_IDS + 1
         request = C_STORE()
         request.MessageID = self._message_id
-        request.Priority = 2  # low; PS3.7 9.1.1.1.6
+        request.Priority = PRIORITIES[priority]
         request.AffectedSOPClassUID = UID(head.sop_class)
         request.AffectedSOPInstanceUID = UID(head.sop_instance)
         request.DataSet = BytesIO(file[head.offset :])

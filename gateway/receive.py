@@ -15,9 +15,12 @@ from gateway.fileformat import wrap
 from gateway.listener import Link
 from gateway.observe import Log, Metrics
 from gateway.pseudonym import Pseudonyms
-from gateway.queue import Arrival, Queue
+from gateway.queue import Arrival, Priority, Queue
 from gateway.seal import part10
 from gateway.spool import Spool
+
+# Priority of a C-STORE request, PS3.7 9.3.1.1. Only this one counts: many senders say low without meaning it.
+HIGH = 1
 
 
 class Receiver:
@@ -70,7 +73,10 @@ class Receiver:
             if route is None:
                 self._log.warning("refused", instance=pseudonym, code="no-route", called=called)
                 return statuses.NOT_AUTHORISED
-            self._accept(route, pseudonym, called, calling, syntax, prefix, data)
+            priority = Priority[route.priority.upper()]
+            if request.Priority == HIGH:
+                priority = Priority.URGENT
+            self._accept(route, pseudonym, called, calling, syntax, prefix, data, priority)
         except ResourceError as error:
             self._metrics.count("sealgate_failures_total", step="receive", code=error.code)
             self._log.error("not durable", instance=pseudonym, code=error.code, problem=str(error))
@@ -78,7 +84,15 @@ class Receiver:
         return statuses.SUCCESS
 
     def _accept(
-        self, route: Route, pseudonym: str, called: str, calling: str, syntax: str, prefix: bytes, data: bytes
+        self,
+        route: Route,
+        pseudonym: str,
+        called: str,
+        calling: str,
+        syntax: str,
+        prefix: bytes,
+        data: bytes,
+        priority: Priority,
     ) -> None:
         """Raises ResourceError unless the object is durable when this returns."""
         digest = blake3(syntax.encode() + b"\0").update(data).hexdigest()
@@ -98,6 +112,7 @@ class Receiver:
             destinations=route.to,
             bytes=len(data),
             incoming=name,
+            priority=priority,
         )
         if not self._queue.put(arrival):  # another association brought the same bytes in this moment
             self._spool.remove([name])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.config import Config
 from gateway.queue.desk import SqliteDesk
-from gateway.queue.model import Arrival, Depth, Desk, Job, Notes, Prepared, Queue, State, Step
+from gateway.queue.model import Arrival, Depth, Desk, Job, Notes, Prepared, Priority, Queue, State, Step
 from gateway.queue.sqlite import SqliteQueue
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Job",
     "Notes",
     "Prepared",
+    "Priority",
     "Queue",
     "State",
     "Step",

@@ -4,3 +4,8 @@
 ALTER TABLE job ADD COLUMN failed_at REAL;
 ALTER TABLE job ADD COLUMN instead_of TEXT;
 CREATE TABLE destination (name TEXT PRIMARY KEY, paused_at REAL, down_since REAL);
+
+-- to_2 --
+ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
+DROP INDEX job_ready;
+CREATE INDEX job_ready ON job (step, destination, priority, id) WHERE state = 'ready';

@@ -14,7 +14,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Protocol
 
 
@@ -31,6 +31,14 @@ class State(StrEnum):
 class Step(StrEnum):
     PREPARE = "prepare"  # seal, verify or restore
     DELIVER = "deliver"
+
+
+class Priority(IntEnum):
+    """The smaller goes first."""
+
+    URGENT = 0
+    NORMAL = 1
+    LOW = 2
 
 
 # (state, what happens) -> next state. The statements in queries.sql do exactly this; a test holds them to it.
@@ -71,6 +79,7 @@ class Arrival:
     destinations: tuple[str, ...]
     bytes: int
     incoming: str
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +95,7 @@ class Job:
     pseudonym: str
     step: Step
     destination: str
+    priority: Priority
     state: State
     attempts: int
     deaths: int
@@ -159,9 +169,9 @@ class Queue(Protocol):
     def claim(
         self, worker: str, *, step: Step, destination: str = "", limit: int, lease_s: float
     ) -> list[Job]:
-        """The oldest jobs that are due, or none, at once. A lease has one holder until it ends.
+        """The most urgent jobs that are due, of these the oldest, or none, at once.
 
-        None for a destination that a person paused.
+        A lease has one holder until it ends. None for a destination that a person paused.
         """
 
     def extend(self, worker: str, ids: Sequence[int], *, lease_s: float) -> None:
@@ -194,6 +204,9 @@ class Queue(Protocol):
 
     def paused(self, destination: str) -> bool:
         """Whether a person paused it."""
+
+    def overtaken(self, destination: str, *, priority: Priority) -> bool:
+        """Whether a delivery there is due that is more urgent than `priority`."""
 
     def unreachable(self, destination: str) -> None:
         """Nobody answers there, until something is delivered."""

@@ -5,8 +5,8 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- insert_job --
-INSERT INTO job (instance_id, pseudonym, step, destination, state, changed_at)
-VALUES (:instance_id, :pseudonym, :step, :destination, :state, :now);
+INSERT INTO job (instance_id, pseudonym, step, destination, priority, state, changed_at)
+VALUES (:instance_id, :pseudonym, :step, :destination, :priority, :state, :now);
 
 -- find_instance --
 -- lost: its file is gone or damaged, so that a repeated arrival is what mends it. While one of its deliveries is under
@@ -34,7 +34,7 @@ WHERE instance_id = :instance_id AND state = 'parked'
 RETURNING id;
 
 -- claim --
--- The oldest that are due, unless a person paused the destination. Due are also those that were changed in the future:
+-- The most urgent that are due, the oldest of them first, unless a person paused the destination. Due are also those that were changed in the future:
 -- the clock was set back, and what they wait for may be hours away. A delivery waits while an older version of the same instance is still to be delivered there:
 -- versions arrive in the order in which they were received. It does not wait for one whose preparation waits for a
 -- person: what was damaged in transfer and sent again must not be stuck behind the damaged copy.
@@ -52,17 +52,23 @@ WHERE id IN (
                 SELECT 1 FROM job AS preparation
                 WHERE preparation.instance_id = older.instance_id AND preparation.step = 'prepare'
                   AND preparation.state IN ('parked', 'held', 'dropped')))))
-    ORDER BY candidate.id LIMIT :limit)
+    ORDER BY candidate.priority, candidate.id LIMIT :limit)
 RETURNING id;
 
 -- jobs_by_id --
-SELECT job.id, job.instance_id, job.pseudonym, job.step, job.destination, job.state, job.attempts, job.deaths,
+SELECT job.id, job.instance_id, job.pseudonym, job.step, job.destination, job.priority, job.state, job.attempts, job.deaths,
        job.not_before, job.reason, job.hint, job.instead_of, instance.called, instance.calling, instance.action, instance.on_failure,
        instance.bytes, instance.incoming, instance.outgoing, instance.level, instance.reason AS outcome,
        instance.received_at
 FROM job JOIN instance ON instance.id = job.instance_id
 WHERE job.id IN (SELECT value FROM json_each(:ids))
 ORDER BY job.id;
+
+-- overtaken --
+SELECT 1 FROM job
+WHERE state = 'ready' AND step = 'deliver' AND destination = :destination AND priority < :priority
+  AND not_before <= :now
+LIMIT 1;
 
 -- paused --
 SELECT 1 FROM destination WHERE name = :destination AND paused_at IS NOT NULL;
@@ -88,8 +94,8 @@ UPDATE destination SET down_since = NULL WHERE name = :destination AND down_sinc
 -- fail_over --
 -- A delivery to the other destination for each one that failed long enough ago, or waits for a destination where nobody
 -- has answered for so long. The first one stays as it is. What has no file to be sent has nothing to gain.
-INSERT INTO job (instance_id, pseudonym, step, destination, state, changed_at, instead_of)
-SELECT instance_id, pseudonym, 'deliver', :other, 'ready', :now, :destination FROM job
+INSERT INTO job (instance_id, pseudonym, step, destination, priority, state, changed_at, instead_of)
+SELECT instance_id, pseudonym, 'deliver', :other, priority, 'ready', :now, :destination FROM job
 WHERE step = 'deliver' AND destination = :destination AND state IN ('ready', 'parked')
   AND (failed_at <= :before OR (state = 'ready' AND EXISTS (
       SELECT 1 FROM destination WHERE name = :destination AND down_since <= :before)))

@@ -1,4 +1,4 @@
--- Version 1 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
+-- Version 2 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
 
 -- One row for each version of each instance that arrived. It outlives its files as the ledger that recognises
 -- repeated arrivals. No patient data: instances go by pseudonym.
@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS job (
     instance_id INTEGER NOT NULL REFERENCES instance (id) ON DELETE CASCADE,
     pseudonym   TEXT NOT NULL,
     step        TEXT NOT NULL,          -- prepare | deliver
+    priority    INTEGER NOT NULL DEFAULT 1, -- 0 urgent, 1 normal, 2 low
     destination TEXT NOT NULL,          -- '' for prepare
     state       TEXT NOT NULL,
     attempts    INTEGER NOT NULL DEFAULT 0,
@@ -47,7 +48,7 @@ CREATE TABLE IF NOT EXISTS destination (
     down_since REAL                     -- nobody answered there since then; NULL: the last delivery succeeded
 );
 
-CREATE INDEX IF NOT EXISTS job_ready ON job (step, destination, id) WHERE state = 'ready';
+CREATE INDEX IF NOT EXISTS job_ready ON job (step, destination, priority, id) WHERE state = 'ready';
 CREATE INDEX IF NOT EXISTS job_leased ON job (lease_until) WHERE state = 'leased';
 CREATE INDEX IF NOT EXISTS job_open ON job (pseudonym, destination, id) WHERE state IN ('waiting', 'ready', 'leased');
 CREATE INDEX IF NOT EXISTS job_delivered ON job (pseudonym, destination, id) WHERE state = 'done';

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ResourceError
-from gateway.queue.model import Arrival, Depth, Files, Job, Prepared, State, Step
+from gateway.queue.model import Arrival, Depth, Files, Job, Prepared, Priority, State, Step
 
-VERSION = 1  # of the schema; one more with each section of migrations.sql
+VERSION = 2  # of the schema; one more with each section of migrations.sql
 BUSY_TIMEOUT_S = 30.0  # another process (sealgate queue) may be writing
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 
@@ -129,12 +129,15 @@ class Database:
             self._connection.close()
 
 
+_OF_JOBS = frozenset({"destinations", "priority"})  # of an arrival: not in its instance row
+
 # Stands for each row changed by a statement that returns none, so that len() counts them.
 _COUNT: Any = None
 
 
 def as_job(row: sqlite3.Row) -> Job:
-    return Job(**{**dict(row), "step": Step(row["step"]), "state": State(row["state"])})
+    typed = {"step": Step(row["step"]), "state": State(row["state"]), "priority": Priority(row["priority"])}
+    return Job(**{**dict(row), **typed})
 
 
 def closed_files(run: Callable[..., list[sqlite3.Row]], instance_ids: Sequence[int], now: float) -> Files:
@@ -188,12 +191,13 @@ class SqliteQueue:
 
     def put(self, arrival: Arrival) -> bool:
         now = self._database.clock()
-        values = {key: value for key, value in vars(arrival).items() if key != "destinations"}
+        values = {key: value for key, value in vars(arrival).items() if key not in _OF_JOBS}
         with self._database.transaction() as run:
             rows = run("insert_instance", **values, now=now)
             if not rows:
                 return _mended(run, arrival, now)
             job = {"instance_id": rows[0]["id"], "pseudonym": arrival.pseudonym, "now": now}
+            job |= {"priority": arrival.priority}
             prepares = arrival.action != "pass"
             if prepares:
                 run("insert_job", **job, step=Step.PREPARE, destination="", state=State.READY)
@@ -218,7 +222,8 @@ class SqliteQueue:
             )
             if not rows:
                 return []
-            return [as_job(row) for row in run("jobs_by_id", ids=json.dumps([row["id"] for row in rows]))]
+            jobs = [as_job(row) for row in run("jobs_by_id", ids=json.dumps([row["id"] for row in rows]))]
+        return sorted(jobs, key=lambda job: (job.priority, job.id))
 
     def extend(self, worker: str, ids: Sequence[int], *, lease_s: float) -> None:
         with self._database.transaction() as run:
@@ -289,6 +294,10 @@ class SqliteQueue:
 
     def paused(self, destination: str) -> bool:
         return bool(self._database.read("paused", destination=destination))
+
+    def overtaken(self, destination: str, *, priority: Priority) -> bool:
+        now = self._database.clock()
+        return bool(self._database.read("overtaken", destination=destination, priority=priority, now=now))
 
     def unreachable(self, destination: str) -> None:
         with self._database.transaction() as run:

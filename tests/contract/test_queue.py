@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ResourceError
-from gateway.queue import Arrival, Desk, Job, Prepared, Queue, State, Step
+from gateway.queue import Arrival, Desk, Job, Prepared, Priority, Queue, State, Step
 from gateway.queue.desk import SqliteDesk
 from gateway.queue.model import NEXT
 from gateway.queue.sqlite import VERSION, SqliteQueue
@@ -571,3 +571,36 @@ def test_a_stand_in_does_not_bring_an_older_version_after_a_newer_one(queue: Que
     clock.now += 200
     assert queue.fail_over("pacs", other="archive", after_s=100) == 0
     assert claim_deliveries(queue, destination="archive") == []
+
+
+def test_urgent_jobs_go_before_others_and_equal_ones_in_the_order_of_arrival(queue: Queue) -> None:
+    order = (Priority.LOW, Priority.NORMAL, Priority.URGENT, Priority.NORMAL, Priority.URGENT)
+    for number, priority in enumerate(order):
+        queue.put(replace(arrival(number), priority=priority))
+    prepares = queue.claim("w", step=Step.PREPARE, limit=4, lease_s=60)
+    assert [int(job.pseudonym) for job in prepares] == [2, 4, 1, 3]
+    for job in prepares:
+        queue.prepared("w", job, Prepared(outgoing=None, level="full", reason="sealed"))
+    assert [int(job.pseudonym) for job in claim_deliveries(queue, limit=1)] == [2]
+    assert [(int(job.pseudonym), job.priority) for job in claim_deliveries(queue)] == [
+        (4, Priority.URGENT),
+        (1, Priority.NORMAL),
+        (3, Priority.NORMAL),
+    ]
+
+
+def test_what_is_claimed_can_see_that_something_more_urgent_came(queue: Queue) -> None:
+    queue.put(arrival(1, action="pass"))
+    (claimed,) = claim_deliveries(queue)
+    queue.put(arrival(2, action="pass"))
+    assert not queue.overtaken("pacs", priority=claimed.priority)
+    queue.put(replace(arrival(3, action="pass"), priority=Priority.URGENT))
+    assert queue.overtaken("pacs", priority=claimed.priority)
+    assert not queue.overtaken("archive", priority=claimed.priority)
+
+
+def test_an_urgent_newer_version_still_follows_the_older_one(queue: Queue) -> None:
+    queue.put(arrival(version=1, action="pass"))
+    queue.put(replace(arrival(version=2, action="pass"), priority=Priority.URGENT))
+    (older,) = claim_deliveries(queue)
+    assert older.incoming == "in-1-1"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -178,3 +180,33 @@ def test_a_destination_stays_paused_over_a_restart_until_it_is_resumed(tmp_path:
             steer(gateway, "resume", "pacs")
             wait_for(lambda: len(pacs.received) == 4, what="delivery after it was resumed")
             assert "paused" not in steer(gateway, "list")
+
+
+def test_urgent_studies_are_sent_first_and_say_so(tmp_path: Path) -> None:
+    """By the route, or because the C-STORE request was of high priority; also past what was claimed already."""
+    first = threading.Event()
+    with StoringPeer(answer=lambda _n: 0 if first.wait(30) else 0x0110) as pacs:
+        gateway = passing(tmp_path, node("pacs", pacs.port, "associations = 1"))
+        gateway.routes = [
+            *gateway.routes,
+            Route(called="STROKE", action="pass", to=("pacs",), extra='priority = "urgent"'),
+            Route(called="NIGHTLY", action="pass", to=("pacs",), extra='priority = "low"'),
+        ]
+        with gateway:
+            for called, priority, seed in (
+                ("NIGHTLY", 2, 1),
+                ("SEALGATE", 2, 2),
+                ("SEALGATE", 0, 3),
+                ("STROKE", 2, 4),
+                ("SEALGATE", 1, 5),
+            ):
+                item = parcel(ct(rows=16, columns=16, seed=seed), fallback_uid="1.2.3")
+                sent = send([replace(item, priority=priority)], gateway.dicom_port, called=called)
+                assert sent == [0]
+                if seed == 1:  # under way when the others come
+                    wait_for(lambda: pacs.requests == 0 and pacs.associations == 1, what="the first request")
+            first.set()
+            wait_for(lambda: len(pacs.received) == 5, what="all five")
+            patients = [data[data.index(b"SYN-") :][:9] for _, data in pacs.received]
+            assert patients == [b"SYN-00001", b"SYN-00004", b"SYN-00005", b"SYN-00002", b"SYN-00003"]
+            assert pacs.priorities == [2, 1, 1, 0, 0]

@@ -35,6 +35,7 @@ class Parcel:
     sop_instance: str
     syntax: str
     dataset: bytes
+    priority: int = 2  # 0 medium, 1 high, 2 low (PS3.7 9.3.1.1)
 
     def as_file(self) -> bytes:
         """A Part 10 file with file meta information of its own."""
@@ -152,7 +153,7 @@ def _send_one(
     request.MessageID = number % 65535 + 1
     request.AffectedSOPClassUID = item.sop_class
     request.AffectedSOPInstanceUID = item.sop_instance
-    request.Priority = 2
+    request.Priority = item.priority
     request.DataSet = io.BytesIO(item.dataset)
     association.dimse.send_msg(request, context)
     _, answer = association.dimse.get_msg(block=True)

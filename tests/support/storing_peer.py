@@ -19,12 +19,16 @@ PLAIN = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 
 @dataclass
 class StoringPeer:
-    """answer: DIMSE status of the n-th C-STORE (from 0), or None to abort. Accepts `sop_classes` in `syntaxes`."""
+    """answer: DIMSE status of the n-th C-STORE (from 0), or None to abort. Accepts `sop_classes` in `syntaxes`.
+
+    received: transfer syntax and data set of what was taken. priorities: of all requests.
+    """
 
     answer: Callable[[int], int | None] = lambda _number: 0x0000
     sop_classes: Sequence[str] = (CT,)
     syntaxes: Sequence[str] = PLAIN
     received: list[tuple[str, bytes]] = field(default_factory=list)
+    priorities: list[int] = field(default_factory=list)
     associations: int = 0
     requests: int = 0
     port: int = 0
@@ -50,6 +54,7 @@ class StoringPeer:
         self.associations += 1
 
     def _stored(self, event: evt.Event) -> int:
+        self.priorities.append(int(event.request.Priority))
         status = self.answer(self.requests)
         self.requests += 1
         if status is None:
