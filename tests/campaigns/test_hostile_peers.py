@@ -1,0 +1,141 @@
+"""Whatever comes over the wire, an honest modality is answered, and the gateway neither grows nor falls.
+
+The campaign takes its size from SEALGATE_HOSTILE_TALKS, SEALGATE_HOSTILE_ASSOCIATIONS and SEALGATE_HOSTILE_HOLD_S, its
+draws from SEALGATE_CAMPAIGN_SEED; interrupted, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.process import free_port
+from tests.campaigns import hostile_peers as attacks
+from tests.campaigns.honest_peer import Answers, HonestPeer
+from tests.support.campaign import CAMPAIGNS, Progress, number, seed, write_figures
+from tests.support.dcmtk import Storescp
+from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.modality import parcel, send
+from tests.support.objects import ct
+from tests.support.vitals import Vitals, vitals
+
+BATCH = 1000  # conversations between two notes of how far it is
+GROWTH_MIB = 200.0
+ANSWERED_WITHIN_MS = 1000.0
+PATIENCE_MS = 5000.0  # of the short form, on a machine that does other things as well
+LIMITS = """
+[limits]
+network_timeout_s = 5
+acse_timeout_s = 5
+free_bytes_min = 0
+"""
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[tuple[RunningGateway, Storescp]]:
+    with Storescp(tmp_path / "pacs") as pacs:
+        gateway = RunningGateway(
+            tmp_path / "gateway",
+            nodes=[Node(name="pacs", ae_title=pacs.ae_title, port=pacs.port)],
+            routes=[Route(called="SEALGATE", action="seal", to=("pacs",))],
+            extra=LIMITS,
+            dicom_port=free_port(),
+            http_port=free_port(),
+        )
+        with gateway:
+            yield gateway, pacs
+
+
+def own(gateway: RunningGateway) -> Vitals:
+    assert gateway.process is not None
+    return vitals(gateway.process.pid)
+
+
+def settled(gateway: RunningGateway, before: Vitals) -> Vitals:
+    """Once everything that hostile peers held has been given back."""
+
+    def back() -> bool:
+        now = own(gateway)
+        return now.threads <= before.threads + 2 and now.files <= before.files + 2
+
+    wait_for(back, what="threads and descriptors as before", timeout_s=60)
+    return own(gateway)
+
+
+def still_serves(gateway: RunningGateway, pacs: Storescp) -> None:
+    """An object sent now arrives."""
+    before = len(pacs.files())
+    assert send([parcel(ct(), fallback_uid="2.25.1")], gateway.dicom_port) == [0]
+    wait_for(lambda: len(pacs.files()) > before, what="an object sent after the attack")
+
+
+def test_an_honest_modality_is_answered_among_hostile_ones(plant: tuple[RunningGateway, Storescp]) -> None:
+    gateway, pacs = plant
+    port, before = gateway.dicom_port, own(gateway)
+    with HonestPeer(port) as honest:
+        attacks.fuzz(port, count=150, seed=seed())
+        attacks.huge_lengths(port, count=12, hold_s=1)
+        attacks.slow_loris(port, count=24, hold_s=4)
+        attacks.silent(port, count=24, hold_s=2)
+        attacks.associations(port, count=60)
+    after = settled(gateway, before)
+    assert honest.answers.failed == 0
+    assert len(honest.answers.times) > 10
+    assert honest.answers.times[-1] < PATIENCE_MS
+    assert after.resident < before.resident + GROWTH_MIB
+    still_serves(gateway, pacs)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(3 * 3600)
+def test_ten_thousand_associations_and_as_many_broken_conversations(
+    plant: tuple[RunningGateway, Storescp],
+) -> None:
+    gateway, pacs = plant
+    port, before = gateway.dicom_port, own(gateway)
+    progress = Progress(
+        CAMPAIGNS / "hostile-peers",
+        talks=number("SEALGATE_HOSTILE_TALKS", 10_000),
+        associations=number("SEALGATE_HOSTILE_ASSOCIATIONS", 10_000),
+        seed=seed(),
+    )
+    hold_s = number("SEALGATE_HOSTILE_HOLD_S", 60)
+    talks, plan = Counter(progress.values.get("endings", {})), progress.plan
+    times, failed = list(progress.values.get("times", [])), progress.values.get("failed", 0)
+    for first in range(progress.values.get("talks", 0), plan["talks"], BATCH):
+        with HonestPeer(port) as honest:
+            count = min(BATCH, plan["talks"] - first)
+            talks += attacks.fuzz(port, count=count, first=first, seed=plan["seed"])
+        times, failed = times + honest.answers.times, failed + honest.answers.failed
+        progress.save(talks=first + count, endings=talks, times=times, failed=failed)
+    fuzzed = settled(gateway, before)
+    with HonestPeer(port) as honest:
+        attacks.huge_lengths(port, count=200, hold_s=2)
+        attacks.slow_loris(port, count=200, hold_s=hold_s)
+        attacks.silent(port, count=200, hold_s=hold_s)
+        answered = attacks.associations(port, count=plan["associations"])
+    answers = Answers(sorted(times + honest.answers.times), failed + honest.answers.failed)
+    after = settled(gateway, before)
+    still_serves(gateway, pacs)
+    write_figures(
+        "hostile-peers",
+        seed=plan["seed"],
+        conversations=plan["talks"],
+        endings=dict(talks),
+        associations=dict(answered),
+        honest_echoes=len(answers.times),
+        honest_failed=answers.failed,
+        echo_ms={
+            name: answers.share(part) for name, part in (("median", 0.5), ("99 %", 0.99), ("most", 1.0))
+        },
+        resident_mib=[round(one.resident) for one in (before, fuzzed, after)],
+        threads=[one.threads for one in (before, fuzzed, after)],
+        descriptors=[one.files for one in (before, fuzzed, after)],
+    )
+    assert answers.failed == 0
+    assert answers.times[-1] < ANSWERED_WITHIN_MS
+    assert after.resident < before.resident + GROWTH_MIB
+    progress.finish()
