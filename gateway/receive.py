@@ -18,6 +18,7 @@ from gateway.pseudonym import Pseudonyms
 from gateway.queue import Arrival, Priority, Queue
 from gateway.seal import part10
 from gateway.spool import Spool
+from gateway.study import study_of
 
 # Priority of a C-STORE request, PS3.7 9.3.1.1. Only this one counts: many senders say low without meaning it.
 HIGH = 1
@@ -101,6 +102,7 @@ class Receiver:
             self._arrived()
             return
         name = self._spool.keep(prefix, data)
+        study = study_of(data, syntax)
         arrival = Arrival(
             pseudonym=pseudonym,
             digest=digest,
@@ -113,6 +115,7 @@ class Receiver:
             bytes=len(data),
             incoming=name,
             priority=priority,
+            study=None if study is None else self._pseudonyms.of(study),
         )
         if not self._queue.put(arrival):  # another association brought the same bytes in this moment
             self._spool.remove([name])

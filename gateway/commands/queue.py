@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from gateway import config
 from gateway.commands import options
 from gateway.commands.exits import Exit
 from gateway.commands.printing import Printer
+from gateway.config import Config
 from gateway.errors import UsageError
+from gateway.pseudonym import Pseudonyms
 from gateway.queue import Desk, Job, Notes, State, open_desk
 
 Steering = Callable[[Desk, Sequence[int]], Sequence[int]]
@@ -39,41 +41,66 @@ def command() -> None:
     """
 
 
-def selecting(steered: Callable[..., None]) -> Callable[..., None]:
-    """Options that choose jobs: by number, or all in a state and of a destination."""
+def _moment(_context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Unix seconds of a local date or time; a date given as --until is meant with its whole day."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter("write 2026-03-01 or 2026-03-01T14:30 (local time)") from error
+    if parameter.name == "until" and len(value) == len("2026-03-01"):
+        moment += timedelta(days=1)
+    return moment.timestamp()
+
+
+def selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that choose jobs; they reach the command as keywords of `_selected`."""
     for add in (
-        click.argument("ids", type=int, nargs=-1, metavar="[ID]..."),
-        click.option("--state", type=click.Choice([s.value for s in State]), help="All jobs in this state."),
-        click.option("--destination", help="All jobs of this destination."),
-        click.option("--instance", help="All jobs of the instance with this pseudonym."),
+        click.option("--state", type=click.Choice([s.value for s in State]), help="Jobs in this state."),
+        click.option("--destination", help="Jobs of this destination."),
+        click.option("--instance", help="Jobs of the instance with this pseudonym."),
+        click.option("--study", metavar="UID", help="Jobs of the study with this Study Instance UID."),
+        click.option("--since", metavar="DATE", callback=_moment, help="Received from this date or time on."),
+        click.option("--until", metavar="DATE", callback=_moment, help="Received up to this date or time."),
         options.config_file,
         options.json_lines,
     ):
-        steered = add(steered)
-    return steered
+        command = add(command)
+    return command
 
 
-@command.command("list")
-@click.option("--state", type=click.Choice([s.value for s in State]), help="Only jobs in this state.")
-@click.option("--destination", help="Only jobs of this destination.")
-@click.option("--instance", help="Only jobs of the instance with this pseudonym.")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
-@options.config_file
-@options.json_lines
-def list_jobs(
+def _selected(
+    desk: Desk,
+    configured: Config,
+    *,
     state: str | None,
     destination: str | None,
     instance: str | None,
+    study: str | None,
+    since: float | None,
+    until: float | None,
     limit: int,
-    config_path: Path,
-    as_json: bool,
-) -> None:
+) -> Sequence[Job]:
+    return desk.list(
+        state=State(state) if state else None,
+        destination=destination,
+        pseudonym=instance,
+        study=Pseudonyms.load(configured.gateway.data_dir).of(study) if study else None,
+        since=since,
+        until=until,
+        limit=limit,
+    )
+
+
+@command.command("list")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
+@selecting
+def list_jobs(config_path: Path, as_json: bool, limit: int, **selection: Any) -> None:
     """List jobs, oldest first; without --state all that are not done or dropped."""
     printer = Printer(as_json=as_json)
     with _desk(config_path) as desk:
-        jobs = desk.list(
-            state=State(state) if state else None, destination=destination, pseudonym=instance, limit=limit
-        )
+        jobs = _selected(desk, config.load(config_path), **selection, limit=limit)
         notes = desk.notes()
     if jobs:
         printer.text("".join(f"{title:<{width}} " for title, width in COLUMNS).rstrip())
@@ -158,27 +185,19 @@ _standing("resume", lambda desk, destination: desk.resume(destination), "resumed
 
 def _steering(name: str, steer: Steering, meaning: str) -> None:
     @command.command(name, help=meaning)
+    @click.argument("ids", type=int, nargs=-1, metavar="[ID]...")
     @selecting
-    def steered(
-        ids: tuple[int, ...],
-        state: str | None,
-        destination: str | None,
-        instance: str | None,
-        config_path: Path,
-        as_json: bool,
-    ) -> None:
-        if not (ids or state or destination or instance):
+    def steered(ids: tuple[int, ...], config_path: Path, as_json: bool, **selection: Any) -> None:
+        if bool(ids) == any(value is not None for value in selection.values()):
             raise UsageError(
-                "no jobs were named", hint="Give job numbers, or --state, --destination, --instance."
+                "name jobs either by number or by what they have in common",
+                hint="Give job numbers, or --state, --destination, --study, --since, --until, --instance.",
             )
         printer = Printer(as_json=as_json)
         with _desk(config_path) as desk:
             chosen: Sequence[int] = ids
             if not ids:
-                wanted = State(state) if state else None
-                listed = desk.list(
-                    state=wanted, destination=destination, pseudonym=instance, limit=sys.maxsize
-                )
+                listed = _selected(desk, config.load(config_path), **selection, limit=sys.maxsize)
                 chosen = [job.id for job in listed]
             changed = steer(desk, chosen)
             for job_id in changed:

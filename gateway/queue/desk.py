@@ -24,10 +24,20 @@ class SqliteDesk:
         state: State | None = None,
         destination: str | None = None,
         pseudonym: str | None = None,
+        study: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
         limit: int = 1000,
     ) -> builtins.list[Job]:
         rows = self._database.read(
-            "list", state=state, destination=destination, pseudonym=pseudonym, limit=limit
+            "list",
+            state=state,
+            destination=destination,
+            pseudonym=pseudonym,
+            study=study,
+            since=since,
+            until=until,
+            limit=limit,
         )
         return self._jobs([row["id"] for row in rows])
 

@@ -9,3 +9,7 @@ CREATE TABLE destination (name TEXT PRIMARY KEY, paused_at REAL, down_since REAL
 ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
 DROP INDEX job_ready;
 CREATE INDEX job_ready ON job (step, destination, priority, id) WHERE state = 'ready';
+
+-- to_3 --
+ALTER TABLE instance ADD COLUMN study TEXT;
+CREATE INDEX instance_study ON instance (study) WHERE study IS NOT NULL;

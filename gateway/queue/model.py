@@ -66,7 +66,8 @@ NEXT: dict[tuple[State, str], State] = {
 class Arrival:
     """An instance that is durable in the spool and now enters the queue.
 
-    digest: hex BLAKE3 of what was received. incoming: its name in the spool. destinations: at least one name.
+    digest: hex BLAKE3 of what was received. study: pseudonym of the Study Instance UID, if it was found.
+    incoming: its name in the spool. destinations: at least one name.
     """
 
     pseudonym: str
@@ -80,6 +81,7 @@ class Arrival:
     bytes: int
     incoming: str
     priority: Priority = Priority.NORMAL
+    study: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,7 @@ class Job:
     id: int
     instance_id: int
     pseudonym: str
+    study: str | None
     step: Step
     destination: str
     priority: Priority
@@ -103,6 +106,7 @@ class Job:
     reason: str | None
     hint: str | None
     instead_of: str | None
+    route_key: str
     called: str
     calling: str
     action: str
@@ -248,9 +252,15 @@ class Desk(Protocol):
         state: State | None = None,
         destination: str | None = None,
         pseudonym: str | None = None,
+        study: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
         limit: int = 1000,
     ) -> list[Job]:
-        """Oldest first; without `state` all that are not done or dropped."""
+        """Oldest first; without `state` all that are not done or dropped.
+
+        study: pseudonym of the Study Instance UID. since, until: received at or after, before (Unix seconds).
+        """
 
     def show(self, job_id: int) -> Job | None: ...
 

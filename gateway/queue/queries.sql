@@ -1,6 +1,7 @@
 -- insert_instance --
-INSERT INTO instance (pseudonym, digest, route_key, called, calling, action, on_failure, bytes, incoming, received_at)
-VALUES (:pseudonym, :digest, :route_key, :called, :calling, :action, :on_failure, :bytes, :incoming, :now)
+INSERT INTO instance (pseudonym, study, digest, route_key, called, calling, action, on_failure, bytes, incoming,
+                      received_at)
+VALUES (:pseudonym, :study, :digest, :route_key, :called, :calling, :action, :on_failure, :bytes, :incoming, :now)
 ON CONFLICT DO NOTHING
 RETURNING id;
 
@@ -56,8 +57,8 @@ WHERE id IN (
 RETURNING id;
 
 -- jobs_by_id --
-SELECT job.id, job.instance_id, job.pseudonym, job.step, job.destination, job.priority, job.state, job.attempts, job.deaths,
-       job.not_before, job.reason, job.hint, job.instead_of, instance.called, instance.calling, instance.action, instance.on_failure,
+SELECT job.id, job.instance_id, job.pseudonym, instance.study, job.step, job.destination, job.priority, job.state, job.attempts, job.deaths,
+       job.not_before, job.reason, job.hint, job.instead_of, instance.route_key, instance.called, instance.calling, instance.action, instance.on_failure,
        instance.bytes, instance.incoming, instance.outgoing, instance.level, instance.reason AS outcome,
        instance.received_at
 FROM job JOIN instance ON instance.id = job.instance_id
@@ -175,11 +176,14 @@ SELECT step, destination, state, count(*) AS jobs, min(changed_at) AS oldest FRO
 WHERE state NOT IN ('done', 'dropped') GROUP BY step, destination, state;
 
 -- list --
-SELECT id FROM job
-WHERE (:state IS NULL AND state NOT IN ('done', 'dropped') OR state = :state)
-  AND (:destination IS NULL OR destination = :destination)
-  AND (:pseudonym IS NULL OR pseudonym = :pseudonym)
-ORDER BY id LIMIT :limit;
+SELECT job.id FROM job JOIN instance ON instance.id = job.instance_id
+WHERE (:state IS NULL AND job.state NOT IN ('done', 'dropped') OR job.state = :state)
+  AND (:destination IS NULL OR job.destination = :destination)
+  AND (:pseudonym IS NULL OR job.pseudonym = :pseudonym)
+  AND (:study IS NULL OR instance.study = :study)
+  AND (:since IS NULL OR instance.received_at >= :since)
+  AND (:until IS NULL OR instance.received_at < :until)
+ORDER BY job.id LIMIT :limit;
 
 -- instances_of --
 SELECT DISTINCT instance_id FROM job WHERE id IN (SELECT value FROM json_each(:ids));

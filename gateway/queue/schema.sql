@@ -1,10 +1,11 @@
--- Version 2 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
+-- Version 3 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
 
 -- One row for each version of each instance that arrived. It outlives its files as the ledger that recognises
 -- repeated arrivals. No patient data: instances go by pseudonym.
 CREATE TABLE IF NOT EXISTS instance (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     pseudonym   TEXT NOT NULL,          -- keyed BLAKE3 of the SOP Instance UID
+    study       TEXT,                   -- keyed BLAKE3 of the Study Instance UID; NULL: not found
     digest      TEXT NOT NULL,          -- BLAKE3 of transfer syntax and data set as received
     route_key   TEXT NOT NULL,
     called      TEXT NOT NULL,
@@ -54,4 +55,5 @@ CREATE INDEX IF NOT EXISTS job_open ON job (pseudonym, destination, id) WHERE st
 CREATE INDEX IF NOT EXISTS job_delivered ON job (pseudonym, destination, id) WHERE state = 'done';
 CREATE INDEX IF NOT EXISTS job_undone ON job (state, step, destination) WHERE state NOT IN ('done', 'dropped');
 CREATE INDEX IF NOT EXISTS job_of_instance ON job (instance_id);
+CREATE INDEX IF NOT EXISTS instance_study ON instance (study) WHERE study IS NOT NULL;
 CREATE INDEX IF NOT EXISTS instance_finished ON instance (finished_at) WHERE finished_at IS NOT NULL;

@@ -16,7 +16,7 @@ from typing import Any
 from gateway.errors import ResourceError
 from gateway.queue.model import Arrival, Depth, Files, Job, Prepared, Priority, State, Step
 
-VERSION = 2  # of the schema; one more with each section of migrations.sql
+VERSION = 3  # of the schema; one more with each section of migrations.sql
 BUSY_TIMEOUT_S = 30.0  # another process (sealgate queue) may be writing
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from gateway import config, keys
 from gateway.commands.queue import command
+from gateway.errors import UsageError
+from gateway.pseudonym import Pseudonyms
 from gateway.queue import Arrival, open_queue
 from tests.support.data import REPOSITORY
 
@@ -92,3 +95,43 @@ def test_show_tells_everything_about_a_job_and_nothing_of_a_patient(path: Path) 
     (job,) = jobs(path, "show", "1")
     assert job["instance"] == "0" * 16 and job["calling"] == "MODALITY"
     assert "received_at" in queue(path, "show", "1").stdout
+
+
+def test_a_study_is_chosen_by_its_uid_and_a_day_by_its_date(path: Path) -> None:
+    configured = config.load(path)
+    study = Pseudonyms.load(configured.gateway.data_dir).of("1.2.3")
+    queue_file = open_queue(configured)
+    queue_file.put(
+        Arrival(
+            pseudonym="f" * 16,
+            study=study,
+            digest="f" * 64,
+            route_key="SEALGATE/pass/pacs",
+            called="SEALGATE",
+            calling="MODALITY",
+            action="pass",
+            on_failure="quarantine",
+            destinations=("pacs",),
+            bytes=1000,
+            incoming="f" * 32,
+        )
+    )
+    queue_file.close()
+    assert [job["instance"] for job in jobs(path, "list", "--study", "1.2.3")] == ["f" * 16]
+    assert jobs(path, "list", "--study", "1.2") == []
+    today, day = datetime.now(), timedelta(days=1)
+    assert (
+        len(jobs(path, "list", "--since", f"{today - day:%Y-%m-%d}", "--until", f"{today + day:%Y-%m-%d}"))
+        == 6
+    )
+    assert jobs(path, "list", "--since", f"{today + day:%Y-%m-%d}") == []
+    assert len(jobs(path, "list", "--until", f"{today + timedelta(minutes=5):%Y-%m-%dT%H:%M}")) == 6
+    assert queue(path, "hold", "--study", "1.2.3").exit_code == 0
+    assert [job["state"] for job in jobs(path, "list", "--study", "1.2.3")] == ["held"]
+    assert queue(path, "release", "--study", "1.2.3", "--state", "held").exit_code == 0
+
+
+def test_a_date_that_is_none_and_a_mixed_choice_are_refused(path: Path) -> None:
+    assert queue(path, "retry", "--since", "yesterday").exit_code == 2
+    assert isinstance(queue(path, "retry").exception, UsageError)
+    assert isinstance(queue(path, "retry", "1", "--state", "parked").exception, UsageError)

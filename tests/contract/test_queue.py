@@ -604,3 +604,19 @@ def test_an_urgent_newer_version_still_follows_the_older_one(queue: Queue) -> No
     queue.put(replace(arrival(version=2, action="pass"), priority=Priority.URGENT))
     (older,) = claim_deliveries(queue)
     assert older.incoming == "in-1-1"
+
+
+def test_jobs_are_found_by_study_and_by_the_time_of_their_arrival(
+    queue: Queue, desk: Desk, clock: Clock
+) -> None:
+    for number in range(4):
+        queue.put(replace(arrival(number, action="pass"), study=f"study-{number % 2}"))
+        clock.now += 10
+
+    def found(**selection: object) -> list[int]:
+        return [int(job.pseudonym) for job in desk.list(**selection)]  # type: ignore[arg-type]
+
+    assert found(study="study-1") == [1, 3]
+    assert found(since=1_000_010.0, until=1_000_030.0) == [1, 2]
+    assert found(study="study-1", since=1_000_020.0) == [3]
+    assert found(study="none") == []

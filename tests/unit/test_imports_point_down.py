@@ -16,6 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.workshop",),
     ("gateway.worker", "gateway.forward", "gateway.reconcile", "gateway.failover"),
     ("gateway.listener",),
+    ("gateway.access", "gateway.connections"),
     ("gateway.observe",),
     (
         "gateway.queue",
@@ -27,7 +28,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.statuses",
     ),
     ("gateway.keyring",),
-    ("gateway.config", "gateway.fileformat", "gateway.mark"),
+    ("gateway.config", "gateway.fileformat", "gateway.mark", "gateway.study"),
+    ("gateway.nodes",),
     ("gateway.tables", "gateway.schedule"),
     ("gateway.verify", "gateway.restore"),
     ("gateway.seal",),
