@@ -114,6 +114,7 @@ class Route(Table):
         "normal"  # within each step and destination, urgent goes first
     )
     on_failure: Literal["quarantine", "mark"] = "quarantine"  # of verification
+    impossible: Literal["hold", "forward-marked"] | None = None  # None: as in [seal]
 
     @field_validator("calling", "modality", "sop_class", mode="before")
     @classmethod
@@ -205,6 +206,13 @@ class Config(Table):
         """The file this was loaded from; read again on SIGHUP."""
         return self._source
 
+    def impossible(self, route_key: str) -> Literal["hold", "forward-marked"]:
+        """What this route does with an object that can't be sealed; held back where routes of one key differ."""
+        said = {
+            route.impossible or self.seal.impossible for route in self.route if route.key == route_key
+        } or {self.seal.impossible}
+        return "hold" if "hold" in said else "forward-marked"
+
     @property
     def called_ae_titles(self) -> frozenset[str]:
         return frozenset({self.listener.ae_title, *(route.called for route in self.route)})
@@ -229,6 +237,8 @@ class Config(Table):
                 if name not in names:
                     known = ", ".join(names)
                     raise ValueError(f"route.{number}.to: no destination is called {name!r} (known: {known})")
+            if route.impossible is not None and route.action != "seal":
+                raise ValueError(f"route.{number}.impossible: only a route that seals has it (leave it out)")
             for key in _KEYS_OF_ACTION[route.action]:
                 if getattr(self.keys, key) is None:
                     raise ValueError(

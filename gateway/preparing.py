@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
 from gateway.backoff import delay_s
 from gateway.bell import Bell
 from gateway.config import Config
-from gateway.errors import AlreadySealed, GatewayError, ResourceError, SpoolCorrupt, SpoolFull, WorkerDied
+from gateway.errors import AlreadySealed, GatewayError, SpoolCorrupt, SpoolFull, WorkerDied
 from gateway.observe import Log, Metrics, where
 from gateway.queue import Job, Prepared, Queue, Step
 from gateway.spool import Spool
@@ -19,6 +20,9 @@ DEATHS_MAX = 3  # then the object is taken for poison
 CLAIM_MAX = 2  # a worker's share at once; small, so that all workers have something
 LOOK_AGAIN_S = 1.0
 TROUBLE_PAUSE_S = 2.0  # after the queue, the spool or a start failed
+START_AGAIN_MAX_S = 30.0  # between attempts to start a worker process
+WAITING_S = 60.0  # of an object held for want of a worker while those of other routes go on marked
+NOT_SEALED = "not sealed"
 
 
 @dataclass(frozen=True)
@@ -41,17 +45,45 @@ class Preparer(threading.Thread):
         super().__init__(name=f"prepare-{number}", daemon=True)
         self._shop = shop
         self._process = WorkerProcess(shop.config)
+        self._marker = WorkerProcess(shop.config, marks_only=True)
+        self._marks = any(
+            shop.config.impossible(route.key) == "forward-marked"
+            for route in shop.config.route
+            if route.action == "seal"
+        )
         self._stopping = threading.Event()
-        self.provider = ""
+        self._failed_starts, self._start_at = 0, 0.0
+        self.trouble: GatewayError | None = None  # why no worker process could be started
 
     @property
     def worker_pid(self) -> int | None:
         return self._process.pid
 
-    def start_process(self) -> None:
-        """Raises KeyFileError, ResourceError, WorkerDied."""
-        self._process.start()
-        self.provider = self._process.provider
+    def start_process(self) -> bool:
+        """Whether it runs now; if not, `trouble` says why, and it is tried again later."""
+        shop = self._shop
+        try:
+            self._process.start()
+        except GatewayError as error:
+            self._failed_starts += 1
+            self._start_at = time.monotonic() + delay_s(
+                self._failed_starts, first_s=TROUBLE_PAUSE_S, most_s=START_AGAIN_MAX_S
+            )
+            self.trouble = error
+            shop.metrics.count("sealgate_failures_total", step="start", code=error.code)
+            shop.log.error(
+                "no worker process: nothing is sealed or restored",
+                code=error.code,
+                problem=str(error),
+                hint=error.hint,
+            )
+            return False
+        if self.trouble is not None:
+            shop.log.info("worker process again")
+        self.trouble, self._failed_starts = None, 0
+        self._marker.stop()
+        shop.metrics.set("sealgate_codec_info", 1, provider=self._process.provider)
+        return True
 
     def stop(self) -> None:
         """After the object in hand; the rest of the claim is given back."""
@@ -60,6 +92,7 @@ class Preparer(threading.Thread):
     def cut_off(self) -> None:
         """After `stop`, when its object takes too long: the process is killed and the job given back."""
         self._process.kill()
+        self._marker.kill()
 
     def abandon(self) -> None:
         """End a process that was started without its thread."""
@@ -70,6 +103,9 @@ class Preparer(threading.Thread):
         while not self._stopping.is_set():
             heard = shop.arrived.rings
             try:
+                if not self._worker_runs() and not self._marks:
+                    self._stopping.wait(LOOK_AGAIN_S)  # what waits is left as it is
+                    continue
                 lease_s = shop.config.queue.lease_s + shop.config.limits.seal_timeout_s
                 jobs = shop.queue.claim(self.name, step=Step.PREPARE, limit=CLAIM_MAX, lease_s=lease_s)
                 if not jobs:
@@ -82,6 +118,13 @@ class Preparer(threading.Thread):
                 shop.log.error("preparing interrupted", code="internal", problem=where(error))
                 self._stopping.wait(TROUBLE_PAUSE_S)
         self._process.stop()
+        self._marker.stop()
+
+    def _worker_runs(self) -> bool:
+        """Whether there is a worker process, started now if it is time to try."""
+        if self._process.is_started:
+            return True
+        return time.monotonic() >= self._start_at and self.start_process()
 
     def _work_off(self, jobs: list[Job], lease_s: float) -> None:
         """Raises ResourceError when the outcome can't be written down; the lease then gives the job back."""
@@ -100,6 +143,9 @@ class Preparer(threading.Thread):
 
     def _prepare(self, job: Job) -> None:
         shop = self._shop
+        if not self._worker_runs():
+            self._do_without(job)
+            return
         task = Task(
             action=job.action,  # type: ignore[arg-type]  # one of the words of Route.action, from the queue
             path=shop.spool.path(job.incoming),
@@ -160,24 +206,45 @@ class Preparer(threading.Thread):
     def _give_up(self, job: Job, failure: Failure) -> None:
         """No further attempt: put aside, or sent on with a mark where the configuration prefers that."""
         refused = failure.code == AlreadySealed.code  # by policy: not to be sent, with a mark or without
-        bypass = (
-            job.action == "seal" and self._shop.config.seal.impossible == "forward-marked" and not refused
-        )
-        if not (bypass and self._forward_marked(job, failure)):
+        if refused or not self._may_be_marked(job):
+            self._put_aside(job, failure)
+            return
+        try:
+            unmarkable = self._forward_marked(job, failure.code)
+        except WorkerDied:
+            unmarkable = failure
+        if unmarkable is not None:
             self._put_aside(job, failure)
 
-    def _forward_marked(self, job: Job, failure: Failure) -> bool:
-        """False when not even a mark can be written into it."""
-        warning = f"not sealed: {failure.code}"
-        task = Task(action="mark", path=self._shop.spool.path(job.incoming), warning=warning)
-        try:
-            outcome, seconds = self._process.run(task, timeout_s=self._shop.config.limits.seal_timeout_s)
-        except WorkerDied:
-            return False
-        if outcome.failure is not None:
-            return False
-        self._finish(job, outcome, seconds)
-        return True
+    def _do_without(self, job: Job) -> None:
+        """No worker process can be started, for which the object is not to blame: it waits, or goes on marked."""
+        shop, trouble = self._shop, self.trouble
+        assert trouble is not None
+        if self._may_be_marked(job):
+            try:
+                unmarkable = self._forward_marked(job, trouble.code)
+            except WorkerDied as error:
+                self._died(job, error)
+                return
+            if unmarkable is not None:
+                self._put_aside(job, unmarkable)
+            return
+        wait_s = min(WAITING_S, shop.config.queue.backoff_max_s)
+        shop.queue.retry(
+            self.name, job, delay_s=wait_s, reason=trouble.code, hint=trouble.hint, counted=False
+        )
+
+    def _may_be_marked(self, job: Job) -> bool:
+        return job.action == "seal" and self._shop.config.impossible(job.route_key) == "forward-marked"
+
+    def _forward_marked(self, job: Job, code: str) -> Failure | None:
+        """Why not even a mark can be written into it. Raises WorkerDied, ResourceError."""
+        task = Task(action="mark", path=self._shop.spool.path(job.incoming), warning=f"{NOT_SEALED}: {code}")
+        process = self._process if self.trouble is None else self._marker
+        outcome, seconds = process.run(task, timeout_s=self._shop.config.limits.seal_timeout_s)
+        if outcome.failure is None:
+            self._finish(job, outcome, seconds)
+        return outcome.failure
 
     def _died(self, job: Job, error: WorkerDied) -> None:
         shop, queue = self._shop, self._shop.config.queue
@@ -218,30 +285,11 @@ class Preparer(threading.Thread):
         )
 
 
-def start_all(preparers: list[Preparer]) -> None:
-    """Start the processes side by side, then the threads. Raises what `start_process` raises."""
-    problems: list[GatewayError] = []
-
-    def start(preparer: Preparer) -> None:
-        try:
-            preparer.start_process()
-        except GatewayError as error:
-            problems.append(error)
-
-    starters = [threading.Thread(target=start, args=(preparer,), daemon=True) for preparer in preparers]
+def start_processes(preparers: list[Preparer]) -> GatewayError | None:
+    """Side by side, and without their threads. The trouble of one that could not be started."""
+    starters = [threading.Thread(target=preparer.start_process, daemon=True) for preparer in preparers]
     for starter in starters:
         starter.start()
     for starter in starters:
         starter.join()
-    if problems:
-        for preparer in preparers:
-            preparer.abandon()
-        raise (
-            problems[0]
-            if not isinstance(problems[0], WorkerDied)
-            else ResourceError(
-                "no worker process could be started", hint="Run `sealgate check` and look at the lines above."
-            )
-        )
-    for preparer in preparers:
-        preparer.start()
+    return next((preparer.trouble for preparer in preparers if preparer.trouble is not None), None)

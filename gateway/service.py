@@ -22,7 +22,7 @@ from gateway.forward import Sender
 from gateway.judging import Judge
 from gateway.listener import Listener
 from gateway.observe import Log, Metrics, configure_logging, logger
-from gateway.preparing import Preparer, Shop, start_all
+from gateway.preparing import Preparer, Shop, start_processes
 from gateway.pseudonym import Pseudonyms
 from gateway.queue import open_queue
 from gateway.receive import Receiver
@@ -40,7 +40,8 @@ ONE_THREAD_EACH = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def run(config: Config) -> int:
     """Run until SIGTERM or SIGINT; the exit code. SIGHUP reads the configuration again.
 
-    Call from the main thread. Raises AlreadyRunning, KeyFileError, ResourceError when it can't start.
+    Keys or networks that can't be read do not stop it: objects wait, or go on marked (`seal.impossible`).
+    Call from the main thread. Raises AlreadyRunning, ResourceError when it can't start.
     """
     configure_logging()
     for variable in ONE_THREAD_EACH:
@@ -88,7 +89,8 @@ class Service:
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        self._start_workers()
+        self._start_processes()
+        self._start_threads()
         listener = Listener(
             self._config,
             called=lambda: self._config.called_ae_titles,
@@ -145,8 +147,16 @@ class Service:
 
     # -- workers
 
-    def _start_workers(self) -> None:
-        shop = Shop(
+    def _start_processes(self) -> GatewayError | None:
+        """The trouble of a worker process that could not be started; its thread goes on trying."""
+        self._preparers = []
+        if any(route.action != "pass" for route in self._config.route):
+            count = self._config.gateway.workers or os.cpu_count() or 1
+            self._preparers = [Preparer(number, self._shop()) for number in range(count)]
+        return start_processes(self._preparers)
+
+    def _shop(self) -> Shop:
+        return Shop(
             config=self._config,
             queue=self._queue,
             spool=self._spool,
@@ -155,15 +165,11 @@ class Service:
             arrived=self._arrived,
             prepared=self._prepared,
         )
-        if any(route.action != "pass" for route in self._config.route):
-            count = self._config.gateway.workers or os.cpu_count() or 1
-            self._preparers = [Preparer(number, shop) for number in range(count)]
-            start_all(self._preparers)
-            for provider in {preparer.provider for preparer in self._preparers}:
-                self._metrics.set("sealgate_codec_info", 1, provider=provider)
-        self._deliverers = deliverers(shop)
-        for deliverer in self._deliverers:
-            deliverer.start()
+
+    def _start_threads(self) -> None:
+        self._deliverers = deliverers(self._shop())
+        for thread in [*self._preparers, *self._deliverers]:
+            thread.start()
         gone = {depth.destination for depth in self._queue.depth()} - {""}
         gone -= {destination.name for destination in self._config.destination}
         if gone:
@@ -189,7 +195,10 @@ class Service:
         self._preparers, self._deliverers = [], []
 
     def _reload(self) -> None:
-        """A wrong file changes nothing. Addresses, data_dir and the listener's limits wait for a restart."""
+        """A wrong file changes nothing, nor does one with which no worker starts while those of the old one run.
+
+        Addresses, data_dir and the listener's limits wait for a restart.
+        """
         source = self._config.source
         if source is None:
             self._log.error("not reloaded", problem="the configuration did not come from a file")
@@ -202,16 +211,19 @@ class Service:
         fixed = ("gateway", "listener", "http")
         ignored = [table for table in fixed if getattr(fresh, table) != getattr(self._config, table)]
         kept = {table: getattr(self._config, table) for table in fixed}
+        worked = all(preparer.trouble is None for preparer in self._preparers)
         previous, self._config = self._config, fresh.model_copy(update=kept)
         self._stop_workers()
-        try:
-            self._start_workers()
-        except GatewayError as error:
-            self._log.error("not reloaded", code=error.code, problem=str(error), hint=error.hint)
+        trouble = self._start_processes()
+        if trouble is not None and worked:
+            self._log.error("not reloaded", code=trouble.code, problem=str(trouble), hint=trouble.hint)
             self._config = previous
-            self._stop_workers()
-            self._start_workers()
+            for preparer in self._preparers:
+                preparer.abandon()
+            self._start_processes()
+            self._start_threads()
             return
+        self._start_threads()
         self._judge.stop()
         self._judge = Judge(self._config)
         self._log.info("reloaded", needs_restart=ignored)
@@ -246,12 +258,17 @@ class Service:
             problems.append(f"queue: {error.code}")
         if not self._spool.has_room():
             problems.append("the disk of the spool is below its watermark")
+        missing = [preparer.trouble for preparer in self._preparers if preparer.trouble is not None]
+        if missing:
+            problems.append(f"{len(missing)} of {len(self._preparers)} worker processes: {missing[0].code}")
         if not all(thread.is_alive() for thread in [*self._preparers, *self._deliverers]):
             problems.append("a worker thread ended")
         return problems
 
     def _exposition(self) -> bytes:
         self._metrics.set_depth(self._queue.depth())
+        missing = sum(preparer.trouble is not None for preparer in self._preparers)
+        self._metrics.set("sealgate_workers_missing", missing)
         self._metrics.set("sealgate_spool_free_bytes", self._spool.free_bytes())
         return self._metrics.exposition()
 

@@ -74,6 +74,7 @@ class Workbench:
 
     def __init__(self, config: Config) -> None:
         """Raises KeyFileError, ResourceError."""
+        self._config = config
         self.codec = Codec.load(threads=1)
         self._keys = KeyRing.load(config.keys)
         self._spool = Spool(config.gateway.data_dir)
@@ -99,15 +100,14 @@ class Workbench:
 
     def do(self, task: Task) -> Outcome:
         """Raises GatewayError."""
+        if task.action == "mark":
+            return mark_only(self._config, task)
         data = read_checked(task.path)
         if task.action == "seal":
             return self._seal(data)
         if task.action == "judge":
             report = verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
             return Outcome(verdict=str(report.verdict), report=report.to_json())
-        if task.action == "mark":
-            outgoing = self._spool.keep(marked(data, task.warning))
-            return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
         return self._verify(data, task)
 
     def _seal(self, data: bytes) -> Outcome:
@@ -151,24 +151,35 @@ class Workbench:
         return Outcome(verdict=verdict, reason=wrong, failure=failure)
 
 
-def main(connection: Connection, config: Config) -> None:
-    """The process: one task after the other, until the other end of the pipe is gone."""
+def mark_only(config: Config, task: Task) -> Outcome:
+    """The task of marking, which needs neither networks nor keys. Raises GatewayError."""
+    assert task.action == "mark"
+    outgoing = Spool(config.gateway.data_dir).keep(marked(read_checked(task.path), task.warning))
+    return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
+
+
+def main(connection: Connection, config: Config, marks_only: bool = False) -> None:
+    """The process: one task after the other, until the other end of the pipe is gone.
+
+    marks_only: loads neither networks nor keys, and takes no other task than marking.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches us too; the service drains us
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        bench = Workbench(config)
+        bench = None if marks_only else Workbench(config)
     except GatewayError as error:
         connection.send(_failure(error))
         return
-    connection.send(bench.codec.provider)
+    connection.send(bench.codec.provider if bench is not None else "")
+    do = bench.do if bench is not None else partial(mark_only, config)
     while True:
         try:
             task = connection.recv()
         except (EOFError, OSError):  # the service ended, gracefully or not
             return
         started = time.monotonic()
-        outcome = guarded(bench.do, task)
+        outcome = guarded(do, task)
         try:
             connection.send((outcome, time.monotonic() - started))
         except OSError:

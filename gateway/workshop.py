@@ -14,13 +14,19 @@ from gateway.worker import Failure, Outcome, Task
 
 START_TIMEOUT_S = 120.0
 POLL_S = 1.0
+NOT_STARTED = "no worker process could be started"
+HINT = "Look at memory and log; run `sealgate check`."
 
 
 class WorkerProcess:
-    """One process, one task at a time; not for several threads at once."""
+    """One process, one task at a time; not for several threads at once.
 
-    def __init__(self, config: Config) -> None:
+    marks_only: needs neither networks nor keys, and can do nothing but mark.
+    """
+
+    def __init__(self, config: Config, *, marks_only: bool = False) -> None:
         self._config = config
+        self._marks_only = marks_only
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self.provider = ""
@@ -30,15 +36,27 @@ class WorkerProcess:
         """None while no process runs."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def is_started(self) -> bool:
+        """Whether it was started and nobody has noticed its end. It may have ended since."""
+        return self._connection is not None
+
     def start(self) -> None:
-        """Ready for tasks when it returns. Raises KeyFileError, ResourceError, WorkerDied."""
+        """Ready for tasks when it returns. Raises KeyFileError, ResourceError."""
         context = multiprocessing.get_context("spawn")  # no inherited sockets, locks or sessions
-        ours, theirs = context.Pipe()
-        self._process = context.Process(target=worker.main, args=(theirs, self._config), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._connection = ours
-        first = self._receive(START_TIMEOUT_S)
+        try:
+            ours, theirs = context.Pipe()
+            arguments = (theirs, self._config, self._marks_only)
+            process = context.Process(target=worker.main, args=arguments, daemon=True)
+            process.start()
+            theirs.close()
+        except OSError as error:
+            raise ResourceError(f"{NOT_STARTED}: {error.strerror}", hint=HINT) from error
+        self._process, self._connection = process, ours
+        try:
+            first = self._receive(START_TIMEOUT_S)
+        except WorkerDied as error:
+            raise ResourceError(NOT_STARTED, hint=HINT) from error
         if isinstance(first, Failure):
             self.stop()
             raise _error(first)
@@ -50,7 +68,7 @@ class WorkerProcess:
         Raises ResourceError or KeyFileError when no process can be started, for which the task is not to blame.
         """
         if self._connection is None:
-            self._restart()
+            self.start()
         assert self._connection is not None
         try:
             self._connection.send(task)
@@ -58,14 +76,6 @@ class WorkerProcess:
             self.stop()
             raise WorkerDied("the worker process ended") from error
         return cast(tuple[Outcome, float], self._receive(timeout_s))
-
-    def _restart(self) -> None:
-        try:
-            self.start()
-        except WorkerDied as error:
-            raise ResourceError(
-                "no worker process could be started", hint="Look at memory and log."
-            ) from error
 
     def stop(self) -> None:
         """The process ends by itself when its pipe is closed, and is killed if it has work."""
@@ -99,4 +109,6 @@ class WorkerProcess:
 
 def _error(failure: Failure) -> GatewayError:
     kind = KeyFileError if failure.code == KeyFileError.code else ResourceError
-    return kind(failure.text, hint=failure.hint)
+    error = kind(failure.text, hint=failure.hint)
+    error.code = failure.code
+    return error

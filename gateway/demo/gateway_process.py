@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,7 @@ class GatewayProcess:
     extra: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     python: str = sys.executable
+    options: Sequence[str] = ()  # further ones of `sealgate serve`
     wrapper: Sequence[str] = ()
     dicom_port: int = field(default_factory=lambda: free_port(11112))
     http_port: int = field(default_factory=lambda: free_port(8080))
@@ -77,19 +78,26 @@ class GatewayProcess:
             generate(self.keys)
         self.config.write_text(self._toml())
 
-    def start(self) -> GatewayProcess:
-        """Return when /readyz says ready. Raises ResourceError with the end of the log otherwise."""
+    def start(self, reached: Callable[[], bool] | None = None) -> GatewayProcess:
+        """Return when /readyz says ready, or else `reached`. Raises ResourceError with the end of the log."""
         self.prepare()
-        serve = [self.python, "-m", "gateway.cli", "serve", "--config", str(self.config)]
+        serve = [self.python, "-m", "gateway.cli", "serve", "--config", str(self.config), *self.options]
         command = [*self.wrapper, *serve]
         self.process = Process(command, log=self.folder / "gateway.log", environment=self.environment)
         self.process.start()
-        self.process.wait_until(self.ready, what="the gateway", timeout_s=READY_TIMEOUT_S)
+        self.process.wait_until(reached or self.ready, what="the gateway", timeout_s=READY_TIMEOUT_S)
         return self
 
     def ready(self) -> bool:
         try:
             self.get("/readyz")
+        except (OSError, ResourceError):
+            return False
+        return True
+
+    def alive(self) -> bool:
+        try:
+            self.get("/healthz")
         except (OSError, ResourceError):
             return False
         return True

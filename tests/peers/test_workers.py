@@ -205,8 +205,15 @@ class Fed:
         self.spool = Spool(config.gateway.data_dir)
         path = config.gateway.data_dir / "queue.sqlite"
         self.queue, self.desk, self.metrics = SqliteQueue(path), SqliteDesk(path), Metrics()
+        self.arrive(data, action=action, on_failure=on_failure)
+        shop = Shop(config, self.queue, self.spool, self.metrics, logger(), Bell(), Bell())
+        self.preparer, self._start = Preparer(0, shop), start
+
+    def arrive(
+        self, data: bytes, *, pseudonym: str = "0" * 16, action: str = "seal", on_failure: str = "quarantine"
+    ) -> None:
         arrival = Arrival(
-            pseudonym="0" * 16,
+            pseudonym=pseudonym,
             digest="0" * 64,
             route_key="r",
             called="SEALGATE",
@@ -218,8 +225,6 @@ class Fed:
             incoming=self.spool.keep(data),
         )
         self.queue.put(arrival)
-        shop = Shop(config, self.queue, self.spool, self.metrics, logger(), Bell(), Bell())
-        self.preparer, self._start = Preparer(0, shop), start
 
     def __enter__(self) -> Fed:
         if self._start:
