@@ -26,6 +26,7 @@ from pydicom.datadict import tag_for_keyword
 
 from gateway import schedule
 from gateway.errors import ConfigurationError
+from gateway.nodes import Node
 from gateway.tables import AETitle, FilePath, Port, Seconds, Table
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
@@ -61,6 +62,7 @@ class Listener(Table):
     host: str = "0.0.0.0"
     port: Port = 11112
     ae_title: AETitle = "SEALGATE"
+    accept: Literal["nodes", "any"] = "nodes"  # any: strangers, too, may associate and store
     unreadable: Literal["quarantine", "refuse"] = "quarantine"  # accept and quarantine, or answer C000
 
 
@@ -174,10 +176,13 @@ class Queue(Table):
     remember_hours: float = Field(
         default=168.0, ge=0
     )  # how long a repeated arrival of delivered bytes is known
+    # Other bytes under a known SOP Instance UID: sent as well, kept back for a person, or answered 0111.
+    changed: Literal["update", "hold", "refuse"] = "update"
 
 
 class Limits(Table):
     associations: int = Field(default=64, ge=1, le=10_000)  # two threads each
+    associations_per_peer: int = Field(default=16, ge=1, le=10_000)  # from one address
     pdu_bytes: int = Field(default=128 << 10, ge=4 << 10, le=16 << 20)
     acse_timeout_s: Seconds = 30.0
     dimse_timeout_s: Seconds = 60.0  # of an answer, after the last byte was handed to the socket
@@ -197,6 +202,7 @@ class Config(Table):
     seal: Seal = Seal()
     queue: Queue = Queue()
     limits: Limits = Limits()
+    node: tuple[Node, ...] = ()
     destination: tuple[Destination, ...] = Field(min_length=1)
     route: tuple[Route, ...] = Field(min_length=1)
     _source: Path | None = PrivateAttr(default=None)
@@ -225,6 +231,8 @@ class Config(Table):
         names = [destination.name for destination in self.destination]
         if len(set(names)) != len(names):
             raise ValueError("destination.name: two destinations have the same name (rename one)")
+        if len({node.name for node in self.node}) != len(self.node):
+            raise ValueError("node.name: two nodes have the same name (rename one)")
         for number, destination in enumerate(self.destination):
             if destination.failover is not None and (
                 destination.failover not in names or destination.failover == destination.name

@@ -21,9 +21,10 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
 from gateway.config import Destination, Limits
+from gateway.connections import prepare_socket
 from gateway.errors import PeerFailed, PeerUnreachable, RefusedByPeer
 from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, unwrap
-from gateway.listener import VERIFICATION, prepare_socket
+from gateway.nodes import VERIFICATION
 from gateway.pacing import Pace
 from gateway.queue import Priority
 from gateway.seal.pixels import transcode

@@ -1,40 +1,40 @@
-"""The listening side of the network: sockets that can't stall us, and one log line for each association.
+"""The listening side of the network: who is let in, and one log line for each association.
 
-pynetdicom's server leaves accepted sockets without time-outs and waits for ever inside a half-sent PDU; the
-classes here add what it leaves out through its public hooks.
+What happens before an association is asked for is in `gateway.connections`, who may ask in `gateway.access`.
 """
 
 from __future__ import annotations
 
-import gc
-import socket
-import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pydicom.uid import UID
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
+from pynetdicom.acse import ACSE
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import (
     NonPatientObjectPresentationContexts,
     PresentationContext,
     build_context,
 )
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from gateway.access import LIMIT_EXCEEDED, Access, Caller, Refusal
 from gateway.config import Config
+from gateway.connections import Arrival, Door, Handler, NotAssociated, Server, WatchedSocket
 from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from gateway.nodes import VERIFICATION, Node, service_of
 from gateway.observe import Log, Metrics, where
-from gateway.statuses import PROCESSING_FAILURE, SUCCESS
+from gateway.statuses import NOT_AUTHORISED, PROCESSING_FAILURE, SUCCESS
 
-VERIFICATION = "1.2.840.10008.1.1"  # SOP class of C-ECHO, PS3.4 annex A
-PDU_BYTES_MAX = 32 << 20  # twice the largest size that can be configured
+ABSTRACT_SYNTAX_NOT_SUPPORTED = 3  # PS3.8 9.3.3.2
 WATCH_INTERVAL_S = 0.5
-COLLECT_INTERVAL_S = 30.0
-KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 30, 10, 3
+UNLIMITED = 1 << 30
+REFUSED_LINGER_S = 2.0  # for the peer to close after it was refused; then we do
 
 
 @dataclass
@@ -42,12 +42,18 @@ class Link:
     """What is noted about one association until its log line is written."""
 
     association: Association
-    peer: str
+    arrival: Arrival
+    node: Node | None = None  # who it is; None before it was let in, and for a stranger where all are let in
+    admitted: bool = False
     opened: float = field(default_factory=time.monotonic)
     objects: int = 0
     failed: int = 0
     bytes: int = 0
     stalled: bool = False
+
+    @property
+    def peer(self) -> str:
+        return self.arrival.peer
 
     @property
     def outcome(self) -> str:
@@ -60,90 +66,47 @@ class Link:
         return "aborted" if self.association.is_aborted else "closed"
 
 
-class WatchedSocket(AssociationSocket):
-    """Takes over a connected socket; knows since when it has been waiting for the rest of a PDU."""
+class Negotiation(ACSE):
+    """Refuses single presentation contexts by SOP class (PS3.8 9.3.3.2, result 3), which pynetdicom's does not."""
 
-    def __init__(self, original: AssociationSocket) -> None:
-        self.__dict__.update(original.__dict__)  # a second construction would announce the connection twice
-        self.waiting_since: float | None = None
+    def __init__(self, association: Association, may: Callable[[str], bool]) -> None:
+        super().__init__(association)
+        self._may = may
 
-    def recv(self, nr_bytes: int) -> bytearray:
-        """All `nr_bytes`, or fewer when the peer hangs up. Raises TimeoutError, OSError (also for absurd lengths).
-
-        Reads straight into place: the original asks for 4096 bytes at most and joins them.
-        """
-        if self.socket is None:
-            raise OSError("the connection is closed")
-        if (
-            nr_bytes > PDU_BYTES_MAX
-        ):  # the length field of a PDU can ask for 4 GiB before anything is known of a peer
-            raise OSError("a PDU is longer than any we announce")
-        self.waiting_since = time.monotonic()
-        try:
-            content = bytearray(nr_bytes)
-            view, got = memoryview(content), 0
-            while got < nr_bytes:
-                count = self.socket.recv_into(view[got:])
-                if not count:
-                    break
-                got += count
-            view.release()
-            del content[got:]
-            return content
-        finally:
-            self.waiting_since = None
-
-
-class _Handler(RequestHandler):
-    def _create_association(self) -> Association:
-        association = super()._create_association()
-        if association.dul.socket is not None:
-            association.dul.socket = WatchedSocket(association.dul.socket)
-        return association
-
-
-class _Server(ThreadedAssociationServer):
-    request_queue_size = 128
-    daemon_threads = True
-    block_on_close = False
-    _collected = 0.0
-
-    def service_actions(self) -> None:
-        """Finished association threads are cyclic garbage; the original collects on every 60th request."""
-        if time.monotonic() - self._collected > COLLECT_INTERVAL_S:
-            gc.collect()
-            self._collected = time.monotonic()
-
-    def stop(self) -> None:
-        socketserver.BaseServer.shutdown(self)
-        self.server_close()
+    def send_accept(self) -> None:
+        association = self.assoc
+        for number, context in list(association._accepted_cx.items()):
+            if not self._may(str(context.abstract_syntax)):
+                context.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
+                association._rejected_cx.append(association._accepted_cx.pop(number))
+        super().send_accept()
 
 
 class Listener:
-    """Accepts associations for known called AE titles, answers C-ECHO, hands each C-STORE to `store`.
+    """Accepts associations of known nodes for known called AE titles, answers C-ECHO, hands each C-STORE to `store`.
 
+    config: the configuration in force, asked at each association; addresses and limits are those at the start.
     store: gets the event and the link, returns the DIMSE status; runs in the association's thread.
-    called: the AE titles in force, asked at each association.
     """
 
     def __init__(
         self,
-        config: Config,
+        config: Callable[[], Config],
         *,
-        called: Callable[[], Iterable[str]],
         store: Callable[[Any, Link], int],
         metrics: Metrics,
         log: Log,
     ) -> None:
-        self._config = config
-        self._called = called
+        self._config = config()
+        self._access = Access(config)
         self._store = store
         self._metrics = metrics
         self._log = log
+        self._door = Door()
         self._links: dict[Association, Link] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._server: _Server | None = None
+        self._servers: list[Server] = []
         self._threads: list[threading.Thread] = []
 
     def start(self) -> int:
@@ -151,46 +114,60 @@ class Listener:
         # All storage SOP classes, private and unknown ones included; no log handlers for every PDU.
         _config.UNRESTRICTED_STORAGE_SERVICE = True
         _config.LOG_HANDLER_LEVEL = "none"
-        limits, listener = self._config.limits, self._config.listener
-        entity = AE(ae_title=listener.ae_title)
+        server = self._open(self._entity(), self._config.listener.port)
+        for target in (server.serve_forever, self._watch):
+            thread = threading.Thread(target=target, name=f"listener-{target.__name__}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return int(server.server_address[1])
+
+    def _entity(self) -> AE:
+        limits = self._config.limits
+        entity = AE(ae_title=self._config.listener.ae_title)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION
         entity.maximum_pdu_size = limits.pdu_bytes
-        entity.maximum_associations = limits.associations
+        # Ours counts those let in, and pynetdicom's also those that were refused and not yet gone.
+        entity.maximum_associations = UNLIMITED
         entity.acse_timeout = limits.acse_timeout_s
         entity.dimse_timeout = limits.dimse_timeout_s
         entity.network_timeout = limits.network_timeout_s
-        entity.require_called_aet = True
+        return entity
+
+    def _open(self, entity: AE, port: int) -> Server:
+        """A server on this port, not serving yet. Raises OSError."""
         handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, self._opened),
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_C_STORE, self._stored),
         ]
-        server = entity.make_server(
-            (listener.host, listener.port),
+        made = entity.make_server(
+            (self._config.listener.host, port),
             contexts=[build_context(VERIFICATION), *_non_patient_contexts()],
             evt_handlers=handlers,
-            server_class=_Server,
-            request_handler=_Handler,
+            server_class=Server,
+            request_handler=Handler,
         )
-        self._server = cast(_Server, server)
-        for target in (self._server.serve_forever, self._watch):
-            thread = threading.Thread(target=target, name=f"listener-{target.__name__}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        return int(self._server.server_address[1])
+        server = cast(Server, made)
+        server.door, server.lost, server.defect = self._door, self._lost, self._defect
+        server.deadline_s = self._config.limits.acse_timeout_s
+        server.network_timeout_s = self._config.limits.network_timeout_s
+        self._servers.append(server)
+        return server
 
     def stop(self, *, drain_s: float) -> None:
         """Refuse new associations, let open ones finish for `drain_s`, abort the rest."""
-        if self._server is None:
+        if not self._servers:
             return
-        self._server.stop()
+        for server in self._servers:
+            server.stop()
+        self._door.close()
         deadline = time.monotonic() + drain_s
         while self._open_links() and time.monotonic() < deadline:
             time.sleep(0.05)
         for link in self._open_links():
-            self._shut(link)
+            link.arrival.shut()
         self._stopped.set()
         for thread in self._threads:
             thread.join(timeout=5)
@@ -200,31 +177,108 @@ class Listener:
         with self._lock:
             return [link for link in self._links.values() if link.association.is_alive()]
 
-    # -- events, in the thread of the association
+    # -- events, in the thread of the connection or of the association
+
+    def _lost(self, arrival: Arrival, why: NotAssociated) -> None:
+        """A connection ended before it asked for an association."""
+        self._metrics.count("sealgate_associations_refused_total", reason=why.code)
+        if why.code != "closed":  # port scans and health checks of load balancers come and go
+            self._log.warning(
+                "connection refused", peer=arrival.peer, code=why.code, problem=str(why), hint=why.hint
+            )
+
+    def _defect(self, error: BaseException) -> None:
+        self._log.error("connection failed", code="internal", problem=where(error))
 
     def _opened(self, event: Any) -> None:
-        prepare_socket(event.assoc.dul.socket.socket, timeout_s=self._config.limits.network_timeout_s)
+        arrival = event.assoc.dul.socket.arrival
         with self._lock:
-            self._links[event.assoc] = Link(association=event.assoc, peer=str(event.address[0]))
+            self._links[event.assoc] = Link(association=event.assoc, arrival=arrival)
         self._metrics.add("sealgate_associations_active", 1)
 
     def _requested(self, event: Any) -> None:
-        """Called AE titles come from the routes; of a context's syntaxes the first standard one is taken.
-
-        The acceptor's title is set to the one called if we know it; otherwise pynetdicom refuses.
-        """
-        request = event.assoc.requestor.primitive
-        called = str(request.called_ae_title).strip()
-        if called in self._called():
-            event.assoc.acceptor.ae_title = called
+        """Let the association in or refuse it; of a context's syntaxes the first standard one is taken."""
+        association: Association = event.assoc
+        request, link = cast(A_ASSOCIATE, association.requestor.primitive), self._links[association]
+        caller = Caller(
+            calling=str(request.calling_ae_title).strip(),
+            called=str(request.called_ae_title).strip(),
+            address=link.peer,
+            fingerprint=link.arrival.fingerprint,
+        )
+        answer = self._access.admit(caller)
+        if not isinstance(answer, Refusal):
+            link.node = answer
+        refusal = answer if isinstance(answer, Refusal) else self._count_in(link)
+        if refusal is not None:
+            self._refuse(association, caller, refusal)
+            return
+        self._door.leave(link.arrival)
+        association.acceptor.ae_title = caller.called
+        if link.node is not None:
+            self._narrow(association, link.node)
         for context in request.presentation_context_definition_list:
-            context.transfer_syntax = known_first(context.transfer_syntax)
+            context.transfer_syntax = [*known_first(context.transfer_syntax)]
+
+    def _count_in(self, link: Link) -> Refusal | None:
+        """Mark the link as let in, unless that is one too many."""
+        limits = self._config.limits
+        with self._lock:
+            inside = [
+                other for other in self._links.values() if other.admitted and other.association.is_alive()
+            ]
+            of_peer = sum(other.peer == link.peer for other in inside)
+            link.admitted = len(inside) < limits.associations and of_peer < limits.associations_per_peer
+        if link.admitted:
+            return None
+        if of_peer >= limits.associations_per_peer:
+            return Refusal(
+                "peer-limit",
+                LIMIT_EXCEEDED,
+                f"{of_peer} associations from this address are open",
+                "Let the sender close what it does not use, or raise limits.associations_per_peer.",
+            )
+        return Refusal(
+            "limit", LIMIT_EXCEEDED, f"{len(inside)} associations are open", "Raise limits.associations."
+        )
+
+    def _refuse(self, association: Association, caller: Caller, refusal: Refusal) -> None:
+        self._metrics.count("sealgate_associations_refused_total", reason=refusal.code)
+        self._log.warning(
+            "association refused",
+            peer=caller.address,
+            calling=caller.calling,
+            called=caller.called,
+            code=refusal.code,
+            problem=refusal.problem,
+            hint=refusal.hint,
+        )
+        association.acse_timeout = min(REFUSED_LINGER_S, self._config.limits.acse_timeout_s)
+        association.acse.send_reject(*refusal.answer)
+        association.kill()
+
+    def _narrow(self, association: Association, node: Node) -> None:
+        """Only contexts that the node may use will be accepted."""
+        request = cast(A_ASSOCIATE, association.requestor.primitive)
+        proposed = [str(context.abstract_syntax) for context in request.presentation_context_definition_list]
+        refused = Counter(service_of(sop_class) for sop_class in proposed if not node.may(sop_class))
+        for service, count in refused.items():
+            self._metrics.count("sealgate_contexts_refused_total", count, node=node.name, service=service)
+        if refused:
+            self._log.warning(
+                "contexts refused",
+                node=node.name,
+                peer=self._links[association].peer,
+                sop_classes=sorted({sop_class for sop_class in proposed if not node.may(sop_class)}),
+                hint="If the node may send these, correct its services and sop_classes.",
+            )
+        association.acse = Negotiation(association, node.may)
 
     def _stored(self, event: Any) -> int:
         started = time.monotonic()
         link = self._links[event.assoc]
         try:
-            status = self._store(event, link)
+            status = self._store(event, link) if self._may_store(event, link) else NOT_AUTHORISED
         except Exception as error:  # noqa: BLE001 - a defect of ours: told, and the object is not acknowledged
             self._log.error("store failed", code="internal", problem=where(error))
             status = PROCESSING_FAILURE
@@ -234,6 +288,14 @@ class Listener:
             self._metrics.count("sealgate_refused_total", status=f"{status:04X}")
         self._metrics.time("sealgate_store_seconds", time.monotonic() - started)
         return status
+
+    def _may_store(self, event: Any, link: Link) -> bool:
+        """The request names a SOP class of its own, which may be another than that of the context it came in."""
+        sop_class = str(event.request.AffectedSOPClassUID)
+        if link.node is None or link.node.may_store(sop_class):
+            return True
+        self._log.warning("refused", code="sop-class", node=link.node.name, sop_class=sop_class)
+        return False
 
     # -- the watchdog
 
@@ -251,17 +313,7 @@ class Listener:
         since = wrapped.waiting_since if isinstance(wrapped, WatchedSocket) else None
         if since is not None and time.monotonic() - since > self._config.limits.network_timeout_s:
             link.stalled = True
-            self._shut(link)
-
-    def _shut(self, link: Link) -> None:
-        wrapped = link.association.dul.socket
-        raw = wrapped.socket if wrapped is not None else None
-        if raw is None:
-            return
-        try:
-            raw.shutdown(socket.SHUT_RDWR)
-        except OSError:  # it closed by itself in this moment
-            return
+            link.arrival.shut()
 
     def _finish_ended(self) -> None:
         with self._lock:
@@ -273,6 +325,7 @@ class Listener:
             for link in ended:
                 del self._links[link.association]
         for link in ended:
+            self._door.leave(link.arrival)
             self._metrics.add("sealgate_associations_active", -1)
             self._metrics.count("sealgate_associations_total", outcome=link.outcome)
             self._log.info("association", **_line(link))
@@ -282,6 +335,7 @@ def _line(link: Link) -> dict[str, Any]:
     request = link.association.requestor.primitive
     return {
         "peer": link.peer,
+        "node": link.node.name if link.node else "",
         "calling": str(request.calling_ae_title).strip() if request else "",
         "called": str(request.called_ae_title).strip() if request else "",
         "contexts": len(request.presentation_context_definition_list) if request else 0,
@@ -292,20 +346,6 @@ def _line(link: Link) -> dict[str, Any]:
         "duration_s": round(time.monotonic() - link.opened, 3),
         "outcome": link.outcome,
     }
-
-
-def prepare_socket(raw: socket.socket, *, timeout_s: float) -> None:
-    """No waiting for ever, no waiting for more to send, and dead peers are noticed."""
-    raw.settimeout(timeout_s)
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
-        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
-        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
-    ):
-        if hasattr(socket, name):  # not on every system
-            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _non_patient_contexts() -> list[PresentationContext]:

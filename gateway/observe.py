@@ -34,9 +34,27 @@ METRICS = (
     Metric(
         "sealgate_repeated_total", "counter", "Arrivals of bytes already known, answered from the ledger."
     ),
+    Metric(
+        "sealgate_changed_total",
+        "counter",
+        "Arrivals of other bytes under a known SOP Instance UID.",
+        ("policy",),
+    ),
     Metric("sealgate_refused_total", "counter", "C-STORE requests answered with a failure.", ("status",)),
     Metric("sealgate_associations_total", "counter", "Incoming associations ended.", ("outcome",)),
     Metric("sealgate_associations_active", "gauge", "Incoming associations open now."),
+    Metric(
+        "sealgate_associations_refused_total",
+        "counter",
+        "Associations and connections refused, by reason.",
+        ("reason",),
+    ),
+    Metric(
+        "sealgate_contexts_refused_total",
+        "counter",
+        "Presentation contexts that the node may not use.",
+        ("node", "service"),
+    ),
     Metric("sealgate_sealed_total", "counter", "Instances through sealing, by level.", ("level", "reason")),
     Metric("sealgate_verdicts_total", "counter", "Verdicts on the verify and restore routes.", ("verdict",)),
     Metric("sealgate_restored_total", "counter", "Instances given back their original pixels."),

@@ -92,8 +92,7 @@ class Service:
         self._start_processes()
         self._start_threads()
         listener = Listener(
-            self._config,
-            called=lambda: self._config.called_ae_titles,
+            lambda: self._config,
             store=self._receiver().store,
             metrics=self._metrics,
             log=self._log,
@@ -101,6 +100,8 @@ class Service:
         web = WebServer(application(self._config.http, self._backend()), self._config.http)
         try:
             dicom_port, http_port = _listening(listener, web, self._config)
+            if self._config.listener.accept == "nodes" and not self._config.node:
+                self._log.warning("no node may associate", hint="Add a [[node]] for each sender.")
             self._log.info("started", dicom_port=dicom_port, http_port=http_port, pid=os.getpid())
             self._wait_for_the_end()
         finally:

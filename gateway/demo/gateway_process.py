@@ -43,7 +43,8 @@ class Route:
 class GatewayProcess:
     """`sealgate serve` with keys, configuration and data below `folder`.
 
-    extra: TOML tables appended to the configuration. python: the interpreter that has the package.
+    extra: TOML tables appended to the configuration. listener: further lines of its table [listener].
+    python: the interpreter that has the package.
     wrapper: a command that is put before it and becomes it (exec), such as `unshare` for a namespace of its own.
     """
 
@@ -51,6 +52,7 @@ class GatewayProcess:
     nodes: Sequence[Node]
     routes: Sequence[Route]
     extra: str = ""
+    listener: str = 'accept = "any"'  # the senders here are whoever runs on this machine
     environment: dict[str, str] = field(default_factory=dict)
     python: str = sys.executable
     options: Sequence[str] = ()  # further ones of `sealgate serve`
@@ -139,7 +141,8 @@ class GatewayProcess:
             "[keys]\n"
             'recipient = "keys/recipient.pub"\nsigner = "keys/signer.key"\n'
             'signers = "keys/signer.pub"\nrecipient_key = "keys/recipient.key"',
-            f'[listener]\nhost = "127.0.0.1"\nport = {self.dicom_port}\nae_title = "SEALGATE"',
+            f'[listener]\nhost = "127.0.0.1"\nport = {self.dicom_port}\nae_title = "SEALGATE"\n'
+            f"{self.listener}",
             f'[http]\nhost = "127.0.0.1"\nport = {self.http_port}',
         ]
         tables += [

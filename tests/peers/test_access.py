@@ -1,0 +1,230 @@
+"""Who may open an association, and what for: real senders, let in or refused with the reason of PS3.8 9.3.4."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
+
+from gateway.demo.dcmtk import echoscu
+from gateway.demo.process import free_port
+from gateway.nodes import VERIFICATION
+from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.modality import Parcel, _answers_for_us, _send_one, parcel, send
+from tests.support.objects import ct
+
+CT, REPORT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.22"
+
+NODES = """
+[limits]
+network_timeout_s = 2
+acse_timeout_s = 2
+associations_per_peer = 4
+free_bytes_min = 0
+[[node]]
+name = "ct-1"
+ae_title = "CT1"
+hosts = ["127.0.0.1", "::1"]
+[[node]]
+name = "elsewhere"
+ae_title = "FAR"
+hosts = ["10.99.0.0/16", "no-such-host.invalid"]
+[[node]]
+name = "by-name"
+ae_title = "NAMED"
+hosts = ["localhost"]
+[[node]]
+name = "watchman"
+ae_title = "WATCH"
+hosts = ["127.0.0.0/8"]
+services = "echo"
+[[node]]
+name = "reporter"
+ae_title = "REPORTS"
+hosts = ["127.0.0.0/8"]
+sop_classes = "1.2.840.10008.5.1.4.1.1.88.*"
+"""
+
+
+def guarded(folder: Path, *, extra: str = NODES, listener: str = "") -> RunningGateway:
+    """A gateway (not started) that lets in nodes only; its destination does not exist."""
+    return RunningGateway(
+        folder,
+        nodes=[Node(name="pacs", ae_title="ORTHANC", port=free_port())],
+        routes=[Route(called="SEALGATE", action="pass", to=("pacs",))],
+        extra=extra,
+        listener=listener,
+        dicom_port=free_port(),
+        http_port=free_port(),
+    )
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    with guarded(tmp_path_factory.mktemp("gateway")) as running:
+        yield running
+
+
+def associate(
+    port: int, calling: str, *, called: str = "SEALGATE", sop_class: str = VERIFICATION
+) -> Association:
+    return AE(ae_title=calling).associate(
+        "127.0.0.1", port, [build_context(sop_class, "1.2.840.10008.1.2")], ae_title=called
+    )
+
+
+def refusal(association: Association) -> tuple[int, int, int]:
+    assert association.is_rejected
+    answer = association.acceptor.primitive
+    return (answer.result, answer.result_source, answer.diagnostic)
+
+
+def offered(port: int, calling: str, *sop_classes: str) -> tuple[set[str], set[tuple[str, int]]]:
+    """SOP classes of accepted contexts, and of refused ones with the result."""
+    contexts = [build_context(sop_class, "1.2.840.10008.1.2") for sop_class in sop_classes]
+    association = AE(ae_title=calling).associate("127.0.0.1", port, contexts, ae_title="SEALGATE")
+    accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
+    refused = {
+        (str(context.abstract_syntax), int(context.result)) for context in association.rejected_contexts
+    }
+    association.release()
+    return accepted, refused
+
+
+def refused_lines(gateway: RunningGateway, code: str) -> list[dict[str, str]]:
+    lines = [json.loads(line) for line in gateway.log.splitlines() if line.startswith("{")]
+    return [line for line in lines if line.get("code") == code]
+
+
+def test_a_configured_node_may_echo_and_store(gateway: RunningGateway) -> None:
+    assert echoscu(gateway.dicom_port, calling="CT1")
+    (item,) = [parcel(ct(rows=16, columns=16), fallback_uid="1.2.3")]
+    assert send([item], gateway.dicom_port, calling="CT1") == [0]
+
+
+def test_a_node_may_be_named_by_its_host_name(gateway: RunningGateway) -> None:
+    assert echoscu(gateway.dicom_port, calling="NAMED")
+
+
+@pytest.mark.parametrize(
+    ("calling", "called", "code", "answer"),
+    [
+        ("STRANGER", "SEALGATE", "calling-unknown", (1, 1, 3)),
+        ("ct1", "SEALGATE", "calling-unknown", (1, 1, 3)),  # AE titles are compared as they are
+        ("ORTHANC", "SEALGATE", "calling-unknown", (1, 1, 3)),  # a destination is no node by itself
+        ("FAR", "SEALGATE", "address-unknown", (1, 1, 3)),
+        ("CT1", "NOBODY", "called-unknown", (1, 1, 7)),
+    ],
+)
+def test_others_are_refused_with_the_reason_counted_and_logged_with_a_hint(
+    gateway: RunningGateway, calling: str, called: str, code: str, answer: tuple[int, int, int]
+) -> None:
+    before = gateway.metric("sealgate_associations_refused_total", reason=code)
+    assert refusal(associate(gateway.dicom_port, calling, called=called)) == answer
+    assert gateway.metric("sealgate_associations_refused_total", reason=code) == before + 1
+    line = refused_lines(gateway, code)[-1]
+    assert (line["calling"], line["called"], line["peer"]) == (calling, called, "127.0.0.1")
+    assert line["problem"]
+    assert line["hint"]
+
+
+def test_contexts_are_refused_one_by_one_by_service_and_sop_class(gateway: RunningGateway) -> None:
+    accepted, refused = offered(gateway.dicom_port, "REPORTS", VERIFICATION, CT, REPORT, "2.25.7")
+    assert accepted == {VERIFICATION, REPORT}
+    assert refused == {(CT, 3), ("2.25.7", 3)}
+    assert gateway.metric("sealgate_contexts_refused_total", node="reporter", service="store") == 2
+
+
+def test_a_node_without_storage_can_echo_only(gateway: RunningGateway) -> None:
+    assert echoscu(gateway.dicom_port, calling="WATCH")
+    assert offered(gateway.dicom_port, "WATCH", VERIFICATION, CT) == ({VERIFICATION}, {(CT, 3)})
+
+
+@pytest.mark.parametrize(("calling", "context"), [("WATCH", VERIFICATION), ("REPORTS", REPORT)])
+def test_an_object_smuggled_through_another_context_is_not_taken(
+    gateway: RunningGateway, calling: str, context: str
+) -> None:
+    association = associate(gateway.dicom_port, calling, sop_class=context)
+    (number,) = [accepted.context_id for accepted in association.accepted_contexts]
+    smuggled = Parcel(CT, "2.25.77", "1.2.840.10008.1.2", b"\x08\x00\x16\x00\x02\x00\x00\x001\x00")
+    with _answers_for_us(association):
+        status = _send_one(association, {(CT, smuggled.syntax): number}, smuggled, 1)
+    association.release()
+    assert status == 0x0124
+
+
+def test_one_address_has_a_limit_of_its_own(gateway: RunningGateway) -> None:
+    wait_for(lambda: gateway.metric("sealgate_associations_active") == 0, what="earlier ones ended")
+    held = [associate(gateway.dicom_port, "CT1") for _ in range(4)]
+    try:
+        assert all(association.is_established for association in held)
+        assert refusal(associate(gateway.dicom_port, "CT1")) == (2, 3, 2)
+        elsewhere = AE(ae_title="WATCH").associate(
+            "127.0.0.1",
+            gateway.dicom_port,
+            [build_context(VERIFICATION)],
+            ae_title="SEALGATE",
+            bind_address=("127.0.0.9", 0),
+        )
+        assert elsewhere.is_established
+        elsewhere.release()
+    finally:
+        for association in held:
+            association.release()
+    assert refused_lines(gateway, "peer-limit")
+
+
+def test_hundreds_of_silent_connections_keep_nobody_waiting(gateway: RunningGateway) -> None:
+    silent = [socket.create_connection(("127.0.0.1", gateway.dicom_port)) for _ in range(300)]
+    try:
+        started = time.monotonic()
+        assert echoscu(gateway.dicom_port, calling="CT1")
+        assert time.monotonic() - started < 1
+        wait_for(
+            lambda: gateway.metric("sealgate_associations_refused_total", reason="crowded") >= 200,
+            what="the oldest pushed out",
+        )
+        wait_for(
+            lambda: gateway.metric("sealgate_associations_refused_total", reason="silent") > 0,
+            what="the others ended at their deadline",
+        )
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_what_is_no_association_request_is_answered_with_an_abort(gateway: RunningGateway) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.dicom_port), timeout=10) as web:
+        web.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert web.recv(100)[:1] == b"\x07"
+    wait_for(
+        lambda: gateway.metric("sealgate_associations_refused_total", reason="not-dicom") > 0, what="count"
+    )
+
+
+def test_a_node_added_to_the_file_is_let_in_after_a_reload(tmp_path: Path) -> None:
+    with guarded(tmp_path, extra="[limits]\nfree_bytes_min = 0\n") as gateway:
+        assert "no node may associate" in gateway.log
+        assert not echoscu(gateway.dicom_port, calling="NEW")
+        held = gateway.config.read_text()
+        gateway.config.write_text(held + '[[node]]\nname = "n"\nae_title = "NEW"\nhosts = "127.0.0.1"\n')
+        assert gateway.process is not None
+        gateway.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: '"reloaded"' in gateway.log, what="the reload")
+        assert echoscu(gateway.dicom_port, calling="NEW")
+
+
+def test_opening_up_is_a_written_setting_and_leaves_nodes_their_limits(tmp_path: Path) -> None:
+    with guarded(tmp_path, listener='accept = "any"') as gateway:
+        assert echoscu(gateway.dicom_port, calling="STRANGER")
+        (item,) = [parcel(ct(rows=16, columns=16), fallback_uid="1.2.3")]
+        assert send([item], gateway.dicom_port, calling="STRANGER") == [0]
+        assert offered(gateway.dicom_port, "WATCH", VERIFICATION, CT) == ({VERIFICATION}, {(CT, 3)})
