@@ -83,6 +83,7 @@ METRICS = (
         "Spool files that changed since they were written, found before use.",
         ("step",),
     ),
+    Metric("sealgate_bypass", "gauge", "1 when it was started with --bypass: nothing is sealed."),
     Metric("sealgate_workers_missing", "gauge", "Worker processes that can't be started: nothing is sealed."),
     Metric("sealgate_worker_deaths_total", "counter", "Worker processes that died."),
     Metric("sealgate_store_seconds", "histogram", "From the C-STORE request to its answer."),

@@ -14,6 +14,7 @@ from types import FrameType
 
 from gateway import reconcile
 from gateway.bell import Bell
+from gateway.bypass import NOTICE, Bypass
 from gateway.config import Config, Destination, Limits, load
 from gateway.delivering import Deliverer, deliverers
 from gateway.errors import AlreadyRunning, ConfigurationError, GatewayError, ResourceError
@@ -37,9 +38,10 @@ CUT_OFF_S = 5.0  # for a thread to notice that its process was killed
 ONE_THREAD_EACH = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def run(config: Config) -> int:
+def run(config: Config, *, bypass: bool = False) -> int:
     """Run until SIGTERM or SIGINT; the exit code. SIGHUP reads the configuration again.
 
+    bypass: forward everything untouched; neither keys nor networks are read.
     Keys or networks that can't be read do not stop it: objects wait, or go on marked (`seal.impossible`).
     Call from the main thread. Raises AlreadyRunning, ResourceError when it can't start.
     """
@@ -47,7 +49,7 @@ def run(config: Config) -> int:
     for variable in ONE_THREAD_EACH:
         os.environ.setdefault(variable, "1")
     with only_one(config.gateway.data_dir):
-        return Service(config, logger()).run()
+        return Service(config, logger(), bypass=bypass).run()
 
 
 def echo(destination: Destination) -> float:
@@ -72,7 +74,7 @@ def only_one(data_dir: Path) -> Iterator[None]:
 
 
 class Service:
-    def __init__(self, config: Config, log: Log) -> None:
+    def __init__(self, config: Config, log: Log, *, bypass: bool = False) -> None:
         """Opens spool and queue and makes them agree. Raises ResourceError."""
         self._config = config
         self._log = log
@@ -80,6 +82,9 @@ class Service:
         self._spool = Spool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min)
         self._queue = open_queue(config)
         self._arrived, self._prepared = Bell(), Bell()
+        self._bypass = bypass
+        self._metrics.set("sealgate_bypass", int(bypass))
+        self._bypasses: list[Bypass] = []
         self._preparers: list[Preparer] = []
         self._deliverers: list[Deliverer] = []
         self._judge = Judge(config)
@@ -151,7 +156,7 @@ class Service:
     def _start_processes(self) -> GatewayError | None:
         """The trouble of a worker process that could not be started; its thread goes on trying."""
         self._preparers = []
-        if any(route.action != "pass" for route in self._config.route):
+        if not self._bypass and any(route.action != "pass" for route in self._config.route):
             count = self._config.gateway.workers or os.cpu_count() or 1
             self._preparers = [Preparer(number, self._shop()) for number in range(count)]
         return start_processes(self._preparers)
@@ -168,8 +173,9 @@ class Service:
         )
 
     def _start_threads(self) -> None:
+        self._bypasses = [Bypass(self._shop())] if self._bypass else []
         self._deliverers = deliverers(self._shop())
-        for thread in [*self._preparers, *self._deliverers]:
+        for thread in self._threads():
             thread.start()
         gone = {depth.destination for depth in self._queue.depth()} - {""}
         gone -= {destination.name for destination in self._config.destination}
@@ -178,9 +184,12 @@ class Service:
                 "jobs for destinations that are not configured any more", destinations=sorted(gone)
             )
 
+    def _threads(self) -> list[Preparer | Bypass | Deliverer]:
+        return [*self._preparers, *self._bypasses, *self._deliverers]
+
     def _stop_workers(self) -> None:
         """Each finishes the object in hand, as long as `drain_s` allows; what is cut off goes back to the queue."""
-        threads: list[Preparer | Deliverer] = [*self._preparers, *self._deliverers]
+        threads = self._threads()
         for thread in threads:
             thread.stop()
         self._arrived.ring()
@@ -193,7 +202,7 @@ class Service:
             if preparer.is_alive():
                 preparer.cut_off()
                 preparer.join(CUT_OFF_S)
-        self._preparers, self._deliverers = [], []
+        self._preparers, self._bypasses, self._deliverers = [], [], []
 
     def _reload(self) -> None:
         """A wrong file changes nothing, nor does one with which no worker starts while those of the old one run.
@@ -248,7 +257,8 @@ class Service:
 
     def _backend(self) -> Backend:
         return Backend(
-            judge=lambda data: self._judge(data), problems=self._problems, exposition=self._exposition
+            judge=lambda data: self._judge(data), problems=self._problems, exposition=self._exposition,
+            notices=lambda: [NOTICE] if self._bypass else [],
         )
 
     def _problems(self) -> list[str]:
@@ -262,7 +272,7 @@ class Service:
         missing = [preparer.trouble for preparer in self._preparers if preparer.trouble is not None]
         if missing:
             problems.append(f"{len(missing)} of {len(self._preparers)} worker processes: {missing[0].code}")
-        if not all(thread.is_alive() for thread in [*self._preparers, *self._deliverers]):
+        if not all(thread.is_alive() for thread in self._threads()):
             problems.append("a worker thread ended")
         return problems
 

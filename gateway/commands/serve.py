@@ -13,6 +13,9 @@ from gateway.commands import options
 
 @click.command("serve")
 @options.config_file
-def command(config_path: Path) -> None:
+@click.option(
+    "--bypass", is_flag=True, help="Forward everything untouched: nothing is sealed, verified or restored."
+)
+def command(config_path: Path, bypass: bool) -> None:
     """Run the gateway in the foreground. SIGTERM drains and stops, SIGHUP reloads the configuration."""
-    sys.exit(service.run(config.load(config_path)))
+    sys.exit(service.run(config.load(config_path), bypass=bypass))

@@ -28,21 +28,25 @@ class Backend:
     """What the endpoints need from the service; all of it is called in threads, not on the event loop.
 
     judge: the JSON of `sealgate verify` for one object; raises GatewayError. problems: why it is not ready.
+    notices: what people should know although it works, such as that it seals nothing.
     """
 
     judge: Callable[[bytes], dict[str, Any]]
     problems: Callable[[], list[str]]
+    notices: Callable[[], list[str]]
     exposition: Callable[[], bytes]
+    notices: Callable[[], list[str]] = list
 
 
 def application(settings: Http, backend: Backend) -> Starlette:
     async def healthz(_request: Request) -> Response:
-        return PlainTextResponse("alive\n")
+        return PlainTextResponse("".join(f"{line}\n" for line in ("alive", *backend.notices())))
 
     async def readyz(_request: Request) -> Response:
         problems = await run_in_threadpool(backend.problems)
         return JSONResponse(
-            {"ready": not problems, "problems": problems}, status_code=503 if problems else 200
+            {"ready": not problems, "problems": problems, "notices": backend.notices()},
+            status_code=503 if problems else 200,
         )
 
     async def metrics(_request: Request) -> Response:

@@ -12,7 +12,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.cli",),
     ("gateway.commands", "gateway.demo"),
     ("gateway.service",),
-    ("gateway.web", "gateway.judging", "gateway.delivering", "gateway.preparing", "gateway.receive"),
+    ("gateway.web", "gateway.judging", "gateway.delivering", "gateway.bypass", "gateway.preparing", "gateway.receive"),
     ("gateway.workshop",),
     ("gateway.worker", "gateway.forward", "gateway.reconcile", "gateway.failover"),
     ("gateway.listener",),

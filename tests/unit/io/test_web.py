@@ -29,7 +29,7 @@ def test_alive_is_alive() -> None:
 
 
 def test_readiness_names_its_problems() -> None:
-    assert client().get("/readyz").json() == {"ready": True, "problems": []}
+    assert client().get("/readyz").json() == {"ready": True, "problems": [], "notices": []}
     unready = client(["queue: resource"]).get("/readyz")
     assert (unready.status_code, unready.json()["problems"]) == (503, ["queue: resource"])
 
