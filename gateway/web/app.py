@@ -33,7 +33,6 @@ class Backend:
 
     judge: Callable[[bytes], dict[str, Any]]
     problems: Callable[[], list[str]]
-    notices: Callable[[], list[str]]
     exposition: Callable[[], bytes]
     notices: Callable[[], list[str]] = list
 
