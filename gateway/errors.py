@@ -105,6 +105,13 @@ class RecordTooLarge(InputError):
     hint = "Configure fewer or shorter fields."
 
 
+class ChangedInstance(InputError):
+    """Other bytes were received before under the same SOP Instance UID, and the configuration refuses such objects."""
+
+    code = "changed-instance"
+    hint = "Send it under a SOP Instance UID of its own, or set queue.changed to update or hold."
+
+
 class PeerUnreachable(PeerError):
     """No association: nobody listens, the network fails, or the peer rejected it."""
 

@@ -10,12 +10,12 @@ from pydicom.datadict import tag_for_keyword
 
 from gateway import statuses
 from gateway.config import Config, Route
-from gateway.errors import ResourceError, UnreadableObject
+from gateway.errors import ChangedInstance, ResourceError, UnreadableObject
 from gateway.fileformat import wrap
 from gateway.listener import Link
 from gateway.observe import Log, Metrics
 from gateway.pseudonym import Pseudonyms
-from gateway.queue import Arrival, Priority, Queue
+from gateway.queue import Arrival, Priority, Put, Queue
 from gateway.seal import part10
 from gateway.spool import Spool
 from gateway.study import study_of
@@ -78,6 +78,9 @@ class Receiver:
             if request.Priority == HIGH:
                 priority = Priority.URGENT
             self._accept(route, pseudonym, called, calling, syntax, prefix, data, priority)
+        except ChangedInstance as error:
+            self._log.warning("refused", instance=pseudonym, code=error.code, hint=error.hint)
+            return statuses.DUPLICATE_INSTANCE
         except ResourceError as error:
             self._metrics.count("sealgate_failures_total", step="receive", code=error.code)
             self._log.error("not durable", instance=pseudonym, code=error.code, problem=str(error))
@@ -95,7 +98,7 @@ class Receiver:
         data: bytes,
         priority: Priority,
     ) -> None:
-        """Raises ResourceError unless the object is durable when this returns."""
+        """Raises ResourceError unless the object is durable when this returns, ChangedInstance."""
         digest = blake3(syntax.encode() + b"\0").update(data).hexdigest()
         if self._queue.known(pseudonym=pseudonym, route_key=route.key, digest=digest):
             self._metrics.count("sealgate_repeated_total")
@@ -116,11 +119,21 @@ class Receiver:
             incoming=name,
             priority=priority,
             study=None if study is None else self._pseudonyms.of(study),
+            changed=self._config().queue.changed,
         )
-        if not self._queue.put(arrival):  # another association brought the same bytes in this moment
+        try:
+            put = self._queue.put(arrival)
+        except ChangedInstance:
+            self._spool.remove([name])
+            self._metrics.count("sealgate_changed_total", policy="refuse")
+            raise
+        if put is Put.KNOWN:  # another association brought the same bytes in this moment
             self._spool.remove([name])
             self._metrics.count("sealgate_repeated_total")
             return
+        if put is Put.CHANGED:
+            self._metrics.count("sealgate_changed_total", policy=arrival.changed)
+            self._log.warning("changed instance", instance=pseudonym, policy=arrival.changed)
         self._metrics.count("sealgate_received_total", called=called)
         self._metrics.count("sealgate_received_bytes_total", len(data), called=called)
         self._arrived()

@@ -9,6 +9,9 @@ SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700  # our answer when the object is not durable
 DATA_SET_MISMATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
+DUPLICATE_INSTANCE = (
+    0x0111  # our answer to other bytes under a known UID, where the configuration refuses them
+)
 PROCESSING_FAILURE = 0x0110  # our answer to a defect of our own
 NOT_AUTHORISED = 0x0124  # our answer when no route takes the object
 

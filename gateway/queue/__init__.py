@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.config import Config
 from gateway.queue.desk import SqliteDesk
-from gateway.queue.model import Arrival, Depth, Desk, Job, Notes, Prepared, Priority, Queue, State, Step
+from gateway.queue.model import Arrival, Depth, Desk, Job, Notes, Prepared, Priority, Put, Queue, State, Step
 from gateway.queue.sqlite import SqliteQueue
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Notes",
     "Prepared",
     "Priority",
+    "Put",
     "Queue",
     "State",
     "Step",

@@ -5,6 +5,7 @@ prepare: READY ─claim▶ LEASED ─prepared▶ DONE, which makes its deliver j
 deliver: READY ─claim▶ LEASED ─delivered▶ DONE
 LEASED ─retry, expiry of the lease▶ READY      LEASED ─park▶ PARKED (waits for a person)
 people: hold, release, retry, drop
+put of a changed instance with policy hold ─▶ HELD instead of READY
 PARKED because the file is gone or damaged ─the same bytes arrive again▶ as put, but for what is DONE already
 deliver: READY ─supersede▶ DROPPED, when it became ready after a newer version of its instance was delivered
 """
@@ -15,7 +16,7 @@ import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class State(StrEnum):
@@ -62,12 +63,21 @@ NEXT: dict[tuple[State, str], State] = {
 }
 
 
+class Put(IntEnum):
+    """What an arrival was; true for what was taken."""
+
+    KNOWN = 0  # these bytes were put before
+    NEW = 1
+    CHANGED = 2  # other bytes were put before under the same UID
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
     """An instance that is durable in the spool and now enters the queue.
 
     digest: hex BLAKE3 of what was received. study: pseudonym of the Study Instance UID, if it was found.
-    incoming: its name in the spool. destinations: at least one name.
+    incoming: its name in the spool. destinations: at least one name. changed: what to do with it if other bytes
+    with the same pseudonym were put before for one of these destinations and are still remembered.
     """
 
     pseudonym: str
@@ -82,6 +92,7 @@ class Arrival:
     incoming: str
     priority: Priority = Priority.NORMAL
     study: str | None = None
+    changed: Literal["update", "hold", "refuse"] = "update"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,11 +174,12 @@ class Queue(Protocol):
         False also when a job of theirs is parked because its file is missing or corrupt: `put` mends it.
         """
 
-    def put(self, arrival: Arrival) -> bool:
-        """True if it was new. Putting a known one again changes nothing.
+    def put(self, arrival: Arrival) -> Put:
+        """Putting a known one again changes nothing.
 
-        Except when its file was lost or damaged: then `incoming` takes its place (True), and what is not yet
-        delivered is prepared anew.
+        Except when its file was lost or damaged: then `incoming` takes its place (NEW), and what is not yet
+        delivered is prepared anew. With `changed` "hold" a changed one waits for a person. Raises ChangedInstance,
+        having changed nothing, with "refuse".
         """
 
     def claim(

@@ -6,8 +6,8 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- insert_job --
-INSERT INTO job (instance_id, pseudonym, step, destination, priority, state, changed_at)
-VALUES (:instance_id, :pseudonym, :step, :destination, :priority, :state, :now);
+INSERT INTO job (instance_id, pseudonym, step, destination, priority, state, reason, hint, changed_at)
+VALUES (:instance_id, :pseudonym, :step, :destination, :priority, :state, :reason, :hint, :now);
 
 -- find_instance --
 -- lost: its file is gone or damaged, so that a repeated arrival is what mends it. While one of its deliveries is under
@@ -18,6 +18,13 @@ SELECT id, EXISTS (
   AND NOT EXISTS (
     SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state = 'leased') AS lost
 FROM instance WHERE pseudonym = :pseudonym AND route_key = :route_key AND digest = :digest;
+
+-- changed --
+-- Other bytes of the same instance that were given up by people do not count.
+SELECT 1 FROM instance JOIN job ON job.instance_id = instance.id
+WHERE instance.pseudonym = :pseudonym AND instance.digest != :digest
+  AND job.step = 'deliver' AND job.state != 'dropped' AND job.destination IN (SELECT value FROM json_each(:destinations))
+LIMIT 1;
 
 -- replace_file --
 UPDATE instance SET incoming = :incoming, outgoing = NULL, level = NULL, reason = NULL WHERE id = :id;

@@ -13,10 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import ResourceError
-from gateway.queue.model import Arrival, Depth, Files, Job, Prepared, Priority, State, Step
+from gateway.errors import ChangedInstance, ResourceError
+from gateway.queue.model import Arrival, Depth, Files, Job, Prepared, Priority, Put, State, Step
 
 VERSION = 3  # of the schema; one more with each section of migrations.sql
+HELD_HINT = (
+    "It differs from what was received before: `sealgate queue release` sends it as well, `drop` discards it."
+)
 BUSY_TIMEOUT_S = 30.0  # another process (sealgate queue) may be writing
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 
@@ -129,7 +132,7 @@ class Database:
             self._connection.close()
 
 
-_OF_JOBS = frozenset({"destinations", "priority"})  # of an arrival: not in its instance row
+_OF_JOBS = frozenset({"destinations", "priority", "changed"})  # of an arrival: not in its instance row
 
 # Stands for each row changed by a statement that returns none, so that len() counts them.
 _COUNT: Any = None
@@ -162,14 +165,37 @@ def dropped_superseded(
 
 def _mended(run: Callable[..., list[sqlite3.Row]], arrival: Arrival, now: float) -> bool:
     """Give a known instance whose file was lost or damaged the one that just arrived, if it is such a one."""
-    (known,) = run(
-        "find_instance", pseudonym=arrival.pseudonym, route_key=arrival.route_key, digest=arrival.digest
-    )
+    (known,) = run("find_instance", **_named(arrival), route_key=arrival.route_key)
     if not known["lost"]:
         return False
     run("replace_file", id=known["id"], incoming=arrival.incoming)
     run("reopen_jobs", id=known["id"], prepares=int(arrival.action != "pass"), now=now)
     return True
+
+
+def _named(arrival: Arrival) -> dict[str, str]:
+    return {"pseudonym": arrival.pseudonym, "digest": arrival.digest}
+
+
+def _insert_jobs(
+    run: Callable[..., list[sqlite3.Row]], instance_id: int, arrival: Arrival, *, hold: bool, now: float
+) -> None:
+    """The first step is ready, or held for a person; deliveries wait for a preparation."""
+    first: dict[str, str | None] = {"state": State.READY, "reason": None, "hint": None}
+    if hold:
+        first = {"state": State.HELD, "reason": ChangedInstance.code, "hint": HELD_HINT}
+    waiting = {"state": State.WAITING, "reason": None, "hint": None}
+    job = {
+        "instance_id": instance_id,
+        "pseudonym": arrival.pseudonym,
+        "priority": arrival.priority,
+        "now": now,
+    }
+    prepares = arrival.action != "pass"
+    if prepares:
+        run("insert_job", **job, **first, step=Step.PREPARE, destination="")
+    for name in arrival.destinations:
+        run("insert_job", **job, **(waiting if prepares else first), step=Step.DELIVER, destination=name)
 
 
 class SqliteQueue:
@@ -189,22 +215,20 @@ class SqliteQueue:
             dropped_superseded(run, [row["id"] for row in woken], now)
         return True
 
-    def put(self, arrival: Arrival) -> bool:
+    def put(self, arrival: Arrival) -> Put:
         now = self._database.clock()
         values = {key: value for key, value in vars(arrival).items() if key not in _OF_JOBS}
         with self._database.transaction() as run:
             rows = run("insert_instance", **values, now=now)
             if not rows:
-                return _mended(run, arrival, now)
-            job = {"instance_id": rows[0]["id"], "pseudonym": arrival.pseudonym, "now": now}
-            job |= {"priority": arrival.priority}
-            prepares = arrival.action != "pass"
-            if prepares:
-                run("insert_job", **job, step=Step.PREPARE, destination="", state=State.READY)
-            delivery = State.WAITING if prepares else State.READY
-            for name in arrival.destinations:
-                run("insert_job", **job, step=Step.DELIVER, destination=name, state=delivery)
-        return True
+                return Put.NEW if _mended(run, arrival, now) else Put.KNOWN
+            changed = run("changed", **_named(arrival), destinations=json.dumps(arrival.destinations))
+            if changed and arrival.changed == "refuse":
+                raise ChangedInstance("other bytes were received before under the same SOP Instance UID")
+            _insert_jobs(
+                run, rows[0]["id"], arrival, hold=bool(changed) and arrival.changed == "hold", now=now
+            )
+        return Put.CHANGED if changed else Put.NEW
 
     def claim(
         self, worker: str, *, step: Step, destination: str = "", limit: int, lease_s: float

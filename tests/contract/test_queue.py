@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import ResourceError
-from gateway.queue import Arrival, Desk, Job, Prepared, Priority, Queue, State, Step
+from gateway.errors import ChangedInstance, ResourceError
+from gateway.queue import Arrival, Desk, Job, Prepared, Priority, Put, Queue, State, Step
 from gateway.queue.desk import SqliteDesk
 from gateway.queue.model import NEXT
 from gateway.queue.sqlite import VERSION, SqliteQueue
@@ -620,3 +620,49 @@ def test_jobs_are_found_by_study_and_by_the_time_of_their_arrival(
     assert found(since=1_000_010.0, until=1_000_030.0) == [1, 2]
     assert found(study="study-1", since=1_000_020.0) == [3]
     assert found(study="none") == []
+
+
+@pytest.mark.parametrize("action", ["seal", "pass"])
+def test_a_changed_instance_can_be_held_until_a_person_releases_it(
+    queue: Queue, desk: Desk, action: str
+) -> None:
+    queue.put(arrival(version=1, action="pass"))
+    queue.delivered("d", claim_deliveries(queue))
+    assert queue.put(replace(arrival(version=2, action=action), changed="hold")) is Put.CHANGED
+    assert queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60) == claim_deliveries(queue) == []
+    (held,) = desk.list(state=State.HELD)
+    assert (held.reason, "release" in (held.hint or "")) == ("changed-instance", True)
+    assert desk.release([held.id]) == [held.id]
+    if action == "seal":
+        prepare_one(queue)
+    (delivery,) = claim_deliveries(queue)
+    assert delivery.incoming == "in-1-2"
+
+
+def test_a_held_changed_instance_that_is_dropped_is_new_when_it_comes_again(queue: Queue, desk: Desk) -> None:
+    queue.put(arrival(version=1, action="pass"))
+    queue.put(replace(arrival(version=2), changed="hold"))
+    desk.drop([job.id for job in desk.list(state=State.HELD)])
+    assert queue.put(replace(arrival(version=2), changed="hold")) is Put.CHANGED
+    assert len(desk.list(state=State.HELD)) == 1
+
+
+def test_a_changed_instance_can_be_refused_and_leaves_no_trace(queue: Queue, desk: Desk) -> None:
+    queue.put(arrival(version=1))
+    before = desk.list()
+    with pytest.raises(ChangedInstance):
+        queue.put(replace(arrival(version=2), changed="refuse"))
+    assert desk.list() == before
+    assert queue.files() == {"in-1-1"}
+
+
+def test_changed_is_what_has_other_bytes_for_the_same_destination(queue: Queue) -> None:
+    assert queue.put(arrival(version=1)) is Put.NEW
+    assert queue.put(arrival(version=1)) is Put.KNOWN
+    assert queue.put(replace(arrival(version=2, to=("archive",)), changed="refuse")) is Put.NEW
+    other_route = replace(arrival(version=3, to=("archive", "pacs")), route_key="OTHER")
+    with pytest.raises(ChangedInstance):
+        queue.put(replace(other_route, changed="refuse"))
+    assert queue.put(other_route) is Put.CHANGED
+    same_bytes_elsewhere = replace(arrival(4), route_key="OTHER")
+    assert (queue.put(arrival(4)), queue.put(same_bytes_elsewhere)) == (Put.NEW, Put.NEW)

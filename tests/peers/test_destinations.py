@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import threading
@@ -18,6 +19,7 @@ from gateway.commands.queue import command
 from gateway.demo.process import free_port
 from gateway.queue import Job, State
 from gateway.queue.desk import SqliteDesk
+from gateway.statuses import DUPLICATE_INSTANCE
 from tests.support.gateway import Node, Route, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct, series
@@ -210,3 +212,44 @@ def test_urgent_studies_are_sent_first_and_say_so(tmp_path: Path) -> None:
             patients = [data[data.index(b"SYN-") :][:9] for _, data in pacs.received]
             assert patients == [b"SYN-00001", b"SYN-00004", b"SYN-00005", b"SYN-00002", b"SYN-00003"]
             assert pacs.priorities == [2, 1, 1, 0, 0]
+
+
+def test_other_bytes_under_a_known_uid_are_sent_held_or_refused_but_never_lost_in_silence(
+    tmp_path: Path,
+) -> None:
+    versions = [ct(rows=16, columns=16, ImageComments=f"version {number}") for number in range(4)]
+
+    def carried(number: int) -> bool:
+        return any(f"version {number}".encode() in data for _, data in pacs.received)
+
+    def send_version(number: int) -> list[int]:
+        return send([parcel(versions[number], fallback_uid="1.2.3")], gateway.dicom_port)
+
+    def policy(changed: str) -> None:
+        text = re.sub(r'changed = "\w+"', f'changed = "{changed}"', gateway.config.read_text())
+        gateway.config.write_text(text)
+        assert gateway.process is not None
+        reloads = gateway.log.count('"reloaded"')
+        gateway.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: gateway.log.count('"reloaded"') > reloads, what="the reload")
+
+    with StoringPeer() as pacs:
+        gateway = passing(tmp_path, node("pacs", pacs.port))
+        gateway.extra += '\nchanged = "update"'
+        with gateway:
+            assert send_version(0) == send_version(1) == [0]
+            wait_for(lambda: carried(0) and carried(1), what="the update")
+            policy("hold")
+            assert send_version(2) == [0]
+            (held,) = jobs(gateway, "pacs", State.HELD)
+            assert held.reason == "changed-instance"
+            assert not carried(2)
+            steer(gateway, "release", str(held.id))
+            wait_for(lambda: carried(2), what="delivery after it was released")
+            policy("refuse")
+            assert send_version(3) == [DUPLICATE_INSTANCE]
+            assert send_version(2) == [0], "known bytes are no change"
+            assert jobs(gateway, "pacs") == []
+            assert len(pacs.received) == 3
+            for changed in ("update", "hold", "refuse"):
+                assert gateway.metric("sealgate_changed_total", policy=changed) == 1
