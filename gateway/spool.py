@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
@@ -57,7 +58,8 @@ class Spool:
             temporary.rename(final)
             _sync_folder(final.parent)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # nor removed, where the disk turned read-only
+                temporary.unlink(missing_ok=True)
             raise SpoolFull(f"the spool can't be written: {error.strerror}") from error
         return name
 
@@ -69,8 +71,10 @@ class Spool:
         return read_checked(self.path(name))
 
     def remove(self, names: Iterable[str]) -> None:
+        """What can't be removed now, on a disk that turned read-only, is left to `reconcile.remove_orphans`."""
         for name in names:
-            self.path(name).unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path(name).unlink(missing_ok=True)
 
     def quarantine(self, name: str) -> Path:
         """A second name for the bytes, which stays when the first is removed. Repeats change nothing."""
@@ -107,6 +111,16 @@ class Spool:
 
     def has_room(self) -> bool:
         return self.free_bytes() >= self._free_bytes_min
+
+    def writable(self) -> bool:
+        """Whether a file can be made and written; a disk that turned read-only after an error still has room."""
+        probe = self._temporary / f"probe-{os.urandom(8).hex()}"
+        try:
+            probe.write_bytes(b"\0")
+            probe.unlink()
+        except OSError:
+            return False
+        return True
 
 
 def read_checked(path: Path) -> bytes:

@@ -20,7 +20,7 @@ VERSION = 3  # of the schema; one more with each section of migrations.sql
 HELD_HINT = (
     "It differs from what was received before: `sealgate queue release` sends it as well, `drop` discards it."
 )
-BUSY_TIMEOUT_S = 30.0  # another process (sealgate queue) may be writing
+BUSY_TIMEOUT_S = 10.0  # another process (sealgate queue) may be writing; a modality waits for us meanwhile
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 
 
@@ -101,7 +101,7 @@ class Database:
 
         Raises ResourceError for what SQLite reports (disk full, I/O error, locked).
         """
-        with self._lock:
+        with self._alone():
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
@@ -116,11 +116,26 @@ class Database:
                 raise ResourceError(f"queue: {error}", hint="Check the disk of data_dir.") from error
 
     def read(self, name: str, **values: Any) -> list[sqlite3.Row]:
-        with self._lock:
+        with self._alone():
             try:
                 return self._run(name, **values)
             except sqlite3.Error as error:
                 raise ResourceError(f"queue: {error}", hint="Check the disk of data_dir.") from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raises ResourceError when others keep the connection for too long: waits must not add up."""
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT_S):
+            raise ResourceError("queue: busy for too long", hint="Is another program using the database?")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def touch(self) -> None:
+        """Write a page that says what it said before. Raises ResourceError."""
+        with self.transaction():
+            self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _run(self, name: str, **values: Any) -> list[sqlite3.Row]:
         cursor = self._connection.execute(self._sql[name], values)
@@ -348,8 +363,7 @@ class SqliteQueue:
         ]
 
     def check(self) -> None:
-        with self._database.transaction():
-            pass
+        self._database.touch()
 
     def close(self) -> None:
         self._database.close()

@@ -127,3 +127,11 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("in the way")
     with pytest.raises(SpoolFull):
         Spool(tmp_path)
+
+
+def test_a_spool_whose_folder_takes_no_file_is_not_writable(tmp_path):
+    spool = Spool(tmp_path)
+    assert spool.writable()
+    assert list((tmp_path / "spool" / "tmp").iterdir()) == []
+    (tmp_path / "spool" / "tmp").rmdir()
+    assert not spool.writable()
