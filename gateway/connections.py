@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from gateway.upper_layer import ABORT, EndingStateMachine
+
 PDU_BYTES_MAX = 32 << 20  # twice the largest size that can be configured
 REQUEST_BYTES_MAX = 512 << 10  # an A-ASSOCIATE-RQ: 128 contexts with all transfer syntaxes take half of it
 HEADER_BYTES = 6  # PS3.8 9.3.1: type, reserved, length of the rest
 ASSOCIATE_RQ, TLS_RECORD = 0x01, 0x16  # first byte of what may come first; RFC 8446 5.1 (handshake)
-# A-ABORT, PS3.8 9.3.8: source 2 (service provider), reason 2 (unexpected PDU)
-ABORT = bytes((0x07, 0, 0, 0, 0, 4, 0, 0, 2, 2))
 WAITING_MAX = 256  # connections that are not associated, in all
 WAITING_PER_PEER = 64
 COLLECT_INTERVAL_S = 30.0
@@ -41,6 +41,7 @@ class Arrival:
     raw: socket.socket
     peer: str
     since: float = field(default_factory=time.monotonic)
+    tls: str = ""  # version of the protocol, empty without
     fingerprint: str | None = None  # SHA-256 of the certificate it showed
     pushed_out: bool = False
 
@@ -166,12 +167,14 @@ class Handler(RequestHandler):
         self.request = context.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False)
         self._arrival.raw = self.request
         self.request.do_handshake()
+        self._arrival.tls = self.request.version()
         certificate = self.request.getpeercert(binary_form=True)
         if certificate:
             self._arrival.fingerprint = hashlib.sha256(certificate).hexdigest()
 
     def _create_association(self) -> Association:
         association = super()._create_association()
+        association.dul.state_machine = EndingStateMachine(association.dul, self.server.broken)
         if association.dul.socket is not None:
             association.dul.socket = WatchedSocket(association.dul.socket, self._arrival, self._first)
         return association
@@ -187,6 +190,7 @@ class Server(ThreadedAssociationServer):
     tls: Callable[[], ssl.SSLContext] | None = None  # asked for each connection
     lost: Callable[[Arrival, NotAssociated], None]
     defect: Callable[[BaseException], None]
+    broken: Callable[[BaseException], None]  # a peer broke the protocol in its association
     deadline_s: float  # from the connection to the last byte of its request
     network_timeout_s: float
     _collected = 0.0

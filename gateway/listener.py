@@ -5,6 +5,7 @@ What happens before an association is asked for is in `gateway.connections`, who
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections import Counter
@@ -24,8 +25,10 @@ from pynetdicom.presentation import (
 )
 
 from gateway.access import LIMIT_EXCEEDED, Access, Caller, Refusal
+from gateway.certificates import Certificates
 from gateway.config import Config
 from gateway.connections import Arrival, Door, Handler, NotAssociated, Server, WatchedSocket
+from gateway.errors import ResourceError
 from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from gateway.nodes import VERIFICATION, Node, service_of
 from gateway.observe import Log, Metrics, where
@@ -93,12 +96,14 @@ class Listener:
         self,
         config: Callable[[], Config],
         *,
+        certificates: Certificates,
         store: Callable[[Any, Link], int],
         metrics: Metrics,
         log: Log,
     ) -> None:
         self._config = config()
         self._access = Access(config)
+        self._certificates = certificates
         self._store = store
         self._metrics = metrics
         self._log = log
@@ -109,17 +114,23 @@ class Listener:
         self._servers: list[Server] = []
         self._threads: list[threading.Thread] = []
 
-    def start(self) -> int:
-        """Listen; the port in use. Raises OSError when the address is taken."""
+    def start(self) -> dict[str, int]:
+        """Listen; the ports in use, `dicom_port` and `tls_port`. Raises ResourceError when one is taken."""
         # All storage SOP classes, private and unknown ones included; no log handlers for every PDU.
         _config.UNRESTRICTED_STORAGE_SERVICE = True
         _config.LOG_HANDLER_LEVEL = "none"
-        server = self._open(self._entity(), self._config.listener.port)
-        for target in (server.serve_forever, self._watch):
+        entity, ports = self._entity(), {}
+        if self._config.tls.plain:
+            ports["dicom_port"] = self._open(entity, "listener.port", self._config.listener.port)
+        if self._config.tls.certificate is not None:
+            ports["tls_port"] = self._open(
+                entity, "tls.port", self._config.tls.port, self._certificates.server
+            )
+        for target in (*(server.serve_forever for server in self._servers), self._watch):
             thread = threading.Thread(target=target, name=f"listener-{target.__name__}", daemon=True)
             thread.start()
             self._threads.append(thread)
-        return int(server.server_address[1])
+        return ports
 
     def _entity(self) -> AE:
         limits = self._config.limits
@@ -134,27 +145,33 @@ class Listener:
         entity.network_timeout = limits.network_timeout_s
         return entity
 
-    def _open(self, entity: AE, port: int) -> Server:
-        """A server on this port, not serving yet. Raises OSError."""
+    def _open(self, entity: AE, key: str, port: int, tls: Callable[[], ssl.SSLContext] | None = None) -> int:
+        """The port of a new server that does not serve yet. key: that configures it. Raises ResourceError."""
         handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, self._opened),
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_C_STORE, self._stored),
         ]
-        made = entity.make_server(
-            (self._config.listener.host, port),
-            contexts=[build_context(VERIFICATION), *_non_patient_contexts()],
-            evt_handlers=handlers,
-            server_class=Server,
-            request_handler=Handler,
-        )
+        host, limits = self._config.listener.host, self._config.limits
+        try:
+            made = entity.make_server(
+                (host, port),
+                contexts=[build_context(VERIFICATION), *_non_patient_contexts()],
+                evt_handlers=handlers,
+                server_class=Server,
+                request_handler=Handler,
+            )
+        except OSError as error:
+            problem = f"{key}: {host}:{port}: {error.strerror}"
+            raise ResourceError(problem, hint=f"Change listener.host or {key}.") from error
         server = cast(Server, made)
         server.door, server.lost, server.defect = self._door, self._lost, self._defect
-        server.deadline_s = self._config.limits.acse_timeout_s
-        server.network_timeout_s = self._config.limits.network_timeout_s
+        server.broken = self._broken
+        server.deadline_s, server.network_timeout_s = limits.acse_timeout_s, limits.network_timeout_s
+        server.tls = tls
         self._servers.append(server)
-        return server
+        return int(server.server_address[1])
 
     def stop(self, *, drain_s: float) -> None:
         """Refuse new associations, let open ones finish for `drain_s`, abort the rest."""
@@ -189,6 +206,10 @@ class Listener:
 
     def _defect(self, error: BaseException) -> None:
         self._log.error("connection failed", code="internal", problem=where(error))
+
+    def _broken(self, error: BaseException) -> None:
+        """The line of its association says whose peer it was."""
+        self._log.warning("protocol broken", code="protocol", problem=where(error))
 
     def _opened(self, event: Any) -> None:
         arrival = event.assoc.dul.socket.arrival
@@ -336,6 +357,7 @@ def _line(link: Link) -> dict[str, Any]:
     return {
         "peer": link.peer,
         "node": link.node.name if link.node else "",
+        "tls": link.arrival.tls,
         "calling": str(request.calling_ae_title).strip() if request else "",
         "called": str(request.called_ae_title).strip() if request else "",
         "contexts": len(request.presentation_context_definition_list) if request else 0,
