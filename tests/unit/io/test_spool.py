@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         Spool(tmp_path)
 
 
-def test_a_spool_whose_folder_takes_no_file_is_not_writable(tmp_path):
+def test_a_spool_whose_folder_takes_no_file_is_not_writable(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     assert spool.writable()
     assert list((tmp_path / "spool" / "tmp").iterdir()) == []
