@@ -28,9 +28,10 @@ from gateway import schedule
 from gateway.errors import ConfigurationError
 from gateway.nodes import Node
 from gateway.tables import AETitle, FilePath, Port, Seconds, Table
+from gateway.tls import ClientTls, Tls
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
-TABLES = ("gateway", "keys", "listener", "http", "seal", "queue", "limits")
+TABLES = ("gateway", "keys", "listener", "tls", "http", "seal", "queue", "limits")
 
 HINTS = {
     "extra_forbidden": "there is no such key here; look for a misspelling",
@@ -91,6 +92,12 @@ class Destination(Table):
     ] = ()  # local time; outside nothing is sent
     failover: str | None = None  # the destination that gets as well what this one does not take
     failover_after_s: Seconds = 600.0
+    tls: ClientTls | None = None  # true: TLS with the system's authorities
+
+    @field_validator("tls", mode="before")
+    @classmethod
+    def _true_or_table(cls, value: object) -> object:
+        return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
     @field_validator("hours", mode="before")
     @classmethod
@@ -176,6 +183,8 @@ class Queue(Table):
     remember_hours: float = Field(
         default=168.0, ge=0
     )  # how long a repeated arrival of delivered bytes is known
+    keep_hours: float = Field(default=0.0, ge=0)  # how long files stay after delivery, for `sealgate queue resend`
+    keep_bytes: int = Field(default=10 << 30, ge=0)  # of them in sum; the oldest go first
     # Other bytes under a known SOP Instance UID: sent as well, kept back for a person, or answered 0111.
     changed: Literal["update", "hold", "refuse"] = "update"
 
@@ -192,12 +201,14 @@ class Limits(Table):
     free_bytes_min: int = Field(default=512 << 20, ge=0)  # below it C-STORE answers A700
     drain_s: Seconds = 30.0  # after SIGTERM
     seal_timeout_s: Seconds = 900.0  # of one object, then its worker is ended
+    worker_memory_bytes: int = Field(default=4 << 30, ge=512 << 20)  # data of one worker process
 
 
 class Config(Table):
     gateway: Gateway = Gateway()
     keys: Keys = Keys()
     listener: Listener = Listener()
+    tls: Tls = Tls()
     http: Http = Http()
     seal: Seal = Seal()
     queue: Queue = Queue()
@@ -233,6 +244,10 @@ class Config(Table):
             raise ValueError("destination.name: two destinations have the same name (rename one)")
         if len({node.name for node in self.node}) != len(self.node):
             raise ValueError("node.name: two nodes have the same name (rename one)")
+        if self.tls.ca is None and any(node.tls_fingerprint for node in self.node):
+            raise ValueError(
+                "node.tls_fingerprint: needs tls.ca, or nobody is asked for a certificate (give it)"
+            )
         for number, destination in enumerate(self.destination):
             if destination.failover is not None and (
                 destination.failover not in names or destination.failover == destination.name

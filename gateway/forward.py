@@ -29,6 +29,7 @@ from gateway.pacing import Pace
 from gateway.queue import Priority
 from gateway.seal.pixels import transcode
 from gateway.statuses import Meaning, classify
+from gateway.tls import ClientContext, client_context
 
 Pair = tuple[str, str]  # SOP class, transfer syntax
 
@@ -40,6 +41,7 @@ FALLBACKS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MESSAGE_IDS = 65535
 # Of a C-STORE request, PS3.7 9.3.1.1 (Priority): medium 0, high 1, low 2
 PRIORITIES = {Priority.URGENT: 1, Priority.NORMAL: 0, Priority.LOW: 2}
+TLS_HINT = "Compare its certificate with destination.tls (ca, fingerprint, server_name), and ours with what it trusts."
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class Sender:
     def __init__(
         self, destination: Destination, limits: Limits, *, calling: str, pace: Pace | None = None
     ) -> None:
-        """pace: limits what is sent, together with others that share it."""
+        """pace: limits what is sent, together with others that share it. Raises KeyFileError (TLS)."""
         self._pace = pace
+        self._tls = client_context(destination.tls) if destination.tls is not None else None
         self._destination = destination
         self._limits = limits
         self._entity = AE(ae_title=destination.calling_ae_title or calling)
@@ -162,11 +165,23 @@ class Sender:
             ae_title=destination.ae_title,
             max_pdu=self._limits.pdu_bytes,
             evt_handlers=[(evt.EVT_CONN_OPEN, self._connected)],
+            tls_args=self._tls_arguments(),
         )
         if association.is_established:
             return association
+        where = f"{destination.name} ({destination.host}:{destination.port})"
+        if self._tls is not None and self._tls.problem is not None:
+            raise PeerUnreachable(f"{where}: TLS handshake failed: {self._tls.problem}", hint=TLS_HINT)
         why = "rejected the association" if association.is_rejected else "can't be reached"
-        raise PeerUnreachable(f"{destination.name} ({destination.host}:{destination.port}) {why}")
+        raise PeerUnreachable(f"{where} {why}")
+
+    def _tls_arguments(self) -> tuple[ClientContext, str] | None:
+        """The context, and the name that the peer's certificate must have."""
+        table = self._destination.tls
+        if self._tls is None or table is None:
+            return None
+        self._tls.problem = None
+        return self._tls, table.server_name or self._destination.host
 
     def _connected(self, event: Any) -> None:
         prepare_socket(event.assoc.dul.socket.socket, timeout_s=self._limits.network_timeout_s)

@@ -55,10 +55,18 @@ METRICS = (
         "Presentation contexts that the node may not use.",
         ("node", "service"),
     ),
+    Metric(
+        "sealgate_certificate_expiry_seconds",
+        "gauge",
+        "Seconds until a TLS certificate of ours expires.",
+        ("certificate",),
+    ),
     Metric("sealgate_sealed_total", "counter", "Instances through sealing, by level.", ("level", "reason")),
     Metric("sealgate_verdicts_total", "counter", "Verdicts on the verify and restore routes.", ("verdict",)),
     Metric("sealgate_restored_total", "counter", "Instances given back their original pixels."),
     Metric("sealgate_quarantined_total", "counter", "Instances put into quarantine.", ("reason",)),
+    Metric("sealgate_quarantine_objects", "gauge", "Objects in quarantine; people remove them."),
+    Metric("sealgate_quarantine_bytes", "gauge", "Their bytes."),
     Metric("sealgate_forwarded_total", "counter", "Instances delivered.", ("destination",)),
     Metric("sealgate_forwarded_bytes_total", "counter", "Bytes of data sets delivered.", ("destination",)),
     Metric(
@@ -99,6 +107,7 @@ METRICS = (
         ("step", "destination", "state"),
     ),
     Metric("sealgate_queue_age_seconds", "gauge", "Age of the oldest job.", ("step", "destination", "state")),
+    Metric("sealgate_spool_kept_bytes", "gauge", "Files of delivered objects, kept to be sent again."),
     Metric("sealgate_spool_free_bytes", "gauge", "Free bytes on the disk of the spool."),
     Metric(
         "sealgate_destination_up", "gauge", "1 if the last attempt to reach it succeeded.", ("destination",)

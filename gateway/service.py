@@ -15,9 +15,10 @@ from types import FrameType
 from gateway import reconcile
 from gateway.bell import Bell
 from gateway.bypass import NOTICE, Bypass
+from gateway.certificates import Certificates
 from gateway.config import Config, Destination, Limits, load
 from gateway.delivering import Deliverer, deliverers
-from gateway.errors import AlreadyRunning, ConfigurationError, GatewayError, ResourceError
+from gateway.errors import AlreadyRunning, ConfigurationError, GatewayError, KeyFileError, ResourceError
 from gateway.failover import fail_over
 from gateway.forward import Sender
 from gateway.judging import Judge
@@ -75,7 +76,7 @@ def only_one(data_dir: Path) -> Iterator[None]:
 
 class Service:
     def __init__(self, config: Config, log: Log, *, bypass: bool = False) -> None:
-        """Opens spool and queue and makes them agree. Raises ResourceError."""
+        """Opens spool and queue and makes them agree. Raises ResourceError, KeyFileError (TLS)."""
         self._config = config
         self._log = log
         self._metrics = Metrics()
@@ -88,6 +89,7 @@ class Service:
         self._preparers: list[Preparer] = []
         self._deliverers: list[Deliverer] = []
         self._judge = Judge(config)
+        self._certificates = Certificates(config)
         self._signals: queues.SimpleQueue[int] = queues.SimpleQueue()
         reconcile.at_start(self._queue, self._spool, log)
 
@@ -98,16 +100,17 @@ class Service:
         self._start_threads()
         listener = Listener(
             lambda: self._config,
+            certificates=self._certificates,
             store=self._receiver().store,
             metrics=self._metrics,
             log=self._log,
         )
         web = WebServer(application(self._config.http, self._backend()), self._config.http)
         try:
-            dicom_port, http_port = _listening(listener, web, self._config)
+            ports, http_port = _listening(listener, web, self._config)
             if self._config.listener.accept == "nodes" and not self._config.node:
                 self._log.warning("no node may associate", hint="Add a [[node]] for each sender.")
-            self._log.info("started", dicom_port=dicom_port, http_port=http_port, pid=os.getpid())
+            self._log.info("started", **ports, http_port=http_port, pid=os.getpid())
             self._wait_for_the_end()
         finally:
             self._log.info("stopping")
@@ -215,11 +218,14 @@ class Service:
             return
         try:
             fresh = load(source)
-        except ConfigurationError as error:
+            self._certificates.reload(fresh)
+        except (ConfigurationError, KeyFileError) as error:
             self._log.error("not reloaded", code=error.code, problem=str(error), hint=error.hint)
             return
         fixed = ("gateway", "listener", "http")
         ignored = [table for table in fixed if getattr(fresh, table) != getattr(self._config, table)]
+        if (fresh.tls.port, fresh.tls.plain) != (self._config.tls.port, self._config.tls.plain):
+            ignored.append("tls")
         kept = {table: getattr(self._config, table) for table in fixed}
         worked = all(preparer.trouble is None for preparer in self._preparers)
         previous, self._config = self._config, fresh.model_copy(update=kept)
@@ -281,20 +287,16 @@ class Service:
         missing = sum(preparer.trouble is not None for preparer in self._preparers)
         self._metrics.set("sealgate_workers_missing", missing)
         self._metrics.set("sealgate_spool_free_bytes", self._spool.free_bytes())
+        for name, seconds in self._certificates.seconds_left().items():
+            self._metrics.set("sealgate_certificate_expiry_seconds", seconds, certificate=name)
         return self._metrics.exposition()
 
 
-def _listening(listener: Listener, web: WebServer, config: Config) -> tuple[int, int]:
+def _listening(listener: Listener, web: WebServer, config: Config) -> tuple[dict[str, int], int]:
     """The ports. Raises ResourceError naming the key of an address that can't be used."""
+    ports = listener.start()
     try:
-        dicom_port = listener.start()
-    except OSError as error:
-        where = f"listener: {config.listener.host}:{config.listener.port}"
-        raise ResourceError(
-            f"{where}: {error.strerror}", hint="Change listener.host or listener.port."
-        ) from error
-    try:
-        return dicom_port, web.start()
+        return ports, web.start()
     except OSError as error:
         where = f"http: {config.http.host}:{config.http.port}"
         raise ResourceError(f"{where}: {error.strerror}", hint="Change http.host or http.port.") from error
