@@ -197,7 +197,8 @@ class Deliverer(threading.Thread):
 
     def _flush(self, done: list[Job]) -> None:
         if done:
-            self._shop.spool.remove(self._shop.queue.delivered(self.name, done))
+            keep = self._shop.config.queue.keep_hours > 0
+            self._shop.spool.remove(self._shop.queue.delivered(self.name, done, keep=keep))
             done.clear()
 
     def _failed(self, job: Job, error: GatewayError) -> None:

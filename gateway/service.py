@@ -26,6 +26,7 @@ from gateway.listener import Listener
 from gateway.observe import Log, Metrics, configure_logging, logger
 from gateway.preparing import Preparer, Shop, start_processes
 from gateway.pseudonym import Pseudonyms
+from gateway.quarantine import Quarantine
 from gateway.queue import open_queue
 from gateway.receive import Receiver
 from gateway.spool import Spool
@@ -33,6 +34,7 @@ from gateway.web.app import Backend, application
 from gateway.web.server import WebServer
 
 EXPIRE_INTERVAL_S = 2.0
+RETAIN_INTERVAL_S = 30.0
 CLEAN_INTERVAL_S = 600.0
 CUT_OFF_S = 5.0  # for a thread to notice that its process was killed
 # Libraries with thread pools of their own would make every worker fight for every CPU.
@@ -81,6 +83,7 @@ class Service:
         self._log = log
         self._metrics = Metrics()
         self._spool = Spool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min)
+        self._quarantine = Quarantine(config.gateway.data_dir)
         self._queue = open_queue(config)
         self._arrived, self._prepared = Bell(), Bell()
         self._bypass = bypass
@@ -90,6 +93,7 @@ class Service:
         self._deliverers: list[Deliverer] = []
         self._judge = Judge(config)
         self._certificates = Certificates(config)
+        self._retained = -RETAIN_INTERVAL_S  # when it was last looked for what is kept too long
         self._signals: queues.SimpleQueue[int] = queues.SimpleQueue()
         reconcile.at_start(self._queue, self._spool, log)
 
@@ -150,6 +154,13 @@ class Service:
             self._log.warning("leases expired", jobs=expired)
         if fail_over(self._config, self._queue, self._metrics, self._log):
             self._prepared.ring()
+        if time.monotonic() - self._retained > RETAIN_INTERVAL_S or not self._spool.has_room():
+            terms = self._config.queue
+            left = reconcile.retain(
+                self._queue, self._spool, keep_hours=terms.keep_hours, keep_bytes=terms.keep_bytes
+            )
+            self._metrics.set("sealgate_spool_kept_bytes", left)
+            self._retained = time.monotonic()
         if clean:
             reconcile.forget(self._queue, remember_hours=self._config.queue.remember_hours)
             reconcile.remove_orphans(self._queue, self._spool)
@@ -263,7 +274,9 @@ class Service:
 
     def _backend(self) -> Backend:
         return Backend(
-            judge=lambda data: self._judge(data), problems=self._problems, exposition=self._exposition,
+            judge=lambda data: self._judge(data),
+            problems=self._problems,
+            exposition=self._exposition,
             notices=lambda: [NOTICE] if self._bypass else [],
         )
 
@@ -275,6 +288,8 @@ class Service:
             problems.append(f"queue: {error.code}")
         if not self._spool.has_room():
             problems.append("the disk of the spool is below its watermark")
+        elif not self._spool.writable():
+            problems.append("the spool can't be written")
         missing = [preparer.trouble for preparer in self._preparers if preparer.trouble is not None]
         if missing:
             problems.append(f"{len(missing)} of {len(self._preparers)} worker processes: {missing[0].code}")
@@ -284,6 +299,9 @@ class Service:
 
     def _exposition(self) -> bytes:
         self._metrics.set_depth(self._queue.depth())
+        objects, held = self._quarantine.size()
+        self._metrics.set("sealgate_quarantine_objects", objects)
+        self._metrics.set("sealgate_quarantine_bytes", held)
         missing = sum(preparer.trouble is not None for preparer in self._preparers)
         self._metrics.set("sealgate_workers_missing", missing)
         self._metrics.set("sealgate_spool_free_bytes", self._spool.free_bytes())

@@ -21,6 +21,7 @@ from gateway.config import Config
 from gateway.errors import UsageError
 from gateway.pseudonym import Pseudonyms
 from gateway.queue import Desk, Job, Notes, State, open_desk
+from gateway.queue.model import NEXT
 
 Steering = Callable[[Desk, Sequence[int]], Sequence[int]]
 
@@ -184,6 +185,9 @@ _standing("resume", lambda desk, destination: desk.resume(destination), "resumed
 
 
 def _steering(name: str, steer: Steering, meaning: str) -> None:
+    """The command `name`. What a choice brings up in another state than it is for is left alone."""
+    states = {state for state, deed in NEXT if deed == name} | ({State.READY} if name == "retry" else set())
+
     @command.command(name, help=meaning)
     @click.argument("ids", type=int, nargs=-1, metavar="[ID]...")
     @selecting
@@ -197,8 +201,10 @@ def _steering(name: str, steer: Steering, meaning: str) -> None:
         with _desk(config_path) as desk:
             chosen: Sequence[int] = ids
             if not ids:
+                if State.DONE in states and selection["state"] is None:
+                    selection["state"] = State.DONE.value
                 listed = _selected(desk, config.load(config_path), **selection, limit=sys.maxsize)
-                chosen = [job.id for job in listed]
+                chosen = [job.id for job in listed if job.state in states]
             changed = steer(desk, chosen)
             for job_id in changed:
                 job = desk.show(job_id)
@@ -210,6 +216,11 @@ def _steering(name: str, steer: Steering, meaning: str) -> None:
 
 _steering(
     "retry", lambda desk, ids: desk.retry(ids), "Try again now, with fresh attempts: parked and waiting jobs."
+)
+_steering(
+    "resend",
+    lambda desk, ids: desk.resend(ids),
+    "Deliver again what was delivered, as long as its files are kept (queue.keep_hours).",
 )
 _steering("hold", lambda desk, ids: desk.hold(ids), "Keep jobs back until they are released.")
 _steering("release", lambda desk, ids: desk.release(ids), "Let held jobs go on.")

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from gateway.config import Config
 from gateway.queue.desk import SqliteDesk
-from gateway.queue.model import Arrival, Depth, Desk, Job, Notes, Prepared, Priority, Put, Queue, State, Step
+from gateway.queue.model import (
+    Arrival,
+    Depth,
+    Desk,
+    Job,
+    Kept,
+    Notes,
+    Prepared,
+    Priority,
+    Put,
+    Queue,
+    State,
+    Step,
+)
 from gateway.queue.sqlite import SqliteQueue
 
 __all__ = [
@@ -15,6 +28,7 @@ __all__ = [
     "Depth",
     "Desk",
     "Job",
+    "Kept",
     "Notes",
     "Prepared",
     "Priority",

@@ -47,6 +47,13 @@ class SqliteDesk:
     def retry(self, ids: Sequence[int]) -> Sequence[int]:
         return self._change("people_retry", ids)
 
+    def resend(self, ids: Sequence[int]) -> Sequence[int]:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            rows = run("people_resend", ids=json.dumps(builtins.list(ids)), now=now)
+            run("reopen_instances", ids=json.dumps([row["instance_id"] for row in rows]))
+        return sorted(row["id"] for row in rows)
+
     def hold(self, ids: Sequence[int]) -> Sequence[int]:
         return self._change("people_hold", ids)
 
@@ -63,6 +70,16 @@ class SqliteDesk:
                 run, instances, now
             )  # the files stay for the service, which alone writes to the spool
         return sorted(dropped)
+
+    def pass_on(self, ids: Sequence[int]) -> Sequence[int]:
+        now = self._database.clock()
+        with self._database.transaction() as run:
+            passed = run("people_pass_on", ids=json.dumps(builtins.list(ids)), now=now)
+            for instance_id in (row["instance_id"] for row in passed):
+                run("set_outcome", instance_id=instance_id, outgoing=None, level="pass", reason="released")
+                opened = run("open_deliveries", instance_id=instance_id, now=now)
+                dropped_superseded(run, [row["id"] for row in opened], now)
+            return sorted(row["id"] for row in passed)
 
     def pause(self, destination: str) -> bool:
         with self._database.transaction() as run:

@@ -13,3 +13,8 @@ CREATE INDEX job_ready ON job (step, destination, priority, id) WHERE state = 'r
 -- to_3 --
 ALTER TABLE instance ADD COLUMN study TEXT;
 CREATE INDEX instance_study ON instance (study) WHERE study IS NOT NULL;
+
+-- to_4 --
+ALTER TABLE instance ADD COLUMN purged_at REAL;
+UPDATE instance SET purged_at = finished_at WHERE finished_at IS NOT NULL;
+CREATE INDEX instance_kept ON instance (finished_at) WHERE finished_at IS NOT NULL AND purged_at IS NULL;

@@ -4,7 +4,7 @@ put ─▶ prepare job READY, one deliver job for each destination WAITING
 prepare: READY ─claim▶ LEASED ─prepared▶ DONE, which makes its deliver jobs READY
 deliver: READY ─claim▶ LEASED ─delivered▶ DONE
 LEASED ─retry, expiry of the lease▶ READY      LEASED ─park▶ PARKED (waits for a person)
-people: hold, release, retry, drop
+people: hold, release, retry, resend, pass on, drop
 put of a changed instance with policy hold ─▶ HELD instead of READY
 PARKED because the file is gone or damaged ─the same bytes arrive again▶ as put, but for what is DONE already
 deliver: READY ─supersede▶ DROPPED, when it became ready after a newer version of its instance was delivered
@@ -51,6 +51,8 @@ NEXT: dict[tuple[State, str], State] = {
     (State.LEASED, "expire"): State.READY,
     (State.LEASED, "park"): State.PARKED,
     (State.PARKED, "retry"): State.READY,
+    (State.PARKED, "pass on"): State.DONE,
+    (State.DONE, "resend"): State.READY,
     (State.READY, "hold"): State.HELD,
     (State.WAITING, "hold"): State.HELD,
     (State.PARKED, "hold"): State.HELD,
@@ -165,6 +167,15 @@ class Notes:
 Files = list[str]  # spool names that no job needs any more
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """An instance that was delivered everywhere, and whose files stay for a while. finished_at: Unix seconds."""
+
+    instance_id: int
+    files: Files
+    finished_at: float
+
+
 class Queue(Protocol):
     """What receiver and workers need. Methods are durable when they return and thread-safe."""
 
@@ -196,8 +207,11 @@ class Queue(Protocol):
     def prepared(self, worker: str, job: Job, outcome: Prepared) -> bool:
         """The prepare job is done, its deliveries are ready. False, nothing changed, without the lease."""
 
-    def delivered(self, worker: str, jobs: Sequence[Job]) -> Files:
-        """Those that `worker` still holds are done. Returns the files of instances that are now finished."""
+    def delivered(self, worker: str, jobs: Sequence[Job], *, keep: bool = False) -> Files:
+        """Those that `worker` still holds are done. Returns the files of instances that are now finished.
+
+        keep: these files stay instead, until `purge`.
+        """
 
     def retry(
         self,
@@ -241,10 +255,16 @@ class Queue(Protocol):
         """At start, when no worker can be alive: every leased job becomes ready. How many."""
 
     def files(self) -> set[str]:
-        """Spool names that unfinished instances need."""
+        """Spool names that instances need which are unfinished or kept."""
+
+    def kept(self) -> list[Kept]:
+        """The one finished first comes first."""
+
+    def purge(self, instance_ids: Sequence[int]) -> Files:
+        """Keep them no longer. Returns their files; none of instances that are not, or not any more, finished."""
 
     def forget(self, *, finished_before: float) -> int:
-        """Remove ledger rows of instances finished before (Unix seconds). How many."""
+        """Remove ledger rows of instances finished before (Unix seconds) and not kept. How many."""
 
     def depth(self) -> list[Depth]:
         """For metrics; finished jobs are left out."""
@@ -282,6 +302,9 @@ class Desk(Protocol):
         A delivery older than what its destination has is dropped instead (reason "superseded"), also on release.
         """
 
+    def resend(self, ids: Sequence[int]) -> Sequence[int]:
+        """Deliveries that are done are made once more, if their files are kept and no newer version followed."""
+
     def hold(self, ids: Sequence[int]) -> Sequence[int]:
         """Ready, waiting and parked jobs are kept back until released."""
 
@@ -290,6 +313,9 @@ class Desk(Protocol):
 
     def drop(self, ids: Sequence[int]) -> Sequence[int]:
         """Given up, unless leased or done. The service's next clean-up removes their files."""
+
+    def pass_on(self, ids: Sequence[int]) -> Sequence[int]:
+        """Parked prepare jobs are done as they are: what was received is delivered (level pass, "released")."""
 
     def pause(self, destination: str) -> bool:
         """Nothing more is sent there until `resume`, also after a restart. False if it was paused already."""

@@ -160,7 +160,7 @@ UPDATE job SET state = 'ready', worker = NULL, lease_until = NULL, changed_at = 
 
 -- close_instances --
 -- Nothing is left to do for them: all jobs are done or dropped, and at least one was done.
-UPDATE instance SET finished_at = :now
+UPDATE instance SET finished_at = :now, purged_at = CASE WHEN :keep THEN NULL ELSE :now END
 WHERE finished_at IS NULL AND id IN (SELECT value FROM json_each(:ids))
   AND NOT EXISTS (SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state NOT IN ('done', 'dropped'))
 RETURNING incoming, outgoing;
@@ -169,14 +169,24 @@ RETURNING incoming, outgoing;
 -- A dropped instance must not make a later arrival look known.
 DELETE FROM instance
 WHERE finished_at IS NOT NULL AND id IN (SELECT value FROM json_each(:ids))
-  AND EXISTS (SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state = 'dropped');
+  AND EXISTS (SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state = 'dropped')
+RETURNING incoming, outgoing;
+
+-- kept --
+SELECT id, incoming, outgoing, finished_at FROM instance
+WHERE finished_at IS NOT NULL AND purged_at IS NULL ORDER BY finished_at;
+
+-- purge --
+UPDATE instance SET purged_at = :now
+WHERE finished_at IS NOT NULL AND purged_at IS NULL AND id IN (SELECT value FROM json_each(:ids))
+RETURNING incoming, outgoing;
 
 -- forget_finished --
 DELETE FROM instance WHERE id IN (
-    SELECT id FROM instance WHERE finished_at IS NOT NULL AND finished_at < :before LIMIT 1000);
+    SELECT id FROM instance WHERE finished_at IS NOT NULL AND finished_at < :before AND purged_at IS NOT NULL LIMIT 1000);
 
 -- files --
-SELECT incoming, outgoing FROM instance WHERE finished_at IS NULL;
+SELECT incoming, outgoing FROM instance WHERE purged_at IS NULL;
 
 -- depth --
 SELECT step, destination, state, count(*) AS jobs, min(changed_at) AS oldest FROM job
@@ -200,6 +210,20 @@ UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, failed
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('parked', 'ready')
 RETURNING id;
 
+-- people_resend --
+-- Not what a newer version follows or followed.
+UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, failed_at = NULL, changed_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids)) AND step = 'deliver' AND state = 'done'
+  AND EXISTS (SELECT 1 FROM instance WHERE instance.id = job.instance_id AND instance.purged_at IS NULL)
+  AND NOT EXISTS (
+    SELECT 1 FROM job AS newer
+    WHERE newer.pseudonym = job.pseudonym AND newer.destination = job.destination AND newer.step = 'deliver'
+      AND newer.instance_id > job.instance_id AND newer.state != 'dropped')
+RETURNING id, instance_id;
+
+-- reopen_instances --
+UPDATE instance SET finished_at = NULL WHERE id IN (SELECT value FROM json_each(:ids)) AND purged_at IS NULL;
+
 -- people_hold --
 UPDATE job SET state = 'held', changed_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('ready', 'waiting', 'parked')
@@ -214,6 +238,11 @@ UPDATE job SET not_before = 0, changed_at = :now, state = CASE
     ELSE 'ready' END
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'held'
 RETURNING id;
+
+-- people_pass_on --
+UPDATE job SET state = 'done', reason = NULL, hint = NULL, changed_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids)) AND step = 'prepare' AND state = 'parked'
+RETURNING id, instance_id;
 
 -- people_drop --
 UPDATE job SET state = 'dropped', changed_at = :now

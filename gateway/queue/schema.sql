@@ -1,4 +1,4 @@
--- Version 3 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
+-- Version 4 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
 
 -- One row for each version of each instance that arrived. It outlives its files as the ledger that recognises
 -- repeated arrivals. No patient data: instances go by pseudonym.
@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS instance (
     level       TEXT,
     reason      TEXT,
     received_at REAL NOT NULL,
-    finished_at REAL,                   -- no job is left to do; the files are gone
+    finished_at REAL,                   -- no job is left to do
+    purged_at   REAL,                   -- its files are gone, or nobody needs them any more
     UNIQUE (pseudonym, route_key, digest)
 );
 
@@ -57,3 +58,4 @@ CREATE INDEX IF NOT EXISTS job_undone ON job (state, step, destination) WHERE st
 CREATE INDEX IF NOT EXISTS job_of_instance ON job (instance_id);
 CREATE INDEX IF NOT EXISTS instance_study ON instance (study) WHERE study IS NOT NULL;
 CREATE INDEX IF NOT EXISTS instance_finished ON instance (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS instance_kept ON instance (finished_at) WHERE finished_at IS NOT NULL AND purged_at IS NULL;

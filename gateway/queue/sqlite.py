@@ -7,16 +7,16 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import ChangedInstance, ResourceError
-from gateway.queue.model import Arrival, Depth, Files, Job, Prepared, Priority, Put, State, Step
+from gateway.queue.model import Arrival, Depth, Files, Job, Kept, Prepared, Priority, Put, State, Step
 
-VERSION = 3  # of the schema; one more with each section of migrations.sql
+VERSION = 4  # of the schema; one more with each section of migrations.sql
 HELD_HINT = (
     "It differs from what was received before: `sealgate queue release` sends it as well, `drop` discards it."
 )
@@ -158,11 +158,17 @@ def as_job(row: sqlite3.Row) -> Job:
     return Job(**{**dict(row), **typed})
 
 
-def closed_files(run: Callable[..., list[sqlite3.Row]], instance_ids: Sequence[int], now: float) -> Files:
-    """Finish those instances that have nothing left to do; the names of their files."""
+def closed_files(
+    run: Callable[..., list[sqlite3.Row]], instance_ids: Sequence[int], now: float, *, keep: bool = False
+) -> Files:
+    """Finish those instances that have nothing left to do; the names of files that are not needed any more."""
     ids = json.dumps(list(instance_ids))
-    rows = run("close_instances", ids=ids, now=now)
-    run("forget_dropped", ids=ids)
+    closed = run("close_instances", ids=ids, now=now, keep=int(keep))
+    forgotten = run("forget_dropped", ids=ids)
+    return _names(forgotten if keep else closed)
+
+
+def _names(rows: Iterable[sqlite3.Row]) -> Files:
     return [name for row in rows for name in (row["incoming"], row["outgoing"]) if name]
 
 
@@ -174,7 +180,7 @@ def dropped_superseded(
     """
     rows = run("drop_superseded", ids=json.dumps(list(job_ids)), now=now)
     if rows:
-        run("close_instances", ids=json.dumps([row["instance_id"] for row in rows]), now=now)
+        run("close_instances", ids=json.dumps([row["instance_id"] for row in rows]), now=now, keep=0)
     return [row["id"] for row in rows]
 
 
@@ -278,13 +284,13 @@ class SqliteQueue:
             dropped_superseded(run, [row["id"] for row in opened], now)
         return True
 
-    def delivered(self, worker: str, jobs: Sequence[Job]) -> Files:
+    def delivered(self, worker: str, jobs: Sequence[Job], *, keep: bool = False) -> Files:
         now = self._database.clock()
         with self._database.transaction() as run:
             done = [job for job in jobs if run("finish", id=job.id, worker=worker, now=now)]
             for name in {job.destination for job in done}:
                 run("answers", destination=name)
-            return closed_files(run, [job.instance_id for job in done], now)
+            return closed_files(run, [job.instance_id for job in done], now, keep=keep)
 
     def retry(
         self,
@@ -349,8 +355,17 @@ class SqliteQueue:
             return len(rows) - len(dropped_superseded(run, [row["id"] for row in rows], now))
 
     def files(self) -> set[str]:
-        rows = self._database.read("files")
-        return {name for row in rows for name in (row["incoming"], row["outgoing"]) if name}
+        return set(_names(self._database.read("files")))
+
+    def kept(self) -> list[Kept]:
+        return [
+            Kept(instance_id=row["id"], files=_names([row]), finished_at=row["finished_at"])
+            for row in self._database.read("kept")
+        ]
+
+    def purge(self, instance_ids: Sequence[int]) -> Files:
+        with self._database.transaction() as run:
+            return _names(run("purge", ids=json.dumps(list(instance_ids)), now=self._database.clock()))
 
     def forget(self, *, finished_before: float) -> int:
         with self._database.transaction() as run:

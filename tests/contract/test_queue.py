@@ -387,6 +387,19 @@ def test_steering_follows_the_table_of_states(queue: Queue, desk: Desk) -> None:
             assert after == (expected or state) or (deed == "release" and after == back), (state, deed)
 
 
+def test_a_parked_preparation_can_be_passed_on_and_what_was_received_is_delivered(
+    queue: Queue, desk: Desk
+) -> None:
+    queue.put(arrival(1))
+    (job,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
+    assert desk.pass_on([job.id]) == []
+    queue.park("w", job, reason="unreadable", hint="")
+    assert desk.pass_on([job.id]) == [job.id]
+    assert desk.pass_on([job.id]) == []
+    (delivery, *_) = claim_deliveries(queue)
+    assert (delivery.outgoing, delivery.level, delivery.outcome) == (None, "pass", "released")
+
+
 def _job_in(state: State, queue: Queue, desk: Desk, number: int) -> int:
     queue.put(arrival(number, action="seal" if state is State.WAITING else "pass"))
     job = next(job for job in desk.list(pseudonym=f"{number:016x}") if job.step is Step.DELIVER)
@@ -666,3 +679,60 @@ def test_changed_is_what_has_other_bytes_for_the_same_destination(queue: Queue) 
     assert queue.put(other_route) is Put.CHANGED
     same_bytes_elsewhere = replace(arrival(4), route_key="OTHER")
     assert (queue.put(arrival(4)), queue.put(same_bytes_elsewhere)) == (Put.NEW, Put.NEW)
+
+
+def delivered_and_kept(queue: Queue, number: int, *, to: tuple[str, ...] = ("pacs",)) -> None:
+    queue.put(arrival(number, to=to, action="pass"))
+    for destination in to:
+        assert queue.delivered("d", claim_deliveries(queue, destination=destination), keep=True) == []
+
+
+def test_kept_files_stay_until_they_are_purged_and_the_ledger_remembers(queue: Queue, clock: Clock) -> None:
+    delivered_and_kept(queue, 1)
+    clock.now += 10
+    delivered_and_kept(queue, 2)
+    assert [(kept.files, kept.finished_at) for kept in queue.kept()] == [
+        (["in-1-1"], clock.now - 10),
+        (["in-2-1"], clock.now),
+    ]
+    assert queue.files() == {"in-1-1", "in-2-1"}
+    assert queue.forget(finished_before=clock.now + 1) == 0, "they are still kept"
+    assert queue.purge([queue.kept()[0].instance_id]) == ["in-1-1"]
+    assert queue.files() == {"in-2-1"}
+    assert queue.put(arrival(1, action="pass")) is Put.KNOWN
+
+
+def test_only_what_is_finished_can_be_purged(queue: Queue) -> None:
+    queue.put(arrival(1, to=("pacs", "archive"), action="pass"))
+    (job,) = claim_deliveries(queue)
+    assert queue.delivered("d", [job], keep=True) == []
+    assert queue.kept() == []
+    assert queue.purge([job.instance_id]) == []
+
+
+def test_what_is_kept_can_be_sent_again_to_one_destination(queue: Queue, desk: Desk) -> None:
+    delivered_and_kept(queue, 1, to=("pacs", "archive"))
+    done = desk.list(state=State.DONE, destination="pacs")
+    assert desk.resend([job.id for job in done]) == [done[0].id]
+    assert queue.kept() == [], "it is to be delivered once more"
+    assert claim_deliveries(queue, destination="archive") == []
+    (again,) = claim_deliveries(queue)
+    assert again.incoming == "in-1-1"
+    queue.delivered("d", [again], keep=True)
+    assert queue.purge([again.instance_id]) == ["in-1-1"]
+    assert desk.resend([again.id]) == [], "its file is gone"
+
+
+def test_an_older_version_is_not_sent_again_after_a_newer_one(queue: Queue, desk: Desk) -> None:
+    delivered_and_kept(queue, 1)
+    (older,) = desk.list(state=State.DONE)
+    queue.put(arrival(1, version=2, action="pass"))
+    assert desk.resend([older.id]) == []
+
+
+def test_files_of_an_instance_that_was_dropped_for_one_destination_are_not_kept(
+    queue: Queue, desk: Desk
+) -> None:
+    queue.put(arrival(to=("pacs", "archive"), action="pass"))
+    desk.drop([job.id for job in desk.list(destination="archive")])
+    assert queue.delivered("d", claim_deliveries(queue), keep=True) == ["in-1-1"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -14,12 +18,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from click.testing import CliRunner
+from pydicom import dcmread
 
 from gateway.commands.queue import command
 from gateway.demo.process import free_port
 from gateway.queue import Job, State
 from gateway.queue.desk import SqliteDesk
-from gateway.statuses import DUPLICATE_INSTANCE
+from gateway.statuses import DUPLICATE_INSTANCE, OUT_OF_RESOURCES
 from tests.support.gateway import Node, Route, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct, series
@@ -253,3 +258,29 @@ def test_other_bytes_under_a_known_uid_are_sent_held_or_refused_but_never_lost_i
             assert len(pacs.received) == 3
             for changed in ("update", "hold", "refuse"):
                 assert gateway.metric("sealgate_changed_total", policy=changed) == 1
+
+
+def test_what_is_kept_is_sent_again_byte_for_byte_and_the_disk_heals_by_itself() -> None:
+    """In a file system of memory: there the room can be taken and given back."""
+    disk = Path("/dev/shm")
+    with StoringPeer() as pacs, tempfile.TemporaryDirectory(dir=disk) as folder:
+        gateway = passing(Path(folder), node("pacs", pacs.port))
+        watermark = shutil.disk_usage(disk).free - (60 << 20)
+        gateway.extra += f"\nkeep_hours = 1\n[limits]\nfree_bytes_min = {watermark}"
+        with gateway:
+            files = series(3, size=32)
+            store(gateway, *files[:2])
+            wait_for(lambda: len(jobs(gateway, "pacs", State.DONE)) == 2, what="delivery")
+            steer(gateway, "resend", "--study", dcmread(io.BytesIO(files[0])).StudyInstanceUID)
+            wait_for(lambda: len(pacs.received) == 4, what="the same again")
+            assert sorted(pacs.received[2:]) == sorted(pacs.received[:2])
+            late = [parcel(files[2], fallback_uid="1.2.3")]
+            with tempfile.NamedTemporaryFile(dir=disk) as ballast:
+                os.posix_fallocate(ballast.fileno(), 0, 120 << 20)
+                assert send(late, gateway.dicom_port) == [OUT_OF_RESOURCES]
+                assert not gateway.ready()
+                kept = Path(folder) / "data" / "spool"
+                wait_for(lambda: list(kept.rglob("*.dcm")) == [], what="room made of what was kept")
+            assert send(late, gateway.dicom_port) == [0]
+            wait_for(lambda: len(pacs.received) == 5, what="delivery when there is room again")
+            assert gateway.ready()

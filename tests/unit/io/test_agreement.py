@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,40 @@ def test_what_cannot_be_parsed_goes_where_no_condition_asks_or_is_refused_by_rul
     assert chosen(routed(), damaged) == 2
     with pytest.raises(UnreadableObject):
         chosen(routed(unreadable="refuse"), damaged)
+
+
+def kept_objects(queue: SqliteQueue, spool: Spool, count: int) -> list[str]:
+    names = []
+    for number in range(count):
+        names.append(spool.keep(bytes(1000) + str(number).encode()))
+        queue.put(replace(arrival(names[-1]), action="pass"))
+        jobs = queue.claim("d", step=Step.DELIVER, destination="pacs", limit=1, lease_s=60)
+        assert queue.delivered("d", jobs, keep=True) == []
+    return names
+
+
+def test_of_what_is_kept_the_oldest_goes_first_when_it_is_too_much(spool: Spool, queue: SqliteQueue) -> None:
+    names = kept_objects(queue, spool, 4)
+    undelivered = spool.keep(bytes(5000))
+    queue.put(arrival(undelivered))
+    assert reconcile.retain(queue, spool, keep_hours=1, keep_bytes=2500) == 2002
+    assert set(spool.names()) == {*names[2:], undelivered}
+    assert reconcile.retain(queue, spool, keep_hours=0, keep_bytes=2500) == 0
+    assert set(spool.names()) == {undelivered}, "what is not delivered stays, whatever its age and size"
+
+
+def test_below_the_watermark_nothing_is_kept_but_what_is_undelivered(
+    tmp_path: Path, queue: SqliteQueue
+) -> None:
+    kept_objects(queue, Spool(tmp_path), 3)
+    undelivered = Spool(tmp_path).keep(b"not delivered")
+    queue.put(arrival(undelivered))
+    full = Spool(tmp_path, free_bytes_min=1 << 62)
+    assert reconcile.retain(queue, full, keep_hours=1, keep_bytes=1 << 30) == 0
+    assert list(full.names()) == [undelivered]
+
+
+def test_kept_files_are_no_orphans(spool: Spool, queue: SqliteQueue) -> None:
+    names = kept_objects(queue, spool, 2)
+    reconcile.at_start(queue, spool, logger())
+    assert set(spool.names()) == set(names)
