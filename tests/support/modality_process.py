@@ -1,8 +1,8 @@
 """A modality as a program of its own: sends what lies in a folder and repeats whatever was not acknowledged.
 
-`python -m tests.support.modality_process OUTBOX JOURNAL PORT`. File names in OUTBOX are NUMBER-CALLED.dcm. A name is
-written into JOURNAL at once when its object was answered with success, so that the program can be killed and
-started again at any moment. Other answers are counted there too, as lines `NAME STATUS`.
+`python -m tests.support.modality_process OUTBOX JOURNAL PORT [HOST]`. File names in OUTBOX are NUMBER-CALLED.dcm. A
+name is written into JOURNAL at once when its object was answered with success, so that the program can be killed and
+started again at any moment. Other answers are noted there too, as lines `NAME STATUS`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def acknowledged(journal: Path) -> set[str]:
     return {name for name, status in whole if status == "0000"}
 
 
-def run(outbox: Path, journal: Path, port: int) -> None:
+def run(outbox: Path, journal: Path, port: int, host: str = "127.0.0.1") -> None:
     """Until killed."""
     draw = random.Random(os.getpid())
     done = acknowledged(journal)
@@ -46,7 +46,8 @@ def run(outbox: Path, journal: Path, port: int) -> None:
             parcels = [parcel(path.read_bytes(), fallback_uid="1.2.3") for path in chosen]
             names = (path.name for path in chosen)
             try:
-                statuses = send(parcels, port, called=called, answered=partial(_note, written, done, names))
+                note = partial(_note, written, done, names)
+                statuses = send(parcels, port, called=called, host=host, answered=note)
             except Exception:  # noqa: BLE001 - the peer was killed, which shows in one of many ways
                 statuses = [-1]
             if any(statuses):
@@ -61,4 +62,4 @@ def _note(journal: BinaryIO, done: set[str], names: Iterator[str], status: int) 
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    run(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
