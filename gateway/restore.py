@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey
 from gateway.seal import block
 from gateway.seal.codec import Codec
 from gateway.seal.examining import Examination
 from gateway.seal.findings import Restoration
+from gateway.seal.octets import Octets
 from gateway.seal.opening import envelope_of, open_record, undone
 from gateway.seal.part10 import read
 from gateway.seal.statement import Level
 
 
-def restore(data: bytes, *, recipient_key: RecipientKey, codec: Codec) -> tuple[bytes | None, Restoration]:
+@overload
+def restore(
+    data: bytes, *, recipient_key: RecipientKey, codec: Codec
+) -> tuple[bytes | None, Restoration]: ...
+
+
+@overload
+def restore(
+    data: Octets, *, recipient_key: RecipientKey, codec: Codec
+) -> tuple[Octets | None, Restoration]: ...
+
+
+def restore(data: Octets, *, recipient_key: RecipientKey, codec: Codec) -> tuple[Octets | None, Restoration]:
     """The original file, or None and why not; never raises for bad objects.
 
     Pixel data comes back bit for bit; the private block and what sealing wrote into the header are removed.
     It stays in the transfer syntax it has now. An object of level digest only loses its block, after its
-    digest was compared.
+    digest was compared; if it was not in memory, its original is not either.
     """
     try:
         look = Examination(read(data), codec)
@@ -27,7 +42,7 @@ def restore(data: bytes, *, recipient_key: RecipientKey, codec: Codec) -> tuple[
         if look.statement.level == Level.DIGEST:
             if not look.check_digest():
                 return None, _refused("changed-since")
-            original = look.file.edited(block.removal(look.file))
+            original = look.file.rewritten(block.removal(look.file))
             return original, Restoration(
                 restored=True, reason="pixels-untouched", original_digest=look.statement.digest.hex()
             )

@@ -14,6 +14,7 @@ from gateway.seal.documenting import SOP_INSTANCE_UID
 from gateway.seal.envelope import Envelope
 from gateway.seal.examining import Examination
 from gateway.seal.findings import Check, Extraction, Report, Restoration, Verdict
+from gateway.seal.octets import Octets
 from gateway.seal.opening import envelope_of, open_record
 from gateway.seal.part10 import read
 from gateway.seal.statement import Level
@@ -35,7 +36,7 @@ SPREAD_MIN = 0.75
 
 
 def verify(
-    data: bytes, *, trusted: TrustedSigners | None, recipient_key: RecipientKey | None, codec: Codec
+    data: Octets, *, trusted: TrustedSigners | None, recipient_key: RecipientKey | None, codec: Codec
 ) -> Report:
     """What is true of an object; never raises for bad ones.
 
@@ -94,8 +95,8 @@ def extract(data: bytes, *, recipient_key: RecipientKey, codec: Codec) -> Extrac
 
 
 def reopen(
-    data: bytes, *, trusted: TrustedSigners, recipient_key: RecipientKey, codec: Codec
-) -> tuple[bytes | None, str]:
+    data: Octets, *, trusted: TrustedSigners, recipient_key: RecipientKey, codec: Codec
+) -> tuple[Octets | None, str]:
     """The original of a sealed object that verifies, or None and a word of FORMAT.md, "Reasons", why not.
 
     What does not verify is not given back: sealed anew, its changes would look like the truth.

@@ -17,6 +17,7 @@ from gateway.errors import UnreadableObject
 from gateway.seal import DEFAULT_FIELDS, SealOptions, SealResult, seal
 from gateway.seal.codec import Profile
 from gateway.seal.fields import field
+from gateway.seal.octets import Octets
 from gateway.verify import reopen
 
 FIELDS = (
@@ -57,7 +58,7 @@ class SealFile:
         line = {"path": str(item.source)} | {name: getattr(result, name) for name in FIELDS}
         return batch.Outcome(line=line, word=result.level, text=f"{item.source}  {_described(result)}")
 
-    def _reopen(self, data: bytes) -> tuple[bytes | None, str]:
+    def _reopen(self, data: Octets) -> tuple[Octets | None, str]:
         """For sealed objects, which only `--reseal` opens."""
         if self.signers is None or self.recipient_key is None:
             return None, "reseal-without-key"

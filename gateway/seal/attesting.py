@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from blake3 import blake3
 
+from gateway.errors import UnsupportedPixels
 from gateway.seal import block, digest, statement
 from gateway.seal.block import Block
 from gateway.seal.codec import Hidden
@@ -15,7 +16,9 @@ from gateway.seal.documenting import SOP_CLASS_UID, SOP_INSTANCE_UID, Edits
 from gateway.seal.fields import field
 from gateway.seal.image import PIXEL_DATA, HighBits, PixelFormat, Pixels
 from gateway.seal.job import Job
+from gateway.seal.octets import Octets, Stretch
 from gateway.seal.part10 import Part10
+from gateway.seal.pixels import decode_in_pieces, in_common
 from gateway.seal.statement import Domain, Level, Statement
 
 _SALT_BYTES = 16
@@ -33,8 +36,58 @@ def domain_of(file: Part10, pixels: Pixels | None) -> Domain:
 def digest_encoded(file: Part10) -> bytes:
     """The digest of domain `fragments`. Raises UnsupportedPixels when the encapsulation is damaged."""
     element = file.index[PIXEL_DATA]
-    value = file.body[element.value : element.end]
+    value: Octets = Stretch(file.body, element.value, element.end)
+    if file.in_memory:
+        value = value[:]
     return digest.of_fragments(fragments(value) if element.undefined else [value])
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What a digest was taken of. tiles: of domain pixels only, else empty; edge: theirs, else 0."""
+
+    domain: Domain
+    digest: bytes
+    tiles: bytes = b""
+    edge: int = 0
+
+
+def covered(
+    file: Part10, shape: PixelFormat | None, pixels: Pixels | None, identity_fields: Iterable[str]
+) -> Covered:
+    """pixels: those the sealed object will have, None when they can't be decoded. Raises UnreadableObject,
+    UnsupportedPixels.
+    """
+    if domain_of(file, pixels) is Domain.PIXELS and pixels is not None and shape is not None:
+        edge = digest.tile_edge(*pixels.samples.shape[:3])
+        found = digest.of_pixels(pixels.samples, shape)
+        return Covered(Domain.PIXELS, found, digest.of_tiles(pixels.samples, shape, edge), edge)
+    if PIXEL_DATA in file.index:
+        return Covered(Domain.FRAGMENTS, digest_encoded(file))
+    return Covered(Domain.DATASET, digest.of_dataset(file, tags_of(identity_fields)))
+
+
+def covered_in_pieces(file: Part10, shape: PixelFormat | None, identity_fields: Iterable[str]) -> Covered:
+    """What `covered` gives for the pixels as they are, never all of them in memory.
+
+    shape: None when they are not to be decoded. Raises UnreadableObject, UnsupportedPixels.
+    """
+    if shape is not None:
+        try:
+            return _pixels_in_pieces(file, shape)
+        except UnsupportedPixels:
+            return covered(file, None, None, identity_fields)
+    return covered(file, None, None, identity_fields)
+
+
+def _pixels_in_pieces(file: Part10, shape: PixelFormat) -> Covered:
+    edge = digest.tile_edge(shape.frames, shape.rows, shape.columns)
+    engine, tiles, first = digest.PixelDigest(shape.frames, shape), [], 0
+    for piece in in_common(decode_in_pieces(file, shape), file):
+        engine.update(piece.samples)
+        tiles.append(digest.of_tiles(piece.samples, shape, edge, first=first))
+        first += len(piece.samples)
+    return Covered(Domain.PIXELS, engine.digest(), b"".join(tiles), edge)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,30 +107,19 @@ def attested(
     job: Job,
     *,
     reason: str,
-    shape: PixelFormat | None,
-    pixels: Pixels | None,
+    content: Covered,
     mark: Mark | None = None,
 ) -> tuple[Edits, bytes]:
     """Edits that insert the signed block, and the digest it states.
 
-    file: with the header the sealed object will have. pixels: those the sealed object will have, None when they can't
-    be decoded. mark: None at level digest.
+    file: with the header the sealed object will have. content: of the sealed object. mark: None at level digest.
     """
-    domain = domain_of(file, pixels)
-    tiles, edge = b"", 0
-    if domain is Domain.PIXELS and pixels is not None and shape is not None:
-        found = digest.of_pixels(pixels.samples, shape)
-        edge = digest.tile_edge(*pixels.samples.shape[:3])
-        tiles = digest.of_tiles(pixels.samples, shape, edge)
-    elif domain is Domain.FRAGMENTS:
-        found = digest_encoded(file)
-    else:
-        found = digest.of_dataset(file, tags_of(job.options.identity_fields))
+    tiles, found = content.tiles, content.digest
     salt = job.entropy(_SALT_BYTES)
     said = Statement(
         level=Level.FULL.value if mark else Level.DIGEST.value,
         reason=reason,
-        domain=domain.value,
+        domain=content.domain.value,
         digest=found,
         sop_class_uid=file.text(SOP_CLASS_UID),
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
@@ -86,7 +128,7 @@ def attested(
         header_digests=digest.of_header(file, job.options.identity_fields, salt),
         sealed_at=int(job.now.timestamp()),
         signer_id=job.signer.key_id,
-        tile_edge=edge,
+        tile_edge=content.edge,
         tiles_hash=block.hash_part(tiles),
     )
     if mark:

@@ -10,10 +10,12 @@ import imagecodecs
 import jpeg_ls
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.encaps import generate_fragments, generate_frames
+from pydicom.encaps import generate_frames
 
 from gateway.errors import UnsupportedPixels
+from gateway.seal.elements import ITEM, SEQUENCE_END, UNDEFINED
 from gateway.seal.image import PixelFormat, Pixels, samples_of
+from gateway.seal.octets import Octets, Reader, Stretch
 
 RLE = "1.2.840.10008.1.2.5"
 JPEG_LOSSLESS_P14 = "1.2.840.10008.1.2.4.57"
@@ -47,25 +49,35 @@ _FRAME_HEADERS = frozenset(
 _OFFSETS_MAX = 0xFFFFFFFF
 
 
-def frames(value: bytes, shape: PixelFormat, offsets: tuple[bytes, bytes] | None) -> Iterator[bytes]:
+def frames(value: Octets, shape: PixelFormat, offsets: tuple[bytes, bytes] | None) -> Iterator[bytes]:
     """The codestream of each frame. offsets: Extended Offset Table and its lengths, when the object has them.
 
     value: the pixel data element's value, from its Basic Offset Table to its delimiter.
     """
     try:
-        yield from generate_frames(value, number_of_frames=shape.frames, extended_offsets=offsets)
+        yield from generate_frames(
+            value if isinstance(value, bytes) else Reader(value),
+            number_of_frames=shape.frames,
+            extended_offsets=offsets,
+        )
     except (ValueError, struct.error, EOFError) as error:
         raise UnsupportedPixels("the encapsulated pixel data can't be cut into frames") from error
 
 
-def fragments(value: bytes) -> Iterator[bytes]:
-    """The content of each fragment, Basic Offset Table excluded."""
-    try:
-        pieces = generate_fragments(value)
-        next(pieces, None)
-        yield from pieces
-    except (ValueError, struct.error, EOFError) as error:
-        raise UnsupportedPixels("the encapsulated pixel data is damaged") from error
+def fragments(value: Octets) -> Iterator[Octets]:
+    """The content of each fragment, Basic Offset Table excluded; not read yet. Raises UnsupportedPixels."""
+    at, is_table = 0, True
+    while len(head := value[at : at + 8]) >= 4:
+        group, element = struct.unpack_from("<HH", head)
+        tag = group << 16 | element
+        if tag == SEQUENCE_END:
+            return
+        length = struct.unpack_from("<I", head, 4)[0] if len(head) == 8 else UNDEFINED
+        if tag != ITEM or length == UNDEFINED:
+            raise UnsupportedPixels("the encapsulated pixel data is damaged")
+        if not is_table:
+            yield Stretch(value, at + 8, min(at + 8 + length, len(value)))
+        at, is_table = at + 8 + length, False
 
 
 def decode(codestream: bytes, syntax: str, shape: PixelFormat) -> Pixels:

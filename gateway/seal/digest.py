@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from gateway.errors import UnreadableObject
 from gateway.seal.elements import IMPLICIT_LE, Element, Encoding, items, walk
 from gateway.seal.fields import comparable_value, field
 from gateway.seal.image import PixelFormat, swapped_pairs
+from gateway.seal.octets import Octets, Stretch, pieces
 from gateway.seal.part10 import Part10
 from gateway.seal.statement import TILE_EDGES
 
@@ -42,22 +43,36 @@ def canonical(samples: NDArray[Any], depth: int) -> NDArray[Any]:
 
 def of_pixels(samples: NDArray[Any], shape: PixelFormat) -> bytes:
     """32 bytes over stored values of shape (frames, rows, columns, samples)."""
-    depth = shape.depth
-    head = struct.pack(
-        "<IIIIBB", samples.shape[0], shape.rows, shape.columns, shape.samples, depth, shape.signed
-    )
-    engine = blake3(b"sealgate pixels v1\0" + head)
-    engine.update(canonical(samples, depth).data.cast("B"))
+    engine = PixelDigest(samples.shape[0], shape)
+    engine.update(samples)
     return engine.digest()
 
 
-def of_fragments(pieces: Iterable[bytes]) -> bytes:
+class PixelDigest:
+    """`of_pixels` of frames that come one after another."""
+
+    def __init__(self, frames: int, shape: PixelFormat) -> None:
+        self._depth = shape.depth
+        head = struct.pack(
+            "<IIIIBB", frames, shape.rows, shape.columns, shape.samples, shape.depth, shape.signed
+        )
+        self._engine = blake3(b"sealgate pixels v1\0" + head)
+
+    def update(self, samples: NDArray[Any]) -> None:
+        self._engine.update(canonical(samples, self._depth).data.cast("B"))
+
+    def digest(self) -> bytes:
+        return self._engine.digest()
+
+
+def of_fragments(found: Iterable[Octets]) -> bytes:
     """32 bytes over encoded pixel data: the fragments one after another, or the value of native pixel
     data.
     """
     engine = blake3(b"sealgate fragments v1\0")
-    for piece in pieces:
-        engine.update(piece)
+    for fragment in found:
+        for piece in pieces(fragment):
+            engine.update(piece)
     return engine.digest()
 
 
@@ -81,16 +96,15 @@ def tiles(frames: int, rows: int, columns: int, edge: int) -> list[Tile]:
     ]
 
 
-def of_tiles(samples: NDArray[Any], shape: PixelFormat, edge: int) -> bytes:
-    """4 bytes for each tile, in order."""
+def of_tiles(samples: NDArray[Any], shape: PixelFormat, edge: int, *, first: int = 0) -> bytes:
+    """4 bytes for each tile, in order. first: the number of the first of these frames."""
     plain = canonical(samples, shape.depth)
     digests = []
     for tile in tiles(plain.shape[0], plain.shape[1], plain.shape[2], edge):
         frame, row, column, height, width = tile
         part = plain[frame, row : row + height, column : column + width].tobytes()
-        digests.append(
-            blake3(b"sealgate tile v1\0" + struct.pack("<IIIII", *tile) + part).digest(TILE_DIGEST_BYTES)
-        )
+        place = struct.pack("<IIIII", first + frame, *tile[1:])
+        digests.append(blake3(b"sealgate tile v1\0" + place + part).digest(TILE_DIGEST_BYTES))
     return b"".join(digests)
 
 
@@ -120,7 +134,7 @@ def of_dataset(file: Part10, left_out: frozenset[int]) -> bytes:
 
 
 def _canonical_elements(
-    body: bytes, elements: list[Element], encoding: Encoding, deep: int
+    body: Octets, elements: list[Element], encoding: Encoding, deep: int
 ) -> Iterable[bytes]:
     if deep > _NESTING_MAX:
         raise UnreadableObject("sequences are nested too deeply")
@@ -129,8 +143,7 @@ def _canonical_elements(
             continue  # private, group length, trailing padding
         vr = _vr(element)
         if vr != "SQ":
-            value = _canonical_value(body[element.value : element.end], vr, encoding)
-            yield struct.pack("<IBQ", element.tag, 0, len(value)) + value
+            yield from _canonical_element(body, element, vr, encoding)
             continue
         inner = encoding
         if element.vr == b"UN":
@@ -141,6 +154,15 @@ def _canonical_elements(
             yield b"item"
             yield from _canonical_elements(body, walk(body, part.value, part.stop, inner), inner, deep + 1)
         yield b"end."
+
+
+def _canonical_element(body: Octets, element: Element, vr: str, encoding: Encoding) -> Iterator[bytes]:
+    """Values that are hashed as they stand may be longer than memory."""
+    value: Octets = Stretch(body, element.value, element.end)
+    if vr in _PADDED_WITH_SPACES or not encoding.little:
+        value = _canonical_value(value[:], vr, encoding)
+    yield struct.pack("<IBQ", element.tag, 0, len(value))
+    yield from pieces(value)
 
 
 def _vr(element: Element) -> str:

@@ -10,6 +10,7 @@ import struct
 from typing import NamedTuple
 
 from gateway.errors import UnreadableObject
+from gateway.seal.octets import Octets
 
 UNDEFINED = 0xFFFFFFFF
 ITEM = 0xFFFEE000
@@ -58,26 +59,27 @@ class Element(NamedTuple):
         return self.tag >> 16
 
 
-def header(data: bytes, at: int, stop: int, encoding: Encoding) -> tuple[int, bytes | None, int, int]:
+def header(data: Octets, at: int, stop: int, encoding: Encoding) -> tuple[int, bytes | None, int, int]:
     """Tag, VR (None in Implicit VR), offset of the value and its length. Raises UnreadableObject."""
     order = encoding.order
     if at + 8 > stop:
         raise UnreadableObject(f"an element header at offset {at} runs past the end")
-    group, number = struct.unpack_from(order + "HH", data, at)
+    head = data[at : at + 12]
+    group, number = struct.unpack_from(order + "HH", head)
     tag = group << 16 | number
     if not encoding.explicit or group == 0xFFFE:
-        return tag, None, at + 8, struct.unpack_from(order + "I", data, at + 4)[0]
-    vr = data[at + 4 : at + 6]
+        return tag, None, at + 8, struct.unpack_from(order + "I", head, 4)[0]
+    vr = head[4:6]
     if not (vr.isalpha() and vr.isupper()):
         raise UnreadableObject(f"the element ({group:04X},{number:04X}) at offset {at} has no valid VR")
     if vr in LONG_VRS:
         if at + 12 > stop:
             raise UnreadableObject(f"an element header at offset {at} runs past the end")
-        return tag, vr, at + 12, struct.unpack_from(order + "I", data, at + 8)[0]
-    return tag, vr, at + 8, struct.unpack_from(order + "H", data, at + 6)[0]
+        return tag, vr, at + 12, struct.unpack_from(order + "I", head, 8)[0]
+    return tag, vr, at + 8, struct.unpack_from(order + "H", head, 6)[0]
 
 
-def walk(data: bytes, start: int, stop: int, encoding: Encoding) -> list[Element]:
+def walk(data: Octets, start: int, stop: int, encoding: Encoding) -> list[Element]:
     """The elements of data[start:stop], one level deep. Raises UnreadableObject when a value runs past
     `stop`.
     """
@@ -96,7 +98,7 @@ def walk(data: bytes, start: int, stop: int, encoding: Encoding) -> list[Element
     return found
 
 
-def skip_undefined(data: bytes, at: int, stop: int, encoding: Encoding) -> int:
+def skip_undefined(data: Octets, at: int, stop: int, encoding: Encoding) -> int:
     """The offset after the delimiter of a value of undefined length that begins at `at` (PS3.5 7.5).
 
     Iterative, so that hostile nesting ends in UnreadableObject instead of an exhausted stack.
@@ -141,7 +143,7 @@ class Item(NamedTuple):
     end: int
 
 
-def items(data: bytes, element: Element, encoding: Encoding) -> list[Item]:
+def items(data: Octets, element: Element, encoding: Encoding) -> list[Item]:
     """The items of a sequence element. Raises UnreadableObject."""
     found: list[Item] = []
     at, stop = element.value, element.end
@@ -162,7 +164,7 @@ def items(data: bytes, element: Element, encoding: Encoding) -> list[Item]:
     return found
 
 
-def _item_end(data: bytes, at: int, stop: int, encoding: Encoding) -> int:
+def _item_end(data: Octets, at: int, stop: int, encoding: Encoding) -> int:
     while True:
         tag, vr, value, length = header(data, at, stop, encoding)
         if tag == ITEM_END:

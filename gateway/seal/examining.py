@@ -4,9 +4,12 @@ verdict.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from gateway.errors import ConfigurationError, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey, TrustedSigners
@@ -24,9 +27,9 @@ from gateway.seal.findings import CHECKS, Check
 from gateway.seal.image import PIXEL_DATA, HighBits, PixelFormat, Pixels, pixel_format
 from gateway.seal.opening import envelope_of, open_record
 from gateway.seal.part10 import Part10
-from gateway.seal.pixels import decode
+from gateway.seal.pixels import decode, decode_in_pieces, in_common
 from gateway.seal.record import Record, same_value
-from gateway.seal.statement import Domain, Statement
+from gateway.seal.statement import Domain, Level, Statement
 
 
 class Examination:
@@ -148,8 +151,8 @@ class Examination:
             return self.note(5, False, f"the {said.domain} can't be read: {error}")
         if found == said.digest:
             return self.note(5, True, f"the {said.domain} are those that were sealed")
-        if said.domain == Domain.PIXELS and self.block and self.image:
-            return self.note(5, False, self._compare_tiles(self.block, said, *self.image))
+        if said.domain == Domain.PIXELS and self.block:
+            return self.note(5, False, self._compare_tiles(self.block, said, pixel_format(self.file)))
         changed = "; the transfer syntax changed" if self.file.transfer_syntax != said.transfer_syntax else ""
         return self.note(5, False, f"the {said.domain} are not those that were sealed{changed}")
 
@@ -230,35 +233,52 @@ class Examination:
 
     def _digest(self, said: Statement) -> bytes:
         if said.domain == Domain.PIXELS:
-            if self.image is None:
-                raise UnsupportedPixels("they do not decode")
-            shape, pixels = self.image
-            if pixels.high_bits is HighBits.OTHER:
-                raise UnsupportedPixels("bits above Bits Stored appeared")
-            return digest.of_pixels(pixels.samples, shape)
+            return self._digest_pixels()
         if said.domain == Domain.FRAGMENTS:
             if PIXEL_DATA not in self.file.index:
                 raise UnsupportedPixels("there is no Pixel Data")
             return digest_encoded(self.file)
         return digest.of_dataset(self.file, frozenset(said.header_digests))
 
-    def _compare_tiles(self, found: Block, said: Statement, shape: PixelFormat, pixels: Pixels) -> str:
-        frames, rows, columns = pixels.samples.shape[:3]
-        places = digest.tiles(frames, rows, columns, said.tile_edge)
-        now = digest.of_tiles(pixels.samples, shape, said.tile_edge)
-        if len(now) != len(found.tiles):
-            return "the image has another size than the sealed one"
+    def _digest_pixels(self) -> bytes:
+        """Raises UnsupportedPixels."""
+        try:
+            shape = pixel_format(self.file)
+            engine = digest.PixelDigest(shape.frames, shape)
+            for piece in self._pieces(shape):
+                engine.update(piece)
+        except UnreadableObject as error:
+            raise UnsupportedPixels("they do not decode") from error
+        return engine.digest()
+
+    def _pieces(self, shape: PixelFormat) -> Iterator[NDArray[Any]]:
+        """The samples; of an object that is not in memory, some frames at a time. Raises UnsupportedPixels."""
+        if not self.file.in_memory and self._said.level == Level.DIGEST:
+            yield from (piece.samples for piece in in_common(decode_in_pieces(self.file, shape), self.file))
+            return
+        if self.image is None:
+            raise UnsupportedPixels("they do not decode")
+        if self.image[1].high_bits is HighBits.OTHER:
+            raise UnsupportedPixels("bits above Bits Stored appeared")
+        yield self.image[1].samples
+
+    def _compare_tiles(self, found: Block, said: Statement, shape: PixelFormat) -> str:
+        places = digest.tiles(shape.frames, shape.rows, shape.columns, said.tile_edge)
         size = digest.TILE_DIGEST_BYTES
-        changed = [
-            tile
-            for number, tile in enumerate(places)
-            if now[number * size : (number + 1) * size] != found.tiles[number * size : (number + 1) * size]
-        ]
-        with_content = sum(
-            1
-            for f, r, c, h, w in places
-            if (part := pixels.samples[f, r : r + h, c : c + w]).min() != part.max()
-        )
+        if len(places) * size != len(found.tiles):
+            return "the image has another size than the sealed one"
+        changed: list[Tile] = []
+        with_content = first = at = 0
+        for samples in self._pieces(shape):
+            now = digest.of_tiles(samples, shape, said.tile_edge, first=first)
+            for number in range(len(now) // size):
+                frame, row, column, height, width = tile = places[at + number]
+                part = samples[frame - first, row : row + height, column : column + width]
+                with_content += bool(part.min() != part.max())
+                kept = found.tiles[(at + number) * size : (at + number + 1) * size]
+                if now[number * size : (number + 1) * size] != kept:
+                    changed.append(tile)
+            first, at = first + len(samples), at + len(now) // size
         self.spread = len(changed) / max(with_content, 1) if len(changed) > 1 else 0.0
         self.tampered_tiles = tuple(changed)
         return f"{len(changed)} of {len(places)} tiles changed"

@@ -12,9 +12,10 @@ from gateway.keys import Recipient, Signer
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.documenting import Device
 from gateway.seal.fields import DEFAULT_FIELDS
+from gateway.seal.octets import Octets
 
 Entropy = Callable[[int], bytes]
-Reopen = Callable[[bytes], tuple[bytes | None, str]]  # the original under a seal, or None and why not
+Reopen = Callable[[Octets], tuple[Octets | None, str]]  # the original under a seal, or None and why not
 
 
 @dataclass(frozen=True, kw_only=True)

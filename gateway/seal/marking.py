@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.seal import block, digest, documenting, envelope, likeness, record, restoring
-from gateway.seal.attesting import Mark, attested
+from gateway.seal.attesting import Mark, attested, covered
 from gateway.seal.codec import Hidden, HideFailed
 from gateway.seal.documenting import IMAGE_TYPE, SOP_INSTANCE_UID, Edits
 from gateway.seal.envelope import Envelope, Locator
@@ -143,9 +143,8 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[by
         syntax=cover.syntax,
     )
     with job.steps.step("attest"):
-        edits, found = attested(
-            cover.documented, job, reason="sealed", shape=cover.shape, pixels=container, mark=mark
-        )
+        content_digest = covered(cover.documented, cover.shape, container, job.options.identity_fields)
+        edits, found = attested(cover.documented, job, reason="sealed", content=content_digest, mark=mark)
     with job.steps.step("encode"):
         edits |= cover.header | encoded(cover.documented, container, cover.shape, cover.syntax)
         new_syntax = cover.syntax if cover.syntax != cover.file.transfer_syntax else None

@@ -15,11 +15,12 @@ from gateway.seal.documenting import (
 )
 from gateway.seal.image import Pixels
 from gateway.seal.job import Job, KeptAsIs, SealResult
+from gateway.seal.octets import Octets
 from gateway.seal.part10 import Part10
 from gateway.seal.statement import Level
 
 
-def original_of(data: bytes, job: Job) -> bytes:
+def original_of(data: Octets, job: Job) -> Octets:
     """The file under the seal of `data`. Raises KeptAsIs when the seal stays, AlreadySealed by policy."""
     if job.options.sealed == "refuse":
         raise AlreadySealed("the object carries a seal already")

@@ -22,6 +22,7 @@ from gateway.seal.elements import (
     header,
     walk,
 )
+from gateway.seal.octets import Joined, Octets, Stretch, flat
 
 IMPLICIT_VR_LE = "1.2.840.10008.1.2"
 EXPLICIT_VR_LE = "1.2.840.10008.1.2.1"
@@ -37,14 +38,14 @@ INFLATED_MAX = 4 << 30
 @dataclass(frozen=True)
 class Part10:
     """prefix: preamble, magic and group 0002 as received (may be empty). body: the data set, inflated if it
-    was deflated.
+    was deflated; in memory only if the file was.
     """
 
     prefix: bytes
     meta: dict[int, bytes]
     transfer_syntax: str
     encoding: Encoding
-    body: bytes
+    body: Octets
     elements: list[Element]
 
     @cached_property
@@ -90,6 +91,19 @@ class Part10:
         remain when `syntax` names another transfer syntax. Group lengths that exist in edited groups are
         corrected.
         """
+        return flat(self._edited(edits, sop_instance_uid, syntax))
+
+    @property
+    def in_memory(self) -> bool:
+        return isinstance(self.body, bytes)
+
+    def rewritten(self, edits: Mapping[int, bytes | None]) -> Octets:
+        """What `edited` gives; unless the file is in memory, untouched parts are not read yet."""
+        return self.edited(edits) if self.in_memory else Joined(self._edited(edits, None, None))
+
+    def _edited(
+        self, edits: Mapping[int, bytes | None], sop_instance_uid: str | None, syntax: str | None
+    ) -> list[Octets]:
         prefix = self.prefix
         if sop_instance_uid is not None or syntax is not None:
             prefix = self._edited_prefix(sop_instance_uid, syntax)
@@ -97,10 +111,10 @@ class Part10:
         _correct_group_lengths(pieces, self, {tag >> 16 for tag in edits})
         parts = [piece for _, piece in pieces]
         if (syntax or self.transfer_syntax) == DEFLATED_LE:
-            parts = [_deflate(b"".join(parts))]
-        return b"".join([prefix, *parts])
+            parts = [_deflate(flat(parts))]
+        return [prefix, *parts]
 
-    def with_body(self, body: bytes, syntax: str, encoding: Encoding) -> Part10:
+    def with_body(self, body: Octets, syntax: str, encoding: Encoding) -> Part10:
         """The same file around another data set, already in the encoding of `syntax`."""
         prefix = self._edited_prefix(None, syntax)
         elements = walk(body, 0, len(body), encoding)
@@ -126,15 +140,17 @@ class Part10:
         )
 
 
-def read(data: bytes) -> Part10:
-    """Index a file. A missing preamble or a missing group 0002 is tolerated, as other readers do.
+def read(data: Octets) -> Part10:
+    """Index a file, in memory or not. A missing preamble or group 0002 is tolerated, as other readers do.
 
     Raises UnreadableObject for bytes that are not a DICOM data set or end early.
     """
     prefix_is_dicom = data[128:132] == b"DICM"
     meta, at = file_meta(data)
     syntax = meta.get(_TRANSFER_SYNTAX, b"").decode("latin-1").strip(" \0")
-    body = _inflate(data[at:]) if syntax == DEFLATED_LE else data[at:]
+    body: Octets = data[at:] if isinstance(data, bytes) else Stretch(data, at, len(data))
+    if syntax == DEFLATED_LE:
+        body = _inflate(body[:])
     encoding = _observed_encoding(body, syntax)
     elements = walk(body, 0, len(body), encoding)
     groups = {element.group for element in elements}
@@ -147,7 +163,7 @@ def read(data: bytes) -> Part10:
     return Part10(data[:at], meta, syntax, encoding, body, elements)
 
 
-def file_meta(data: bytes) -> tuple[dict[int, bytes], int]:
+def file_meta(data: Octets) -> tuple[dict[int, bytes], int]:
     """File meta information, tag -> value, and where the data set begins (PS3.10 7.1).
 
     Its group length is often wrong, so it ends where group 0002 does; except that it also ends where its length says
@@ -172,14 +188,15 @@ def file_meta(data: bytes) -> tuple[dict[int, bytes], int]:
     return meta, at
 
 
-def _observed_encoding(body: bytes, syntax: str) -> Encoding:
+def _observed_encoding(body: Octets, syntax: str) -> Encoding:
     """The encoding the first element shows; files that declare another one than they use are common."""
-    if len(body) < 8:
+    first = body[:8]
+    if len(first) < 8:
         raise UnreadableObject("the data set is empty")
-    little = struct.unpack_from("<H", body)[0] <= struct.unpack_from(">H", body)[0]
-    if struct.unpack_from("<H", body)[0] == struct.unpack_from(">H", body)[0]:
+    little = struct.unpack_from("<H", first)[0] <= struct.unpack_from(">H", first)[0]
+    if struct.unpack_from("<H", first)[0] == struct.unpack_from(">H", first)[0]:
         little = syntax != EXPLICIT_VR_BE
-    vr = body[4:6]
+    vr = first[4:6]
     if vr.isalpha() and vr.isupper():
         return Encoding(explicit=True, little=little)
     return IMPLICIT_LE
@@ -203,20 +220,17 @@ def _deflate(body: bytes) -> bytes:
 
 
 def _spliced(
-    body: bytes, elements: list[Element], edits: Mapping[int, bytes | None]
-) -> list[tuple[int, bytes | memoryview]]:
-    """(tag, bytes) of each element of the edited data set; runs of untouched elements stay views of the
-    original.
-    """
+    body: Octets, elements: list[Element], edits: Mapping[int, bytes | None]
+) -> list[tuple[int, Octets]]:
+    """(tag, bytes) of each element of the edited data set; untouched elements are not read."""
     waiting = sorted(tag for tag, new in edits.items() if new is not None)
-    pieces: list[tuple[int, bytes | memoryview]] = []
-    view = memoryview(body)
+    pieces: list[tuple[int, Octets]] = []
     for element in elements:
         while waiting and waiting[0] < element.tag:
             tag = waiting.pop(0)
             pieces.append((tag, edits[tag] or b""))
         if element.tag not in edits:
-            pieces.append((element.tag, view[element.start : element.end]))
+            pieces.append((element.tag, Stretch(body, element.start, element.end)))
         elif waiting and waiting[0] == element.tag:
             waiting.pop(0)
             pieces.append((element.tag, edits[element.tag] or b""))
@@ -224,9 +238,7 @@ def _spliced(
     return pieces
 
 
-def _correct_group_lengths(
-    pieces: list[tuple[int, bytes | memoryview]], file: Part10, groups: set[int]
-) -> None:
+def _correct_group_lengths(pieces: list[tuple[int, Octets]], file: Part10, groups: set[int]) -> None:
     """Give retired group length elements (PS3.5 7.2) of the edited groups their new value."""
     for position, (tag, _) in enumerate(pieces):
         if tag & 0xFFFF == 0 and tag >> 16 in groups:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from gateway.errors import UnsupportedPixels
 from gateway.seal import compressed
-from gateway.seal.elements import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, UNDEFINED, encode
+from gateway.seal.elements import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, UNDEFINED, Element, encode
 from gateway.seal.image import (
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_DATA,
@@ -21,6 +22,7 @@ from gateway.seal.image import (
     to_native,
     words_of,
 )
+from gateway.seal.octets import Octets, Stretch
 from gateway.seal.part10 import DEFLATED_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE, Part10, read
 from gateway.seal.recoding import recoded
 
@@ -39,27 +41,78 @@ def decode(file: Part10, shape: PixelFormat) -> Pixels:
 
     Lossy syntaxes are decoded as far as the decoders at hand go; what they give is never sealed.
     """
+    element = _pixel_data(file, shape)
+    if not element.undefined:
+        value = file.body[element.value : element.end]
+        return from_native(value, shape, little=file.encoding.little, wide_words=element.vr != b"OB")
+    frames = list(_decompressed(file, element, shape))
+    return Pixels(
+        np.stack([frame.samples for frame in frames]), _common({frame.high_bits for frame in frames})
+    )
+
+
+def decode_in_pieces(file: Part10, shape: PixelFormat) -> Iterator[Pixels]:
+    """What `decode` gives, in order, at least a frame at a time. Raises UnsupportedPixels, where `decode` does.
+
+    Whether the pieces' high bits agree is told by `in_common`.
+    """
+    element = _pixel_data(file, shape)
+    if element.undefined:
+        for frame in _decompressed(file, element, shape):
+            yield Pixels(frame.samples[np.newaxis], frame.high_bits)
+        return
+    wide = element.vr != b"OB"
+    swapped = shape.allocated == 8 and not file.encoding.little and wide
+    if shape.allocated == 1 or swapped:  # frames that share bytes; an eighth or half of what samples may take
+        yield decode(file, shape)
+        return
+    if element.end - element.value < shape.byte_count:
+        raise UnsupportedPixels("the pixel data is shorter than declared")
+    one = replace(shape, frames=1)
+    for number in range(shape.frames):
+        at = element.value + number * one.byte_count
+        value = file.body[at : at + one.byte_count]
+        yield from_native(value, one, little=file.encoding.little, wide_words=wide)
+
+
+def in_common(found: Iterable[Pixels], file: Part10) -> Iterator[Pixels]:
+    """The pieces of `decode_in_pieces`. Raises UnsupportedPixels as soon as bits above Bits Stored are in use."""
+    signs = zeros = False
+    native = file.transfer_syntax in NATIVE_SYNTAXES
+    for piece in found:
+        signs |= piece.high_bits is HighBits.SIGN and bool(piece.samples.min() < 0)
+        zeros |= piece.high_bits is HighBits.ZERO
+        if piece.high_bits is HighBits.OTHER or (native and signs and zeros):
+            raise UnsupportedPixels("bits above Bits Stored are in use")
+        yield piece
+
+
+def _pixel_data(file: Part10, shape: PixelFormat) -> Element:
+    """The element, if its form and size allow decoding. Raises UnsupportedPixels."""
     element = file.index.get(PIXEL_DATA)
     if element is None:
         raise UnsupportedPixels("the object has no Pixel Data")
     if shape.sample_count > SAMPLES_MAX:
         raise UnsupportedPixels("the object declares more samples than are decoded here")
-    value = file.body[element.value : element.end]
-    if not element.undefined:
-        if file.transfer_syntax not in NATIVE_SYNTAXES:
-            raise UnsupportedPixels("the pixel data is not encapsulated as its transfer syntax demands")
-        return from_native(value, shape, little=file.encoding.little, wide_words=element.vr != b"OB")
-    if file.transfer_syntax in NATIVE_SYNTAXES:
+    native = file.transfer_syntax in NATIVE_SYNTAXES
+    if not element.undefined and not native:
+        raise UnsupportedPixels("the pixel data is not encapsulated as its transfer syntax demands")
+    if element.undefined and native:
         raise UnsupportedPixels("the pixel data is encapsulated against its transfer syntax")
-    frames = [
-        compressed.decode(frame, file.transfer_syntax, shape)
-        for frame in compressed.frames(value, shape, _extended_offsets(file))
-    ]
-    if len(frames) != shape.frames:
+    return element
+
+
+def _decompressed(file: Part10, element: Element, shape: PixelFormat) -> Iterator[Pixels]:
+    """Each frame, (rows, columns, samples). Raises UnsupportedPixels, also when there are more or fewer."""
+    value: Octets = Stretch(file.body, element.value, element.end)
+    if file.in_memory:
+        value = value[:]
+    count = 0
+    for codestream in compressed.frames(value, shape, _extended_offsets(file)):
+        count += 1
+        yield compressed.decode(codestream, file.transfer_syntax, shape)
+    if count != shape.frames:
         raise UnsupportedPixels("the number of compressed frames differs from Number of Frames")
-    return Pixels(
-        np.stack([frame.samples for frame in frames]), _common({frame.high_bits for frame in frames})
-    )
 
 
 def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> dict[int, bytes | None]:
@@ -134,7 +187,7 @@ def _recoded(file: Part10, syntax: str) -> Part10:
     target = {IMPLICIT_VR_LE: IMPLICIT_LE, EXPLICIT_VR_BE: EXPLICIT_BE}.get(syntax, EXPLICIT_LE)
     body = file.body
     if target != file.encoding:
-        body = recoded(body, file.encoding, target, signed=file.number(_PIXEL_REPRESENTATION, 0) == 1)
+        body = recoded(body[:], file.encoding, target, signed=file.number(_PIXEL_REPRESENTATION, 0) == 1)
     return file.with_body(body, syntax, target)
 
 

@@ -10,23 +10,26 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import overload
 
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import Recipient, Signer
 from gateway.seal import eligibility, overwriting
-from gateway.seal.attesting import attested
+from gateway.seal.attesting import attested, covered_in_pieces
 from gateway.seal.codec import Codec
 from gateway.seal.documenting import SOP_INSTANCE_UID
 from gateway.seal.eligibility import Decision
 from gateway.seal.fields import field
-from gateway.seal.image import PixelFormat, Pixels
+from gateway.seal.image import PixelFormat
 from gateway.seal.job import Entropy, Job, KeptAsIs, NotMarked, Reopen, SealOptions, SealResult, Steps
 from gateway.seal.marking import marked
+from gateway.seal.octets import Octets
 from gateway.seal.part10 import Part10, read
 from gateway.seal.pixels import LOSSLESS_SYNTAXES, decode
 from gateway.seal.statement import Level
 
 
+@overload
 def seal(
     data: bytes,
     *,
@@ -38,11 +41,41 @@ def seal(
     entropy: Entropy = os.urandom,
     timer: Callable[[], float] = time.perf_counter,
     reopen: Reopen | None = None,
-) -> tuple[bytes, SealResult]:
+) -> tuple[bytes, SealResult]: ...
+
+
+@overload
+def seal(
+    data: Octets,
+    *,
+    recipient: Recipient,
+    signer: Signer,
+    codec: Codec,
+    options: SealOptions | None = None,
+    now: datetime,
+    entropy: Entropy = os.urandom,
+    timer: Callable[[], float] = time.perf_counter,
+    reopen: Reopen | None = None,
+) -> tuple[Octets, SealResult]: ...
+
+
+def seal(
+    data: Octets,
+    *,
+    recipient: Recipient,
+    signer: Signer,
+    codec: Codec,
+    options: SealOptions | None = None,
+    now: datetime,
+    entropy: Entropy = os.urandom,
+    timer: Callable[[], float] = time.perf_counter,
+    reopen: Reopen | None = None,
+) -> tuple[Octets, SealResult]:
     """A sealed file and what was done to it; at level pass the very bytes that came.
 
-    data: a complete DICOM file (PS3.10). now: with its time zone. reopen: what gives the original of a sealed object,
-    for policy "reseal" (`gateway.verify.reopen`). Raises UnreadableObject for bytes that can't be parsed,
+    data: a complete DICOM file (PS3.10); if it is not in memory, neither is the result, and only what may get level
+    full is taken there. now: with its time zone. reopen: what gives the original of a sealed object, for policy
+    "reseal" (`gateway.verify.reopen`). Raises UnreadableObject for bytes that can't be parsed,
     AlreadySealed by policy "refuse", ConfigurationError for fields that can't be recorded; everything else ends in a
     level with its reason.
     """
@@ -60,7 +93,7 @@ def seal(
         return data, _passed(file, kept.reason, job)
 
 
-def _resealed(data: bytes, file: Part10, job: Job) -> tuple[bytes, SealResult]:
+def _resealed(data: Octets, file: Part10, job: Job) -> tuple[Octets, SealResult]:
     """Raises KeptAsIs when the seal that is there stays."""
     with job.steps.step("reopen"):
         original = overwriting.original_of(data, job)
@@ -71,28 +104,34 @@ def _resealed(data: bytes, file: Part10, job: Job) -> tuple[bytes, SealResult]:
     return sealed, replace(result, resealed=True)
 
 
-def _sealed(data: bytes, file: Part10, decision: Decision, job: Job) -> tuple[bytes, SealResult]:
+def _sealed(data: Octets, file: Part10, decision: Decision, job: Job) -> tuple[Octets, SealResult]:
     """Raises KeptAsIs when the pixels hold a record already."""
     if decision.level is Level.PASS:
         return data, _passed(file, decision.reason, job)
-    reason, pixels = decision.reason, None
-    if decision.shape and file.transfer_syntax in LOSSLESS_SYNTAXES:
+    reason = decision.reason
+    shape = decision.shape if file.transfer_syntax in LOSSLESS_SYNTAXES else None
+    if decision.level is Level.FULL and decision.shape:
+        file = file if file.in_memory else read(data[:])
         try:
-            with job.steps.step("decode"):
-                pixels = decode(file, decision.shape)
-        except UnsupportedPixels:
-            reason = "undecodable" if decision.level is Level.FULL else reason
-    if decision.level is Level.FULL and decision.shape and pixels is not None:
-        overwriting.check_bare(file, pixels, job)
-        try:
-            return marked(file, decision.shape, pixels, job)
+            return _marked(file, decision.shape, job)
         except NotMarked as refusal:
             reason = refusal.reason
     try:
-        return _attest(file, decision.shape, pixels, reason, job)
+        return _attest(file, shape, reason, job)
     except (UnreadableObject, SealBroken):
         # Nested deeper than is hashed here, or no free private block: the object is better left alone.
         return data, _passed(file, "structure", job)
+
+
+def _marked(file: Part10, shape: PixelFormat, job: Job) -> tuple[bytes, SealResult]:
+    """Raises NotMarked, and KeptAsIs when the pixels hold a record already."""
+    try:
+        with job.steps.step("decode"):
+            pixels = decode(file, shape)
+    except UnsupportedPixels:
+        raise NotMarked("undecodable") from None
+    overwriting.check_bare(file, pixels, job)
+    return marked(file, shape, pixels, job)
 
 
 def _passed(file: Part10, reason: str, job: Job) -> SealResult:
@@ -105,13 +144,12 @@ def _passed(file: Part10, reason: str, job: Job) -> SealResult:
     )
 
 
-def _attest(
-    file: Part10, shape: PixelFormat | None, pixels: Pixels | None, reason: str, job: Job
-) -> tuple[bytes, SealResult]:
+def _attest(file: Part10, shape: PixelFormat | None, reason: str, job: Job) -> tuple[Octets, SealResult]:
     """Level digest: the private block is spliced in, every other byte stays."""
     with job.steps.step("attest"):
-        edits, found = attested(file, job, reason=reason, shape=shape, pixels=pixels)
-        sealed = file.edited(edits)
+        content = covered_in_pieces(file, shape, job.options.identity_fields)
+        edits, found = attested(file, job, reason=reason, content=content)
+        sealed = file.rewritten(edits)
     return sealed, SealResult(
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
         level=Level.DIGEST.value,
