@@ -15,7 +15,9 @@ from gateway.commands.printing import printable
 from gateway.errors import GatewayError, UsageError
 
 # Each is a module below gateway.commands that holds its click command as `command`.
-COMMANDS = ("keygen", "keys", "seal", "verify", "extract", "restore", "serve", "check", "queue", "demo")
+COMMANDS = (
+    "keygen", "keys", "seal", "verify", "extract", "restore", "serve", "check", "queue", "quarantine", "demo",
+)  # fmt: skip
 
 
 class LazyGroup(click.Group):

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from gateway.backoff import delay_s
 from gateway.bell import Bell
 from gateway.config import Config
-from gateway.errors import AlreadySealed, GatewayError, SpoolCorrupt, SpoolFull, WorkerDied
+from gateway.errors import AlreadySealed, GatewayError, ResourceError, SpoolCorrupt, WorkerDied
 from gateway.observe import Log, Metrics, where
+from gateway.quarantine import Note, Quarantine
 from gateway.queue import Job, Prepared, Queue, Step
 from gateway.spool import Spool
 from gateway.worker import Failure, Outcome, Task
@@ -268,8 +269,8 @@ class Preparer(threading.Thread):
         """Quarantined and parked: kept, not sent, waiting for a person."""
         shop = self._shop
         try:
-            shop.spool.quarantine(job.incoming)
-        except SpoolFull as error:  # the spool still holds it; only the second name is missing
+            Quarantine(shop.config.gateway.data_dir).put(shop.spool, job.incoming, _note(job, failure))
+        except ResourceError as error:  # the spool still holds it; only the second name is missing
             shop.log.error("not in quarantine", job=job.id, problem=str(error))
         shop.queue.park(self.name, job, reason=failure.code, hint=failure.hint)
         shop.metrics.count("sealgate_quarantined_total", reason=failure.code)
@@ -283,6 +284,19 @@ class Preparer(threading.Thread):
             problem=failure.text,
             file=job.incoming,
         )
+
+
+def _note(job: Job, failure: Failure) -> Note:
+    return Note(
+        reason=failure.code,
+        hint=failure.hint,
+        at=time.time(),
+        instance=job.pseudonym,
+        called=job.called,
+        calling=job.calling,
+        action=job.action,
+        job=job.id,
+    )
 
 
 def start_processes(preparers: list[Preparer]) -> GatewayError | None:

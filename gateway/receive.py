@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.fileformat import wrap
 from gateway.listener import Link
 from gateway.observe import Log, Metrics
 from gateway.pseudonym import Pseudonyms
+from gateway.quarantine import Note, Quarantine
 from gateway.queue import Arrival, Priority, Put, Queue
 from gateway.seal import part10
 from gateway.spool import Spool
@@ -66,7 +68,17 @@ class Receiver:
                 route = choose(config, called, calling, sop_class, prefix, data)
             except UnreadableObject as error:
                 name = self._spool.keep(prefix, data)
-                self._spool.quarantine(name)
+                note = Note(
+                    reason=error.code,
+                    hint=error.hint,
+                    at=time.time(),
+                    instance=pseudonym,
+                    called=called,
+                    calling=calling,
+                    action="refuse",
+                    job=None,
+                )
+                Quarantine(config.gateway.data_dir).put(self._spool, name, note)
                 self._spool.remove([name])
                 self._metrics.count("sealgate_quarantined_total", reason=error.code)
                 self._log.warning("refused", instance=pseudonym, code=error.code, file=name)

@@ -39,7 +39,7 @@ def test_bypass_forwards_what_waits_and_what_comes_untouched_without_keys(
             Route(called="VERIFY", action="restore", to=("pacs",)),
         ],
     )
-    gateway.environment |= {"SEALGATE_GATEWAY__WORKERS": "1", "SEALGATE_LISTENER__ACCEPT": "any"}
+    gateway.environment["SEALGATE_GATEWAY__WORKERS"] = "1"
     objects = [ct(rows=96, columns=96, seed=seed) for seed in range(4)]
 
     def store(number: int, called: str = "SEALGATE") -> None:

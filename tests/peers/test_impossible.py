@@ -39,7 +39,7 @@ def routed(folder: Path, storescp: Storescp, **more: Any) -> RunningGateway:
     ]
     pacs = Node(name="pacs", ae_title=storescp.ae_title, port=storescp.port)
     gateway = RunningGateway(folder, nodes=[pacs], routes=routes, extra=QUICK, **more)
-    gateway.environment |= {"SEALGATE_GATEWAY__WORKERS": "1", "SEALGATE_LISTENER__ACCEPT": "any"}
+    gateway.environment["SEALGATE_GATEWAY__WORKERS"] = "1"
     return gateway
 
 

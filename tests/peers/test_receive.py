@@ -17,6 +17,7 @@ from pynetdicom.sop_class import _STORAGE_CLASSES
 
 from gateway.demo.dcmtk import echoscu
 from gateway.demo.process import PEER_ENVIRONMENT, Process, free_port
+from gateway.quarantine import Quarantine
 from gateway.spool import Spool
 from tests.support.dcmtk import Storescp
 from tests.support.gateway import Node, Route, RunningGateway, wait_for
@@ -230,8 +231,11 @@ def test_unreadable_objects_are_refused_where_the_rule_says_so(tmp_path: Path) -
         garbage = Parcel("1.2.840.10008.5.1.4.1.1.7", "2.25.1", "1.2.840.10008.1.2.1", b"garbage" * 99)
         good = parcel(ct(rows=16, columns=16), fallback_uid="1.2.3")
         assert send([garbage, good], gateway.dicom_port) == [0xC000, 0x0000]
-        (kept,) = (tmp_path / "data" / "quarantine").iterdir()
-        assert kept.read_bytes().endswith(garbage.dataset)
+        quarantine = Quarantine(tmp_path / "data")
+        (kept,) = quarantine.entries()
+        assert quarantine.read(kept).endswith(garbage.dataset)
+        assert (kept.note.reason, kept.note.job) == ("unreadable", None)
+        assert (kept.note.calling, kept.note.called) == ("MODALITY", "SEALGATE")
 
 
 def test_an_object_that_no_route_takes_is_not_acknowledged(tmp_path: Path) -> None:

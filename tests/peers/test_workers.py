@@ -257,7 +257,7 @@ def test_an_object_that_kills_its_worker_three_times_is_quarantined(tmp_path: Pa
     with Fed(config, original) as fed:
         job = fed.until(Step.PREPARE, State.PARKED)
         assert (job.deaths, job.reason) == (DEATHS_MAX - 1, "worker-died")
-        (kept,) = (tmp_path / "data" / "quarantine").iterdir()
+        (kept,) = (tmp_path / "data" / "quarantine").glob("*.dcm")
         assert kept.read_bytes() == original
         assert f"sealgate_worker_deaths_total {DEATHS_MAX}.0" in fed.metrics.exposition().decode()
         waiting = fed.job(Step.DELIVER)
@@ -308,7 +308,7 @@ def test_garbage_is_quarantined_at_once_with_its_bytes(tmp_path: Path) -> None:
     with Fed(configured(tmp_path), b"garbage" * 100) as fed:
         job = fed.until(Step.PREPARE, State.PARKED)
         assert (job.reason, job.attempts) == ("unreadable", 1)
-        (kept,) = (tmp_path / "data" / "quarantine").iterdir()
+        (kept,) = (tmp_path / "data" / "quarantine").glob("*.dcm")
         assert kept.read_bytes() == b"garbage" * 100
 
 
@@ -367,3 +367,23 @@ def test_sigterm_and_ctrl_c_of_the_terminal_do_not_end_a_worker(
         os.kill(process.pid, number)
     outcome, _ = process.run(task, timeout_s=60)
     assert outcome.verdict == "intact"
+
+
+def test_an_object_that_needs_too_much_memory_fails_alone(folder: Path) -> None:
+    limited = configured(folder, limits={"worker_memory_bytes": 512 << 20})
+    huge = folder / "huge.dcm"
+    huge.write_bytes(ct(rows=64, columns=64))
+    dataset = dcmread(huge)
+    dataset.Rows = dataset.Columns = 20_000
+    dataset.PixelData = bytes(2 * 20_000 * 20_000)
+    dataset.save_as(huge)
+    process = WorkerProcess(limited)
+    process.start()
+    outcome, _ = process.run(Task(action="seal", path=huge), timeout_s=60)
+    assert outcome.failure is not None
+    assert (outcome.failure.code, outcome.failure.retry) == ("too-much-memory", False)
+    small = folder / "small.dcm"
+    small.write_bytes(ct())
+    outcome, _ = process.run(Task(action="seal", path=small), timeout_s=60)
+    process.stop()
+    assert outcome.failure is None
