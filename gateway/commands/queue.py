@@ -140,7 +140,7 @@ def destinations(config_path: Path, as_json: bool) -> None:
     configured = config.load(config_path)
     with _desk(config_path) as desk:
         notes = {note.name: note for note in desk.notes()}
-        counts = Counter((job.destination, job.state) for job in desk.list(limit=sys.maxsize))
+        counts = Counter({(depth.destination, depth.state): depth.jobs for depth in desk.depth()})
     for name in (destination.name for destination in configured.destination):
         note = notes.get(name, Notes(name=name, paused_at=None, down_since=None))
         paused, down = _time(note.paused_at or 0), _time(note.down_since or 0)

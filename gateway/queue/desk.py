@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway.queue.model import Job, Notes, State
-from gateway.queue.sqlite import Database, as_job, closed_files, dropped_superseded
+from gateway.queue.database import Database
+from gateway.queue.model import Depth, Job, Notes, State
+from gateway.queue.sqlite import as_job, closed_files, depths, dropped_superseded
 
 
 class SqliteDesk:
@@ -88,6 +89,9 @@ class SqliteDesk:
     def resume(self, destination: str) -> bool:
         with self._database.transaction() as run:
             return bool(run("people_resume", destination=destination))
+
+    def depth(self) -> builtins.list[Depth]:
+        return depths(self._database)
 
     def notes(self) -> builtins.list[Notes]:
         return [Notes(**dict(row)) for row in self._database.read("notes")]

@@ -323,6 +323,9 @@ class Desk(Protocol):
     def resume(self, destination: str) -> bool:
         """False if it was not paused."""
 
+    def depth(self) -> builtins.list[Depth]:
+        """As Queue.depth."""
+
     def notes(self) -> builtins.list[Notes]:
         """Of those destinations of which anything was ever noted."""
 

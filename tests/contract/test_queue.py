@@ -12,9 +12,10 @@ import pytest
 
 from gateway.errors import ChangedInstance, ResourceError
 from gateway.queue import Arrival, Desk, Job, Prepared, Priority, Put, Queue, State, Step
+from gateway.queue.database import VERSION
 from gateway.queue.desk import SqliteDesk
 from gateway.queue.model import NEXT
-from gateway.queue.sqlite import VERSION, SqliteQueue
+from gateway.queue.sqlite import SqliteQueue
 
 
 class Clock:
