@@ -105,6 +105,13 @@ class RecordTooLarge(InputError):
     hint = "Configure fewer or shorter fields."
 
 
+class TooMuchMemory(InputError):
+    """Working on the object takes more memory than one worker may have."""
+
+    code = "too-much-memory"
+    hint = "Look at what the object claims to be; if it is right, raise limits.worker_memory_bytes."
+
+
 class ChangedInstance(InputError):
     """Other bytes were received before under the same SOP Instance UID, and the configuration refuses such objects."""
 
@@ -161,6 +168,13 @@ class WorkerDied(ResourceError):
 
     code = "worker-died"
     hint = "Look at the log for what it was doing; three deaths quarantine the object."
+
+
+class AuditFailed(ResourceError):
+    """An access to a record could not be written down; it is refused."""
+
+    code = "audit-failed"
+    hint = "Check disk space and permissions of audit.log in gateway.data_dir."
 
 
 class AlreadyRunning(ResourceError):
