@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.receive",
     ),
     ("gateway.workshop",),
-    ("gateway.worker", "gateway.forward", "gateway.reconcile", "gateway.failover"),
+    ("gateway.worker", "gateway.forward", "gateway.reconcile", "gateway.backup", "gateway.failover"),
     ("gateway.listener",),
     ("gateway.access", "gateway.certificates", "gateway.connections"),
     ("gateway.upper_layer",),
