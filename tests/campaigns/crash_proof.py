@@ -40,7 +40,7 @@ def parked(gateway: RunningGateway) -> dict[str, str]:
         timeout=60,
     )
     jobs = [json.loads(line) for line in listed.stdout.splitlines()]
-    return {job["pseudonym"]: job["reason"] for job in jobs}
+    return {job["instance"]: job["reason"] for job in jobs}
 
 
 def examined(plant: Plant, numbers: Iterable[int], seed: int, codec: Codec) -> Findings:

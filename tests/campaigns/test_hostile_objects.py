@@ -80,7 +80,7 @@ def run_batch(line: Line, codec: Codec, batch: Sequence[Parcel], called: str, ou
     delivered = line.archive.files()[before:]
     arrived = {parcel(data, fallback_uid="").sop_instance for data in delivered}
     pseudonyms = Pseudonyms.load(line.gateway.folder / "data")
-    parked = {job["pseudonym"]: str(job["reason"]) for job in line.jobs() if job["state"] == "parked"}
+    parked = {job["instance"]: str(job["reason"]) for job in line.jobs() if job["state"] == "parked"}
     for item, status in zip(batch, statuses, strict=True):
         reason = parked.get(pseudonyms.of(item.sop_instance))
         if status != 0:
