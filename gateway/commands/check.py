@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from gateway import config, service
+from gateway import certificates, config, service
 from gateway.commands import options
 from gateway.commands.exits import Exit
 from gateway.commands.printing import Printer
 from gateway.errors import PeerError
 from gateway.keyring import KeyRing
+from gateway.tls import Certificate
+
+EXPIRES_SOON = timedelta(days=30)
 
 
 @click.command("check")
@@ -20,18 +24,39 @@ from gateway.keyring import KeyRing
 @click.option("--echo", is_flag=True, help="C-ECHO every destination.")
 @options.json_lines
 def command(config_path: Path, echo: bool, as_json: bool) -> None:
-    """Validate the configuration and the keys it names; with --echo, C-ECHO every destination.
+    """Validate the configuration, the keys and certificates it names; with --echo, C-ECHO every destination.
 
     Exit code 2 if the configuration is wrong (every error with its key and a hint), 3 if a destination does
-    not answer.
+    not answer or a certificate of ours is expired.
     """
     printer = Printer(as_json=as_json)
     settings = config.load(config_path)
     KeyRing.load(settings.keys)
+    own = certificates.own(settings)
     routes = len(settings.route)
     printer.prose(f"{config_path}: good ({len(settings.destination)} destinations, {routes} routes)")
-    answered = [_echo(destination, printer) for destination in settings.destination] if echo else []
-    sys.exit(Exit.OK if all(answered) else Exit.FINDINGS)
+    if settings.listener.accept == "any":
+        printer.prose('listener.accept = "any": whoever reaches the port may store')
+    elif not settings.node:
+        printer.prose("no [[node]]: nobody may associate")
+    good = [_valid(name, certificate, printer) for name, certificate in own.items()]
+    good += [_echo(destination, printer) for destination in settings.destination] if echo else []
+    sys.exit(Exit.OK if all(good) else Exit.FINDINGS)
+
+
+def _valid(name: str, certificate: Certificate, printer: Printer) -> bool:
+    left = certificate.not_after - datetime.now(UTC)
+    word = "expired" if left <= timedelta() else "expires soon" if left < EXPIRES_SOON else "valid"
+    until = certificate.not_after.isoformat()
+    line = {
+        "certificate": name,
+        "ok": word != "expired",
+        "not_after": until,
+        "sha256": certificate.fingerprint,
+        "reason": None if word == "valid" else word.replace(" ", "-"),
+    }
+    printer.outcome(line, word, f"certificate of {name}: until {until}, SHA-256 {certificate.fingerprint}")
+    return word != "expired"
 
 
 def _echo(destination: config.Destination, printer: Printer) -> bool:
