@@ -30,7 +30,7 @@ from tests.support.modality import Parcel, parcel, send
 from tests.support.vitals import vitals
 
 ACTIONS = {"SEALGATE": "seal", "VERIFY": "verify", "RESTORE": "restore"}
-BATCH = 60
+BATCH, SHORT_BATCH = 60, 20
 SOURCE_BYTES = 2 << 20  # larger files of the collection make the campaign slow, not harder
 HTTP_EVERY = 6
 WORKER_BYTES = 2 << 30
@@ -115,12 +115,12 @@ def assert_well(line: Line) -> int:
 
 def hostile_batches(line: Line, codec: Codec, progress: Progress, *, with_collection: bool) -> Outcomes:
     found = Outcomes(Counter(progress.values.get("counted", {})), list(progress.values.get("problems", [])))
-    begin = sources(line, codec, with_collection=with_collection)
-    for first in range(progress.values.get("done", 0), progress.plan["objects"], BATCH):
-        numbers = range(first, min(first + BATCH, progress.plan["objects"]))
+    begin, size = sources(line, codec, with_collection=with_collection), progress.plan["batch"]
+    for first in range(progress.values.get("done", 0), progress.plan["objects"], size):
+        numbers = range(first, min(first + size, progress.plan["objects"]))
         draws = [random.Random(progress.plan["seed"] * 1_000_003 + one) for one in numbers]
         batch = [hostile(draw, begin, one) for draw, one in zip(draws, numbers, strict=True)]
-        run_batch(line, codec, batch, tuple(ACTIONS)[first // BATCH % len(ACTIONS)], found)
+        run_batch(line, codec, batch, tuple(ACTIONS)[first // size % len(ACTIONS)], found)
         found.counted.update(ask(line, item) for item in batch[::HTTP_EVERY])
         assert_well(line)
         progress.save(done=numbers.stop, counted=found.counted, problems=found.problems)
@@ -128,18 +128,21 @@ def hostile_batches(line: Line, codec: Codec, progress: Progress, *, with_collec
 
 
 def test_hostile_objects_are_delivered_right_or_put_aside(tmp_path: Path, codec: Codec) -> None:
-    progress = Progress(tmp_path / "progress", objects=2 * BATCH, seed=seed())
+    progress = Progress(tmp_path / "progress", objects=3 * SHORT_BATCH, batch=SHORT_BATCH, seed=seed())
     with running_line(tmp_path, actions=ACTIONS, extra=EXTRA) as line:
         found = hostile_batches(line, codec, progress, with_collection=False)
     assert not found.problems, "\n".join(found.problems)
-    assert sum(found.counted.values()) >= 2 * BATCH
+    assert sum(found.counted.values()) >= 3 * SHORT_BATCH
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(4 * 3600)
 def test_thousands_of_hostile_objects(tmp_path: Path, codec: Codec) -> None:
     progress = Progress(
-        CAMPAIGNS / "hostile-objects", objects=number("SEALGATE_HOSTILE_OBJECTS", 6000), seed=seed()
+        CAMPAIGNS / "hostile-objects",
+        objects=number("SEALGATE_HOSTILE_OBJECTS", 6000),
+        batch=BATCH,
+        seed=seed(),
     )
     with running_line(tmp_path, actions=ACTIONS, extra=EXTRA) as line:
         before = assert_well(line)
