@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from gateway.seal import part10
 from gateway.seal.elements import encode
+from gateway.seal.octets import Octets
 
 IMAGE_COMMENTS = 0x00204000  # LT, up to 10240 characters (PS3.3 C.7.6.1, PS3.5 table 6.2-1)
 COMMENT_BYTES_MAX = 10240
 
 
-def marked(data: bytes, warning: str) -> bytes:
+def marked(data: Octets, warning: str) -> Octets:
     """The file with `SEALGATE: <warning>` before whatever Image Comments says.
 
     warning: ASCII, so that it reads the same in every character set. Raises UnreadableObject.
@@ -22,4 +23,4 @@ def marked(data: bytes, warning: str) -> bytes:
     value = line + (b"\r\n" + present if present else b"")
     if len(value) > COMMENT_BYTES_MAX:
         value = line
-    return file.edited({IMAGE_COMMENTS: encode(IMAGE_COMMENTS, b"LT", value, file.encoding)})
+    return file.rewritten({IMAGE_COMMENTS: encode(IMAGE_COMMENTS, b"LT", value, file.encoding)})

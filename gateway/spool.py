@@ -11,16 +11,20 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from blake3 import blake3
 
 from gateway.errors import FileMissing, SpoolCorrupt, SpoolFull
+from gateway.seal.octets import Octets, pieces
 
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 SUFFIX = ".dcm"
+IN_MEMORY_BYTES = 16 << 20  # larger files are read in pieces
+READ_BYTES_MAX = 1 << 30
+UNSYNCED_BYTES_MAX = 128 << 20  # so that whoever waits for the last sync of a large file does not wait long
 # Files written before digests became part of the name have none, and are read as they are.
 _DIGEST = re.compile(r"[0-9a-f]{32}-([0-9a-f]{64})")
 
@@ -41,27 +45,22 @@ class Spool:
         except OSError as error:
             raise SpoolFull(f"{data_dir}: {error.strerror}") from error
 
-    def keep(self, *parts: bytes) -> str:
+    def keep(self, *parts: Octets) -> str:
         """The name under which the joined parts are durable (file and folder entry). Raises SpoolFull."""
-        number, digest = os.urandom(16).hex(), blake3()
-        temporary = self._temporary / number
+        draft = self.draft()
+        for part in parts:
+            for piece in pieces(part):
+                draft.write(piece)
+        return draft.keep()
+
+    def draft(self) -> Draft:
+        """A file to be written bit by bit. Raises SpoolFull."""
         try:
             if self.free_bytes() < self._free_bytes_min:
                 raise SpoolFull("the disk of the spool is below its watermark")
-            with temporary.open("wb", buffering=0) as file:
-                for part in parts:
-                    digest.update(part)
-                    _write_all(file.fileno(), part)
-                os.fsync(file.fileno())
-            name = f"{number}-{digest.hexdigest()}"
-            final = self.path(name)
-            temporary.rename(final)
-            _sync_folder(final.parent)
+            return Draft(self._temporary / os.urandom(16).hex(), self.path)
         except OSError as error:
-            with suppress(OSError):  # nor removed, where the disk turned read-only
-                temporary.unlink(missing_ok=True)
             raise SpoolFull(f"the spool can't be written: {error.strerror}") from error
-        return name
 
     def path(self, name: str) -> Path:
         return self._root / name[:2] / (name + SUFFIX)
@@ -69,6 +68,10 @@ class Spool:
     def read(self, name: str) -> bytes:
         """Exactly the bytes that were kept. Raises FileMissing, SpoolCorrupt."""
         return read_checked(self.path(name))
+
+    def opened(self, name: str) -> AbstractContextManager[Octets]:
+        """What `read` gives; not in memory if it is large. Raises FileMissing, SpoolCorrupt."""
+        return opened(self.path(name))
 
     def remove(self, names: Iterable[str]) -> None:
         """What can't be removed now, on a disk that turned read-only, is left to `reconcile.remove_orphans`."""
@@ -123,6 +126,96 @@ class Spool:
         return True
 
 
+class Draft:
+    """A file of the spool that is being written; gone without a trace unless it is kept. For one thread at a time."""
+
+    def __init__(self, path: Path, final: Callable[[str], Path]) -> None:
+        """final: where the file of a name belongs. Raises OSError."""
+        self.path = path
+        self._final = final
+        self._digest = blake3()
+        self._unsynced = 0
+        self._file = path.open("wb", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        """Raises SpoolFull; then there is no file any more."""
+        self._digest.update(data)
+        try:
+            _write_all(self._file.fileno(), data)
+            self._unsynced += len(data)
+            if self._unsynced > UNSYNCED_BYTES_MAX:
+                os.fdatasync(self._file.fileno())
+                self._unsynced = 0
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def keep(self) -> str:
+        """The name under which it is durable. Raises SpoolFull; then there is no file any more."""
+        name = f"{self.path.name}-{self._digest.hexdigest()}"
+        final = self._final(name)
+        try:
+            with self._file:
+                os.fsync(self._file.fileno())
+            self.path.rename(final)
+            _sync_folder(final.parent)
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+        return name
+
+    def discard(self) -> None:
+        """Nothing happens after `keep`."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _failed(self, error: OSError | ValueError) -> SpoolFull:
+        """ValueError: it was discarded by another thread."""
+        self.discard()
+        return SpoolFull(f"the spool can't be written: {getattr(error, 'strerror', 'file discarded')}")
+
+
+class StoredFile:
+    """The bytes of a file, read where a slice is taken (`gateway.seal.octets.Octets`).
+
+    With plain reads and not mapped: a mapped file counts as memory of the process, and a disk error would end it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError."""
+        self.path = path
+        self._file = path.open("rb", buffering=0)
+        self._length = os.fstat(self._file.fileno()).st_size
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, where: slice, /) -> bytes:
+        at, stop, _ = where.indices(self._length)
+        found = []
+        while at < stop:
+            piece = os.pread(self._file.fileno(), min(stop - at, READ_BYTES_MAX), at)
+            if not piece:
+                raise SpoolCorrupt("the spool file became shorter since it was written")
+            found.append(piece)
+            at += len(piece)
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Octets]:
+    """What `read_checked` gives; not in memory if it is larger than IN_MEMORY_BYTES. Raises the same."""
+    try:
+        stored = StoredFile(path)
+    except FileNotFoundError as error:
+        raise FileMissing("the spool has no file for this job") from error
+    with closing(stored):
+        data = stored[:] if len(stored) <= IN_MEMORY_BYTES else stored
+        _check(path, data)
+        yield data
+
+
 def read_checked(path: Path) -> bytes:
     """The bytes of a file, those that were written if it is named as the spool names files.
 
@@ -132,10 +225,20 @@ def read_checked(path: Path) -> bytes:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise FileMissing("the spool has no file for this job") from error
-    named = _DIGEST.fullmatch(path.stem)
-    if named and blake3(data).hexdigest() != named[1]:
-        raise SpoolCorrupt("the spool file changed since it was written")
+    _check(path, data)
     return data
+
+
+def _check(path: Path, data: Octets) -> None:
+    """Raises SpoolCorrupt."""
+    named = _DIGEST.fullmatch(path.stem)
+    if not named:
+        return
+    digest = blake3()
+    for piece in pieces(data):
+        digest.update(piece)
+    if digest.hexdigest() != named[1]:
+        raise SpoolCorrupt("the spool file changed since it was written")
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

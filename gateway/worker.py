@@ -5,10 +5,11 @@ A hostile object that exhausts memory, hangs or crashes a decoder takes this pro
 
 from __future__ import annotations
 
+import resource
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection
@@ -16,22 +17,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway.config import Config
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, TooMuchMemory, UnreadableObject
 from gateway.keyring import KeyRing
 from gateway.mark import marked
 from gateway.observe import where
 from gateway.restore import restore
 from gateway.seal import DEFAULT_FIELDS, Device, SealOptions, seal
 from gateway.seal.codec import Codec, Frames, Profile
-from gateway.spool import Spool, read_checked
-from gateway.verify import reopen, verify
+from gateway.seal.documenting import SOP_INSTANCE_UID
+from gateway.seal.octets import Octets
+from gateway.seal.part10 import read
+from gateway.spool import Spool, opened, read_checked
+from gateway.verify import extract, reopen, verify
 
-Action = Literal["seal", "verify", "restore", "judge", "mark"]
+Action = Literal["seal", "verify", "restore", "judge", "mark", "extract", "undo"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """path: the object. action: judge is to verify and only report; mark writes `warning` into it.
+    """path: the object. action: judge is to verify and only report; mark writes `warning` into it;
+    extract reports the hidden record; undo writes the original to `target`, whoever sealed it.
 
     mark_failing: an object that fails verification is marked and passed on, not kept back.
     """
@@ -40,6 +45,7 @@ class Task:
     path: Path
     mark_failing: bool = False
     warning: str = ""
+    target: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,7 @@ class Failure:
 class Outcome:
     """outgoing: spool name of a new file; None: the object is to be sent as it came.
 
-    failure: nothing may be sent. verdict, level, reason: code words. report: the JSON of a judge task.
+    failure: nothing may be sent. verdict, level, reason: code words. report: the JSON of a task that reports.
     """
 
     outgoing: str | None = None
@@ -102,15 +108,33 @@ class Workbench:
         """Raises GatewayError."""
         if task.action == "mark":
             return mark_only(self._config, task)
-        data = read_checked(task.path)
-        if task.action == "seal":
-            return self._seal(data)
-        if task.action == "judge":
-            report = verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
-            return Outcome(verdict=str(report.verdict), report=report.to_json())
-        return self._verify(data, task)
+        if task.action in ("extract", "undo"):
+            return self._open(read_checked(task.path), task)
+        with opened(task.path) as data:
+            if task.action == "seal":
+                return self._seal(data)
+            if task.action == "judge":
+                report = verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
+                return Outcome(verdict=str(report.verdict), report=report.to_json())
+            return self._verify(data, task)
 
-    def _seal(self, data: bytes) -> Outcome:
+    def _open(self, data: bytes, task: Task) -> Outcome:
+        """What only the holder of the recipient's key can do, for a caller who was let in."""
+        key = self._keys.recipient_key
+        assert key is not None  # nobody asks without one
+        try:
+            report: dict[str, Any] = {"sop_instance_uid": read(data).text(SOP_INSTANCE_UID)}
+        except UnreadableObject:
+            report = {"sop_instance_uid": ""}
+        if task.action == "extract":
+            return Outcome(report=report | asdict(extract(data, recipient_key=key, codec=self.codec)))
+        assert task.target is not None
+        original, restoration = restore(data, recipient_key=key, codec=self.codec)
+        if original is not None:
+            task.target.write_bytes(original)
+        return Outcome(restored=original is not None, report=report | asdict(restoration))
+
+    def _seal(self, data: Octets) -> Outcome:
         assert (
             self._keys.recipient is not None and self._keys.signer is not None
         )  # the configuration asks for them
@@ -123,10 +147,10 @@ class Workbench:
             now=datetime.now(UTC),
             reopen=self._reopen,
         )
-        outgoing = None if sealed == data else self._spool.keep(sealed)
+        outgoing = None if sealed is data else self._spool.keep(sealed)
         return Outcome(outgoing=outgoing, level=result.level, reason=result.reason)
 
-    def _verify(self, data: bytes, task: Task) -> Outcome:
+    def _verify(self, data: Octets, task: Task) -> Outcome:
         """What verifies goes on, as it is or restored; what does not is a failure, or goes on with a mark."""
         report = verify(
             data, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key, codec=self.codec
@@ -154,7 +178,8 @@ class Workbench:
 def mark_only(config: Config, task: Task) -> Outcome:
     """The task of marking, which needs neither networks nor keys. Raises GatewayError."""
     assert task.action == "mark"
-    outgoing = Spool(config.gateway.data_dir).keep(marked(read_checked(task.path), task.warning))
+    with opened(task.path) as data:
+        outgoing = Spool(config.gateway.data_dir).keep(marked(data, task.warning))
     return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
 
 
@@ -166,6 +191,7 @@ def main(connection: Connection, config: Config, marks_only: bool = False) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches us too; the service drains us
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    limit_memory(config.limits.worker_memory_bytes)
     try:
         bench = None if marks_only else Workbench(config)
     except GatewayError as error:
@@ -186,6 +212,16 @@ def main(connection: Connection, config: Config, marks_only: bool = False) -> No
             return
 
 
+def limit_memory(data_bytes: int) -> None:
+    """What this process may allocate (RLIMIT_DATA, setrlimit(2); mapped files do not count on Linux).
+
+    An object that claims to be huge then fails alone, before the system looks for a victim.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = data_bytes if hard == resource.RLIM_INFINITY else min(data_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
 def guarded(do: Callable[[Task], Outcome], task: Task) -> Outcome:
     """The outcome, or the error as one: whatever an object provokes must not end the worker.
 
@@ -197,6 +233,9 @@ def guarded(do: Callable[[Task], Outcome], task: Task) -> Outcome:
         return Outcome(reason=error.code, failure=_failure(error))
     except (KeyboardInterrupt, SystemExit):
         raise
+    except MemoryError:
+        excess = TooMuchMemory("the object needs more memory than a worker may have")
+        return Outcome(reason=excess.code, failure=_failure(excess))
     except BaseException as error:  # noqa: BLE001 - see above; reported as a failure of this object
         hint = "Report it with this line of the log."
         return Outcome(

@@ -73,11 +73,11 @@ def seal(
 ) -> tuple[Octets, SealResult]:
     """A sealed file and what was done to it; at level pass the very bytes that came.
 
-    data: a complete DICOM file (PS3.10); if it is not in memory, neither is the result, and only what may get level
-    full is taken there. now: with its time zone. reopen: what gives the original of a sealed object, for policy
-    "reseal" (`gateway.verify.reopen`). Raises UnreadableObject for bytes that can't be parsed,
-    AlreadySealed by policy "refuse", ConfigurationError for fields that can't be recorded; everything else ends in a
-    level with its reason.
+    data: a complete DICOM file (PS3.10); if it is not in memory, the result of level digest is not either, and only
+    pixels that are to carry a record are taken there. now: with its time zone. reopen: what gives the original of a
+    sealed object, for policy "reseal" (`gateway.verify.reopen`). Raises UnreadableObject for bytes that can't be
+    parsed, AlreadySealed by policy "refuse", ConfigurationError for fields that can't be recorded; everything else
+    ends in a level with its reason.
     """
     job = Job(recipient, signer, codec, options or SealOptions(), now, entropy, Steps(timer), reopen)
     for keyword in job.options.identity_fields:
@@ -111,7 +111,6 @@ def _sealed(data: Octets, file: Part10, decision: Decision, job: Job) -> tuple[O
     reason = decision.reason
     shape = decision.shape if file.transfer_syntax in LOSSLESS_SYNTAXES else None
     if decision.level is Level.FULL and decision.shape:
-        file = file if file.in_memory else read(data[:])
         try:
             return _marked(file, decision.shape, job)
         except NotMarked as refusal:
