@@ -38,7 +38,7 @@ JOBS_MAX_S = 60  # the queue never holds more than arrives in this time
 
 
 def test_nothing_is_left_behind_by_a_round_of_every_error(tmp_path: Path) -> None:
-    _soak(tmp_path, duration_s=12, rate=4, error_every_s=1.0, seed=seed(), samples=tmp_path / "samples.csv")
+    _soak(tmp_path, duration_s=8, rate=4, error_every_s=0.5, seed=seed(), samples=tmp_path / "samples.csv")
 
 
 @pytest.mark.campaign
@@ -186,7 +186,7 @@ def _at_rest(gateway: RunningGateway, errors: Errors) -> Sample:
     errors.drop_parked()
     wait_for(lambda: jobs(gateway) == 0, what="an empty queue")
     wait_for(lambda: gateway.metric("sealgate_associations_active") == 0, what="no association")
-    time.sleep(4)  # longer than idle_release_s, and than silent connections are given
+    time.sleep(3)  # longer than idle_release_s, and than silent connections are given
     return sample(gateway, time.monotonic())
 
 

@@ -16,6 +16,7 @@ import pytest
 from gateway.demo.process import Process
 from gateway.pseudonym import Pseudonyms
 from gateway.queue import FILE_NAME
+from tests.support.campaign import write_figures
 from tests.support.gateway import RunningGateway, sealing_to, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import series
@@ -93,6 +94,9 @@ def test_no_acknowledged_object_is_missing_after_a_power_cut_at_any_moment(
             checked += 1
     print(f"power cut: {objects} objects, {len(every)} calls, {checked} states of the disk, nothing missing")
     assert checked >= 3 * objects
+    if objects > 6:
+        figures = {"system calls": len(every), "states of the disk": checked, "missing": 0}
+        write_figures("power-cut", seed=objects, objects=objects, **figures)
 
 
 def _told(call: Call, name: str, uids: dict[str, str]) -> set[str]:
