@@ -220,7 +220,8 @@ class Deliverer(threading.Thread):
         """Nobody there: no object is to blame, so none uses up its attempts; wait, then try with the same one."""
         shop, terms = self._shop, self._terms
         self._unreachable += 1
-        shop.queue.unreachable(self._destination.name)
+        if not self._helps_only:  # a helper may be turned away by a peer that works with the others
+            shop.queue.unreachable(self._destination.name)
         shop.queue.retry(self.name, job, delay_s=0, reason=error.code, hint=error.hint, counted=False)
         shop.metrics.set("sealgate_destination_up", 0, destination=self._destination.name)
         shop.metrics.count("sealgate_failures_total", step="deliver", code=error.code)

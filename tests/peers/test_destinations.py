@@ -69,36 +69,31 @@ def silent_peer() -> Iterator[int]:
 
 
 def test_stalled_refusing_and_dead_destinations_do_not_delay_a_good_one(tmp_path: Path) -> None:
+    """And each has attempts of its own."""
     with ExitStack() as stack:
         good = stack.enter_context(StoringPeer())
         slow = stack.enter_context(StoringPeer(answer=lambda _n: time.sleep(1) or 0))  # type: ignore[func-returns-value]
-        refusing = stack.enter_context(StoringPeer(answer=lambda _n: 0xA700))
+        once, thrice = (stack.enter_context(StoringPeer(answer=lambda _n: 0xA700)) for _ in range(2))
         silent = stack.enter_context(silent_peer())
         nodes = [
             node("silent", silent),
             node("slow", slow.port),
-            node("refusing", refusing.port),
+            node("once", once.port, "attempts = 1"),
+            node("thrice", thrice.port, "attempts = 3"),
             node("dead", free_port()),
             node("good", good.port),
         ]
         gateway = stack.enter_context(passing(tmp_path, *nodes))
         started = time.monotonic()
-        store(gateway, *series(30, size=32))
-        wait_for(lambda: len(good.received) == 30, what="delivery to the good one")
+        store(gateway, *series(20, size=32))
+        wait_for(lambda: len(good.received) == 20, what="delivery to the good one")
         assert time.monotonic() - started < 10
-        assert len(slow.received) < 30
-        assert len(jobs(gateway, "silent")) == len(jobs(gateway, "dead")) == 30
+        assert len(slow.received) < 20
+        assert len(jobs(gateway, "silent")) == len(jobs(gateway, "dead")) == 20
+        wait_for(lambda: len(jobs(gateway, "thrice", State.PARKED)) == 20, what="the last attempts")
+        assert {job.attempts for job in jobs(gateway, "once", State.PARKED)} == {1}
+        assert (once.requests, thrice.requests) == (20, 60)
         gateway.kill()  # the silent one would hold up the orderly end
-
-
-def test_each_destination_has_attempts_and_pauses_of_its_own(tmp_path: Path) -> None:
-    with StoringPeer(answer=lambda _n: 0xA700) as once, StoringPeer(answer=lambda _n: 0xA700) as often:
-        nodes = [node("once", once.port, "attempts = 1"), node("often", often.port, "attempts = 4")]
-        with passing(tmp_path, *nodes) as gateway:
-            store(gateway, ct(rows=16, columns=16))
-            wait_for(lambda: jobs(gateway, "often", State.PARKED) != [], what="the last attempt")
-            assert (once.requests, often.requests) == (1, 4)
-            assert [job.attempts for job in jobs(gateway, "once", State.PARKED)] == [1]
 
 
 def test_a_bandwidth_limit_holds_over_all_associations_of_a_destination(tmp_path: Path) -> None:
