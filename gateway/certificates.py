@@ -10,11 +10,14 @@ from gateway.tls import Certificate, client_context, server_context
 
 
 def own(config: Config) -> dict[str, Certificate]:
-    """What we show: `listener`, and destinations by name. Every file of TLS is read. Raises KeyFileError."""
+    """What we show: `listener`, `http`, and destinations by name. Every file of TLS is read. Raises KeyFileError."""
     found: dict[str, Certificate] = {}
     if config.tls.certificate is not None:
         server_context(config.tls)
         found["listener"] = Certificate.read(config.tls.certificate)
+    if config.http.tls is not None and config.http.tls.certificate is not None:
+        server_context(config.http.tls)
+        found["http"] = Certificate.read(config.http.tls.certificate)
     for destination in config.destination:
         if destination.tls is not None:
             client_context(destination.tls)

@@ -17,7 +17,6 @@ from pydantic import (
     AfterValidator,
     Field,
     PrivateAttr,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -29,6 +28,7 @@ from gateway.errors import ConfigurationError
 from gateway.nodes import Node
 from gateway.tables import AETitle, FilePath, Port, Seconds, Table
 from gateway.tls import ClientTls, Tls
+from gateway.web.settings import Http
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
 TABLES = ("gateway", "keys", "listener", "tls", "http", "seal", "queue", "limits")
@@ -65,13 +65,6 @@ class Listener(Table):
     ae_title: AETitle = "SEALGATE"
     accept: Literal["nodes", "any"] = "nodes"  # any: strangers, too, may associate and store
     unreadable: Literal["quarantine", "refuse"] = "quarantine"  # accept and quarantine, or answer C000
-
-
-class Http(Table):
-    host: str = "127.0.0.1"
-    port: Port = 8080
-    token: SecretStr | None = None  # asked of POST /api/v1/verify as `Authorization: Bearer ...`
-    body_bytes_max: int = Field(default=512 << 20, ge=1 << 10)
 
 
 class Destination(Table):

@@ -1,4 +1,4 @@
-"""Verification for HTTP callers, in a worker process of its own, so that a hostile body can't harm the service."""
+"""Work for HTTP callers, in a worker process of its own, so that a hostile body can't harm the service."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from gateway.config import Config
 from gateway.errors import ResourceError
-from gateway.worker import Task
+from gateway.worker import Action, Task
 from gateway.workshop import WorkerProcess
 
 
 class Judge:
-    """One object at a time; the process starts with the first. The hidden record is never opened here."""
+    """One object at a time; the process starts with the first."""
 
     def __init__(self, config: Config) -> None:
         self._timeout_s = config.limits.seal_timeout_s
@@ -22,19 +22,43 @@ class Judge:
         self._lock = threading.Lock()
 
     def __call__(self, data: bytes) -> dict[str, Any]:
-        """The JSON of `sealgate verify` for a file. Raises ResourceError, WorkerDied."""
-        with self._lock, tempfile.NamedTemporaryFile(prefix="sealgate-", suffix=".dcm") as file:
-            file.write(data)
-            file.flush()
-            outcome, _ = self._process.run(
-                Task(action="judge", path=Path(file.name)), timeout_s=self._timeout_s
-            )
-        if outcome.failure is not None or outcome.report is None:
-            raise ResourceError("verification failed", hint=outcome.failure.text if outcome.failure else "")
-        return outcome.report
+        """The JSON of `sealgate verify` for a file; the hidden record is not opened.
+
+        Raises ResourceError, WorkerDied, KeyFileError, as all methods do.
+        """
+        return self._run("judge", data)[1]
+
+    def extract(self, data: bytes) -> dict[str, Any]:
+        """The JSON of `sealgate extract` for a file, without `path`, with `reason` and `sop_instance_uid`.
+
+        Only where a recipient key is configured.
+        """
+        return self._run("extract", data)[1]
+
+    def restore(self, data: bytes) -> tuple[bytes | None, dict[str, Any]]:
+        """The original, or None; `original_digest`, `reason`, `sop_instance_uid`.
+
+        Only where a recipient key is configured.
+        """
+        original, report = self._run("undo", data)
+        del report["restored"]
+        return original, report
 
     def stop(self) -> None:
         """At once; a caller who waits for a report gets an error."""
         self._process.kill()
         with self._lock:
             self._process.stop()
+
+    def _run(self, action: Action, data: bytes) -> tuple[bytes | None, dict[str, Any]]:
+        with self._lock, tempfile.TemporaryDirectory(prefix="sealgate-") as folder:
+            source, target = Path(folder) / "object.dcm", Path(folder) / "original.dcm"
+            source.write_bytes(data)
+            task = Task(action=action, path=source, target=target)
+            outcome, _ = self._process.run(task, timeout_s=self._timeout_s)
+            original = target.read_bytes() if outcome.restored else None
+        if outcome.failure is not None or outcome.report is None:
+            error = ResourceError(f"{action} failed", hint=outcome.failure.text if outcome.failure else "")
+            error.code = outcome.failure.code if outcome.failure else error.code
+            raise error
+        return original, outcome.report

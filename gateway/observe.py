@@ -61,6 +61,7 @@ METRICS = (
         "Seconds until a TLS certificate of ours expires.",
         ("certificate",),
     ),
+    Metric("sealgate_http_refused_total", "counter", "HTTP requests refused, by reason.", ("reason",)),
     Metric("sealgate_sealed_total", "counter", "Instances through sealing, by level.", ("level", "reason")),
     Metric("sealgate_verdicts_total", "counter", "Verdicts on the verify and restore routes.", ("verdict",)),
     Metric("sealgate_restored_total", "counter", "Instances given back their original pixels."),

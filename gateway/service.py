@@ -8,11 +8,13 @@ import queue as queues
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from gateway import reconcile
+from gateway.audit import AuditLog
 from gateway.bell import Bell
 from gateway.bypass import NOTICE, Bypass
 from gateway.certificates import Certificates
@@ -27,10 +29,11 @@ from gateway.observe import Log, Metrics, configure_logging, logger
 from gateway.preparing import Preparer, Shop, start_processes
 from gateway.pseudonym import Pseudonyms
 from gateway.quarantine import Quarantine
-from gateway.queue import open_queue
+from gateway.queue import lines, open_desk, open_queue
 from gateway.receive import Receiver
 from gateway.spool import Spool
 from gateway.web.app import Backend, application
+from gateway.web.records import Records
 from gateway.web.server import WebServer
 
 EXPIRE_INTERVAL_S = 2.0
@@ -278,7 +281,19 @@ class Service:
             problems=self._problems,
             exposition=self._exposition,
             notices=lambda: [NOTICE] if self._bypass else [],
+            records=Records(
+                opener=lambda: self._judge if self._config.keys.recipient_key is not None else None,
+                pseudonyms=Pseudonyms.load(self._config.gateway.data_dir),
+                log=AuditLog(self._config.gateway.data_dir),
+            ),
+            jobs=self._jobs,
+            reload=lambda: self._signals.put(signal.SIGHUP),
+            metrics=self._metrics,
         )
+
+    def _jobs(self, limit: int) -> list[dict[str, Any]]:
+        with closing(open_desk(self._config)) as desk:
+            return [lines.line(job) for job in desk.list(limit=limit)]
 
     def _problems(self) -> list[str]:
         problems = []

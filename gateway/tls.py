@@ -86,7 +86,7 @@ class Certificate:
         return cls(hashlib.sha256(first.public_bytes(Encoding.DER)).hexdigest(), first.not_valid_after_utc)
 
 
-def server_context(table: Tls) -> ssl.SSLContext:
+def server_context(table: Identity) -> ssl.SSLContext:
     """For the TLS port. Raises KeyFileError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context)

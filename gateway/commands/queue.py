@@ -6,8 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from gateway.commands.printing import Printer
 from gateway.config import Config
 from gateway.errors import UsageError
 from gateway.pseudonym import Pseudonyms
-from gateway.queue import Desk, Job, Notes, State, open_desk
+from gateway.queue import Desk, Job, Notes, State, lines, open_desk
 from gateway.queue.model import NEXT
 
 Steering = Callable[[Desk, Sequence[int]], Sequence[int]]
@@ -110,7 +109,7 @@ def list_jobs(config_path: Path, as_json: bool, limit: int, **selection: Any) ->
     printer.prose(f"{len(jobs)} jobs")
     for note in notes:
         if note.paused_at is not None:
-            printer.prose(f"{note.name} is paused since {_time(note.paused_at)}")
+            printer.prose(f"{note.name} is paused since {lines.time(note.paused_at)}")
 
 
 @command.command("show")
@@ -125,9 +124,9 @@ def show(job_id: int, config_path: Path, as_json: bool) -> None:
     if job is None:
         raise UsageError(f"there is no job {job_id}", hint="See them with: sealgate queue list")
     if as_json:
-        printer.line(_line(job))
+        printer.line(lines.line(job))
         return
-    for name, value in _line(job).items():
+    for name, value in lines.line(job).items():
         printer.text(f"{name:<14} {'' if value is None else value}")
 
 
@@ -143,7 +142,7 @@ def destinations(config_path: Path, as_json: bool) -> None:
         counts = Counter({(depth.destination, depth.state): depth.jobs for depth in desk.depth()})
     for name in (destination.name for destination in configured.destination):
         note = notes.get(name, Notes(name=name, paused_at=None, down_since=None))
-        paused, down = _time(note.paused_at or 0), _time(note.down_since or 0)
+        paused, down = lines.time(note.paused_at or 0), lines.time(note.down_since or 0)
         if as_json:
             jobs = {state.value: counts[name, state] for state in State if counts[name, state]}
             line = {
@@ -236,27 +235,14 @@ def _desk(config_path: Path) -> Iterator[Desk]:
         desk.close()
 
 
-def _line(job: Job) -> dict[str, Any]:
-    line = {"instance": job.pseudonym} | asdict(job)
-    del line["pseudonym"]
-    return line | {"not_before": _time(job.not_before), "received_at": _time(job.received_at)}
-
-
 def _print(job: Job, printer: Printer, *, as_json: bool) -> None:
     if as_json:
-        printer.line(_line(job))
+        printer.line(lines.line(job))
         return
     reason = job.reason or (f"instead of {job.instead_of}" if job.instead_of else "")
     values = (
-        job.id, job.state.value, job.step.value, job.destination or "-", job.attempts, _time(job.not_before),
+        job.id, job.state.value, job.step.value, job.destination or "-", job.attempts, lines.time(job.not_before),
         job.pseudonym, f"{reason} ({job.hint})" if job.hint else reason,
     )  # fmt: skip
     cells = (f"{value!s:<{width}}" for value, (_, width) in zip(values, COLUMNS, strict=True))
     printer.text(" ".join(cells).rstrip())
-
-
-def _time(seconds: float) -> str:
-    """UTC, or "-" for a time that was never set."""
-    if seconds <= 0:
-        return "-"
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

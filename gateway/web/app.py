@@ -1,10 +1,9 @@
-"""HTTP for machines: health, readiness, metrics, and verification of objects sent in a request."""
+"""HTTP for machines: health, readiness, metrics, and work on objects sent in a request."""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,13 +13,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.config import Http
-from gateway.errors import GatewayError, WorkerDied
+from gateway.errors import GatewayError
+from gateway.observe import Metrics
+from gateway.web.bodies import is_multipart, objects
+from gateway.web.door import Door
+from gateway.web.records import Records
+from gateway.web.refusals import STATUS_OF_CODE, BadRequest, Refused
+from gateway.web.settings import Http
 
 CONTENT_TYPE_METRICS = "text/plain; version=0.0.4; charset=utf-8"
-OBJECTS_MAX = 1000  # in one multipart body
-# GatewayError codes that are the caller's to mend; all others are ours (PS3.18 8.5 has no codes for either).
-STATUS_OF_CODE = {"unreadable": 400, WorkerDied.code: 503}
+NOT_KEPT = {"Cache-Control": "no-store"}  # by caches on the way
+JOBS_MAX = 1000
 
 
 @dataclass(frozen=True)
@@ -28,98 +31,109 @@ class Backend:
     """What the endpoints need from the service; all of it is called in threads, not on the event loop.
 
     judge: the JSON of `sealgate verify` for one object; raises GatewayError. problems: why it is not ready.
+    jobs: at most so many lines of `sealgate queue list --json`. reload: asks for what SIGHUP does.
     notices: what people should know although it works, such as that it seals nothing.
     """
 
     judge: Callable[[bytes], dict[str, Any]]
     problems: Callable[[], list[str]]
     exposition: Callable[[], bytes]
+    records: Records
+    jobs: Callable[[int], list[dict[str, Any]]]
+    reload: Callable[[], None]
     notices: Callable[[], list[str]] = list
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 def application(settings: Http, backend: Backend) -> Starlette:
-    async def healthz(_request: Request) -> Response:
-        return PlainTextResponse("".join(f"{line}\n" for line in ("alive", *backend.notices())))
-
-    async def readyz(_request: Request) -> Response:
-        problems = await run_in_threadpool(backend.problems)
-        return JSONResponse(
-            {"ready": not problems, "problems": problems, "notices": backend.notices()},
-            status_code=503 if problems else 200,
-        )
-
-    async def metrics(_request: Request) -> Response:
-        return Response(await run_in_threadpool(backend.exposition), media_type=CONTENT_TYPE_METRICS)
-
-    async def verify(request: Request) -> Response:
-        _authorise(request, settings)
-        multipart = request.headers.get("content-type", "").startswith("multipart/form-data")
-        body = await _limited(request, settings.body_bytes_max)
-        objects = await _parts(request, body) if multipart else [("body", body)]
-        reports = []
-        for name, data in objects:
-            report = await run_in_threadpool(backend.judge, data)
-            reports.append({"path": name, **report})
-        return JSONResponse(reports if multipart else reports[0])
-
+    api = _Api(settings, backend)
+    probes = _Probes(backend)
     return Starlette(
         routes=[
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-            Route("/api/v1/verify", verify, methods=["POST"]),
+            Route("/healthz", probes.healthz),
+            Route("/readyz", probes.readyz),
+            Route("/metrics", probes.exposition),
+            Route("/api/v1/verify", api.verify, methods=["POST"]),
+            Route("/api/v1/extract", api.extract, methods=["POST"]),
+            Route("/api/v1/restore", api.restore, methods=["POST"]),
+            Route("/api/v1/queue", api.queue),
+            Route("/api/v1/reload", api.reload, methods=["POST"]),
         ],
-        exception_handlers={GatewayError: _failed, HTTPException: _refused},
+        exception_handlers={GatewayError: api.failed, HTTPException: _refused},
     )
 
 
-def _authorise(request: Request, settings: Http) -> None:
-    if settings.token is None:
-        return
-    expected = f"Bearer {settings.token.get_secret_value()}".encode()
-    if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected):
-        raise HTTPException(401, "send the token as Authorization: Bearer", {"WWW-Authenticate": "Bearer"})
+class _Probes:
+    """Open to whoever reaches the port: they tell nothing about patients, and monitors have no tokens."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def healthz(self, _request: Request) -> Response:
+        return PlainTextResponse("".join(f"{line}\n" for line in ("alive", *self._backend.notices())))
+
+    async def readyz(self, _request: Request) -> Response:
+        problems = await run_in_threadpool(self._backend.problems)
+        return JSONResponse(
+            {"ready": not problems, "problems": problems, "notices": self._backend.notices()},
+            status_code=503 if problems else 200,
+        )
+
+    async def exposition(self, _request: Request) -> Response:
+        return Response(await run_in_threadpool(self._backend.exposition), media_type=CONTENT_TYPE_METRICS)
 
 
-async def _limited(request: Request, bytes_max: int) -> bytes:
-    """The body, refused as soon as it is known to be too large, whatever Content-Length says."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > bytes_max:
-            raise HTTPException(413, f"more than {bytes_max} bytes (http.body_bytes_max)")
-    if not body:
-        raise HTTPException(400, "the body is empty; send a DICOM file")
-    return bytes(body)
+class _Api:
+    """The body is read only after the caller was let in."""
 
+    def __init__(self, settings: Http, backend: Backend) -> None:
+        self._settings = settings
+        self._backend = backend
+        self._door = Door(settings, backend.records.log.write)
 
-async def _parts(request: Request, body: bytes) -> list[tuple[str, bytes]]:
-    """(file name or field name, content) of each part that is a file."""
-    again = Request(request.scope, receive=_replay(body))
-    async with again.form(max_files=OBJECTS_MAX) as form:
-        files = [
-            (str(value.filename or name), await value.read())
-            for name, value in form.multi_items()
-            if not isinstance(value, str)
-        ]
-    if not files:
-        raise HTTPException(400, "no part of the multipart body is a file")
-    return files
+    async def verify(self, request: Request) -> Response:
+        async with self._door.opened(request, "verify"):
+            reports = [
+                {"path": name, **await run_in_threadpool(self._backend.judge, data)}
+                for name, data in await objects(request, self._settings)
+            ]
+        return JSONResponse(reports if is_multipart(request) else reports[0])
 
+    async def extract(self, request: Request) -> Response:
+        async with self._door.opened(request, "extract") as visit:
+            lines = [
+                {"path": name, **await run_in_threadpool(self._backend.records.extract, visit, data)}
+                for name, data in await objects(request, self._settings)
+            ]
+        return JSONResponse(lines if is_multipart(request) else lines[0], headers=NOT_KEPT)
 
-def _replay(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
-    async def messages() -> AsyncIterator[dict[str, Any]]:
-        yield {"type": "http.request", "body": body, "more_body": False}
-        yield {"type": "http.disconnect"}
+    async def restore(self, request: Request) -> Response:
+        if is_multipart(request):
+            raise BadRequest("one object at a time", hint="Send it as application/dicom.")
+        async with self._door.opened(request, "restore") as visit:
+            ((_, data),) = await objects(request, self._settings)
+            original, report = await run_in_threadpool(self._backend.records.restore, visit, data)
+        if original is None:
+            return JSONResponse({"path": "body", "restored": False, **report}, 422, headers=NOT_KEPT)
+        return Response(original, media_type="application/dicom", headers=NOT_KEPT)
 
-    stream = messages()
-    return stream.__anext__
+    async def queue(self, request: Request) -> Response:
+        async with self._door.opened(request, "operate"):
+            jobs = await run_in_threadpool(self._backend.jobs, JOBS_MAX)
+        return JSONResponse(jobs, headers=NOT_KEPT)
 
+    async def reload(self, request: Request) -> Response:
+        async with self._door.opened(request, "administer"):
+            self._backend.reload()
+        return JSONResponse({"reload": "asked for; the log tells what became of it"}, status_code=202)
 
-async def _failed(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, GatewayError)
-    status = STATUS_OF_CODE.get(error.code, 500)
-    return JSONResponse({"error": error.code, "hint": error.hint}, status_code=status)
+    async def failed(self, _request: Request, error: Exception) -> Response:
+        assert isinstance(error, GatewayError)
+        answer = {"error": error.code, "retry": error.retry, "hint": error.hint}
+        if not isinstance(error, Refused):
+            return JSONResponse(answer, STATUS_OF_CODE.get(error.code, 500))
+        self._backend.metrics.count("sealgate_http_refused_total", reason=error.code)
+        return JSONResponse(answer | {"message": str(error)}, error.status, headers=error.headers)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

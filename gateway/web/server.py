@@ -2,30 +2,71 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.config import Http
+from gateway.tls import server_context
+from gateway.web.settings import Http
 
 STOP_TIMEOUT_S = 5
+CONNECTIONS_MAX = 256  # above it the answer is 503
+HEAD_TIMEOUT_S = 10.0  # from connecting, or the last answer, to the end of the next request's headers
+
+
+class ImpatientProtocol(H11Protocol):
+    """Closes connections that say nothing, or say it drop by drop; uvicorn would wait for ever."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_a_request()
+
+    def on_response_complete(self) -> None:
+        self._wait_for_a_request()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _wait_for_a_request(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self._close_unless_busy)
+
+    def _close_unless_busy(self) -> None:
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if not busy and not self.transport.is_closing():
+            self.transport.abort()
 
 
 class WebServer:
     def __init__(self, app: Starlette, settings: Http) -> None:
+        """Raises KeyFileError."""
         self._settings = settings
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=STOP_TIMEOUT_S,
-                server_header=False,
-            )
+        context = server_context(settings.tls) if settings.tls is not None else None
+        config = uvicorn.Config(
+            app,
+            http=ImpatientProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,  # they would let callers choose the address that the audit names
+            server_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_graceful_shutdown=STOP_TIMEOUT_S,
         )
+        config.load()
+        config.ssl = context
+        self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
 
     def start(self) -> int:

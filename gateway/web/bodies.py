@@ -1,0 +1,72 @@
+"""The objects in a request's body, within the limits of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from gateway.web.refusals import BadRequest, TooLarge, TooSlow
+from gateway.web.settings import Http
+
+OBJECTS_MAX = 1000  # in one multipart body
+
+
+def is_multipart(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("multipart/form-data")
+
+
+async def objects(request: Request, settings: Http) -> list[tuple[str, bytes]]:
+    """(name, content) of each file of a multipart body, or of the whole body as "body".
+
+    Raises BadRequest, TooLarge, TooSlow.
+    """
+    body = await _limited(request, settings)
+    return await _parts(request, body) if is_multipart(request) else [("body", body)]
+
+
+async def _limited(request: Request, settings: Http) -> bytes:
+    """Refused as soon as it is known to be too large, whatever Content-Length says."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(settings.request_timeout_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > settings.body_bytes_max:
+                    raise TooLarge(f"more than {settings.body_bytes_max} bytes")
+    except TimeoutError as error:
+        raise TooSlow(
+            f"the body did not come within {settings.request_timeout_s:g} s", headers={"Connection": "close"}
+        ) from error
+    if not body:
+        raise BadRequest("the body is empty")
+    return bytes(body)
+
+
+async def _parts(request: Request, body: bytes) -> list[tuple[str, bytes]]:
+    """(file name or field name, content) of each part that is a file."""
+    again = Request(request.scope, receive=_replay(body))
+    try:
+        async with again.form(max_files=OBJECTS_MAX) as form:
+            files = [
+                (str(value.filename or name), await value.read())
+                for name, value in form.multi_items()
+                if not isinstance(value, str)
+            ]
+    except HTTPException as error:
+        raise BadRequest("the multipart body can't be parsed", hint=str(error.detail)) from error
+    if not files:
+        raise BadRequest("no part of the multipart body is a file")
+    return files
+
+
+def _replay(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def messages() -> AsyncIterator[dict[str, Any]]:
+        yield {"type": "http.request", "body": body, "more_body": False}
+        yield {"type": "http.disconnect"}
+
+    stream = messages()
+    return stream.__anext__

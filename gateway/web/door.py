@@ -1,0 +1,94 @@
+"""Whom the HTTP interface lets in: identity, rate, role, and how many at once, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from gateway.audit import Access
+from gateway.web.callers import Caller, Callers
+from gateway.web.limits import Rate
+from gateway.web.refusals import Busy, Forbidden, Refused, TooMany, Unauthenticated
+from gateway.web.settings import Http, Role
+
+AUDITED: frozenset[Role] = frozenset({"extract", "restore"})
+BUSY_RETRY_S = 1
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A caller who was let in with a role."""
+
+    caller: str | None
+    address: str
+    role: Role
+
+    def access(self, outcome: str, reason: str, **instances: str | None) -> Access:
+        return Access(
+            caller=self.caller,
+            address=self.address,
+            role=self.role,
+            action=self.role,
+            outcome=outcome,
+            reason=reason,
+            **instances,
+        )
+
+
+class Door:
+    """audit: durable when it returns, raises AuditFailed. For one event loop."""
+
+    def __init__(self, settings: Http, audit: Callable[[Access], None]) -> None:
+        self._settings = settings
+        self._audit = audit
+        self._callers = Callers(settings)
+        self._rate = Rate(settings.requests_per_minute)
+        self._inside = 0
+
+    @asynccontextmanager
+    async def opened(self, request: Request, role: Role) -> AsyncIterator[Visit]:
+        """Raises Refused. A denial of access to records is in the audit log before it is answered."""
+        address = request.client.host if request.client is not None else ""
+        visit = await self._admitted(request.headers.get("authorization"), address, role)
+        if self._inside >= self._settings.concurrent:
+            raise Busy(
+                f"{self._inside} requests are being worked on", headers={"Retry-After": str(BUSY_RETRY_S)}
+            )
+        self._inside += 1
+        try:
+            yield visit
+        finally:
+            self._inside -= 1
+
+    async def _admitted(self, authorization: str | None, address: str, role: Role) -> Visit:
+        try:
+            caller = await run_in_threadpool(self._callers.identify, authorization)
+        except Refused as refused:
+            self._pace(f"address {address}")
+            await self._deny(Visit(None, address, role), refused)
+            raise
+        self._pace(f"caller {caller.name}" if caller.name is not None else f"address {address}")
+        visit = Visit(caller.name, address, role)
+        if role not in caller.roles:
+            lacking = self._lacking(caller, role)
+            await self._deny(visit, lacking)
+            raise lacking
+        return visit
+
+    def _lacking(self, caller: Caller, role: Role) -> Refused:
+        if caller.name is None:
+            return Unauthenticated(f"the role {role} takes a token, and none is configured")
+        return Forbidden(f"the caller lacks the role {role}")
+
+    def _pace(self, who: str) -> None:
+        wait_s = self._rate.take(who)
+        if wait_s:
+            raise TooMany("too many requests", headers={"Retry-After": str(wait_s)})
+
+    async def _deny(self, visit: Visit, refused: Refused) -> None:
+        if visit.role in AUDITED:
+            await run_in_threadpool(self._audit, visit.access("denied", refused.code))

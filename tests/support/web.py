@@ -1,0 +1,149 @@
+"""The HTTP interface on a real socket, and an identity provider that publishes its keys on another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from gateway.audit import FILE_NAME, AuditLog
+from gateway.errors import WorkerDied
+from gateway.pseudonym import Pseudonyms
+from gateway.web.app import Backend, application
+from gateway.web.records import Records
+from gateway.web.server import WebServer
+from gateway.web.settings import Http, Token
+
+ISSUER, AUDIENCE = "https://identity.example/realms/hospital", "sealgate"
+
+
+def length(data: bytes) -> dict[str, Any]:
+    """Stands at the place of verification, so that a report can be told apart by its object."""
+    if data == b"deadly":
+        raise WorkerDied("the worker process ended")
+    return {"sop_instance_uid": "1.2.3", "verdict": "intact", "bytes": len(data)}
+
+
+def backend(folder: Path, **parts: Any) -> Backend:
+    """A gateway that has no recipient key; its audit log is in `folder`."""
+    records = Records(opener=lambda: None, pseudonyms=Pseudonyms.load(folder), log=AuditLog(folder))
+    return Backend(
+        **{
+            "judge": length,
+            "problems": list,
+            "exposition": lambda: b"sealgate_x 1\n",
+            "records": records,
+            "jobs": lambda _limit: [],
+            "reload": lambda: None,
+        }
+        | parts
+    )
+
+
+@contextmanager
+def serving(settings: Http, parts: Backend) -> Iterator[str]:
+    """The URL of a running server; `settings` need port 0."""
+    server = WebServer(application(settings, parts), settings)
+    port = server.start()
+    try:
+        yield f"{'https' if settings.tls else 'http'}://127.0.0.1:{port}"
+    finally:
+        server.stop()
+
+
+def token(name: str, text: str, *roles: str) -> Token:
+    return Token(name=name, roles=roles, sha256=hashlib.sha256(text.encode()).hexdigest())
+
+
+def bearer(text: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {text}"}
+
+
+def audit_lines(folder: Path) -> list[dict[str, Any]]:
+    path = folder / FILE_NAME
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@dataclass
+class IdentityProvider:
+    """keys: key id -> private key. answers: how often the keys were asked for. redirect: to where, instead."""
+
+    keys: dict[str, Any] = field(default_factory=dict)
+    url: str = ""
+    answers: int = 0
+    redirect: str | None = None
+
+    def jwks(self) -> dict[str, Any]:
+        found = []
+        for key_id, key in self.keys.items():
+            kind = (
+                jwt.algorithms.RSAAlgorithm
+                if isinstance(key, rsa.RSAPrivateKey)
+                else jwt.algorithms.ECAlgorithm
+            )
+            found.append({**kind.to_jwk(key.public_key(), as_dict=True), "kid": key_id, "use": "sig"})
+        return {"keys": found}
+
+    def token(self, key_id: str = "rsa-1", **changed: Any) -> str:
+        """A good token, but for the claims that are changed (None: left out)."""
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER, "aud": AUDIENCE, "sub": "dr-house", "iat": now, "exp": now + 60, "roles": ["readers"],
+        } | changed  # fmt: skip
+        claims = {name: value for name, value in claims.items() if value is not None}
+        key = self.keys[key_id]
+        algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
+        return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id})
+
+    def make_key(self, key_id: str) -> None:
+        elliptic = key_id.startswith("ec")
+        self.keys[key_id] = (
+            ec.generate_private_key(ec.SECP256R1())
+            if elliptic
+            else rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        )
+
+
+@contextmanager
+def identity_provider() -> Iterator[IdentityProvider]:
+    """It answers until the block ends."""
+    provider = IdentityProvider()
+    provider.make_key("rsa-1")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            provider.answers += 1
+            body = json.dumps(provider.jwks()).encode()
+            if provider.redirect is not None and self.path == "/jwks":
+                self.send_response(302)
+                self.send_header("Location", provider.redirect)
+                body = b""
+            else:
+                self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: Any) -> None:
+            """Tests look at what the gateway says, not at what this one says."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    provider.url = f"http://127.0.0.1:{server.server_port}/jwks"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield provider
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
