@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from gateway.seal.codec import Codec
-from tests.campaigns.crash_plant import KINDS, Plant
+from tests.campaigns.crash_plant import KINDS, Plant, original
 from tests.campaigns.crash_proof import examined
 from tests.support.campaign import CAMPAIGNS, Progress, number, seed, write_figures
 from tests.support.gateway import wait_for
+from tests.support.modality import parcel
 
 MOMENT_S = 1.5  # after a round's objects were handed out, the latest moment of its kill
 DOWN_S = 0.5  # the longest pause before the killed process is started again
@@ -42,6 +43,32 @@ def test_two_hundred_kills_over_five_thousand_objects(codec: Codec) -> None:
     figures = _campaign(progress, codec)
     write_figures("crash", **figures)
     progress.finish()
+
+
+@pytest.mark.campaign
+def test_the_proof_finds_what_is_missing_exchanged_or_foreign(tmp_path: Path, codec: Codec) -> None:
+    plan = seed()
+    with Plant(tmp_path, seed=plan) as plant:
+        plant.give(0, 4)
+        wait_for(lambda: len(plant.acknowledged()) == 4, what="everything acknowledged")
+        wait_for(lambda: plant.gateway.metric("sealgate_queue_jobs") == 0, what="an empty queue")
+        assert examined(plant, range(4), plan, codec).problems == []
+        lost, exchanged = (plant.orthanc.find(uid_of(number, plan)) for number in (1, 2))
+        plant.orthanc.request("DELETE", f"/instances/{lost}")
+        plant.orthanc.request("DELETE", f"/instances/{exchanged}")
+        plant.orthanc.upload(original(2, plan))
+        plant.orthanc.upload(original(99, plan))
+        problems = examined(plant, range(4), plan, codec).problems
+    assert problems == [
+        "1: acknowledged, but missing",
+        "2: the destinations hold different bytes",
+        "2: verified as unsealed",
+        f"{uid_of(99, plan)}: in the PACS, but never sent",
+    ]
+
+
+def uid_of(number: int, plan: int) -> str:
+    return parcel(original(number, plan), fallback_uid="").sop_instance
 
 
 def _campaign(progress: Progress, codec: Codec) -> dict[str, object]:
