@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.backoff import delay_s
-from gateway.config import Destination
+from gateway.config import Destination, Limits
 from gateway.config import Queue as QueueTable
 from gateway.errors import GatewayError, PeerUnreachable, SpoolCorrupt
 from gateway.fileformat import unwrap
@@ -19,7 +19,6 @@ from gateway.preparing import LOOK_AGAIN_S, TROUBLE_PAUSE_S, Shop
 from gateway.queue import Job, State, Step
 from gateway.schedule import is_open
 
-SLOWEST_BYTES_S = 100_000  # a lease lasts at least as long as a link this slow needs
 BACKLOG_CLAIMS = 2
 BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
 
@@ -34,14 +33,13 @@ class Terms:
     slowest_bytes_s: float
 
     @classmethod
-    def of(cls, destination: Destination, queue: QueueTable) -> Terms:
+    def of(cls, destination: Destination, queue: QueueTable, limits: Limits) -> Terms:
         """What the destination does not say is as for all."""
-        share = (destination.bandwidth_bytes_s or SLOWEST_BYTES_S) / destination.associations
         return cls(
             attempts=destination.attempts or queue.attempts,
             backoff_s=destination.backoff_s or queue.backoff_s,
             backoff_max_s=destination.backoff_max_s or queue.backoff_max_s,
-            slowest_bytes_s=min(SLOWEST_BYTES_S, share),
+            slowest_bytes_s=destination.slowest_bytes_s(limits),
         )
 
 
@@ -69,7 +67,7 @@ class Deliverer(threading.Thread):
     ) -> None:
         super().__init__(name=f"deliver-{destination.name}-{number}", daemon=True)
         self._destination = destination
-        self._terms = Terms.of(destination, shop.config.queue)
+        self._terms = Terms.of(destination, shop.config.queue, shop.config.limits)
         self._shop = shop
         self._sender = Sender(
             destination, shop.config.limits, calling=shop.config.listener.ae_title, pace=pace
@@ -171,11 +169,11 @@ class Deliverer(threading.Thread):
     def _deliver(self, job: Job) -> None:
         """Raises GatewayError."""
         shop, started = self._shop, time.monotonic()
-        file = shop.spool.read(job.outgoing or job.incoming)
-        sent = self._sender.send(file, priority=job.priority)
+        with shop.spool.opened(job.outgoing or job.incoming) as file:
+            sent = self._sender.send(file, priority=job.priority)
+            size = len(file) - unwrap(file).offset
         self._unreachable = 0
         name, seconds = self._destination.name, time.monotonic() - started
-        size = len(file) - unwrap(file).offset
         shop.metrics.set("sealgate_destination_up", 1, destination=name)
         shop.metrics.count("sealgate_forwarded_total", destination=name)
         shop.metrics.count("sealgate_forwarded_bytes_total", size, destination=name)

@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from gateway.errors import UnreadableObject
+from gateway.seal.octets import Octets
 from gateway.seal.part10 import file_meta
 
 IMPLEMENTATION_CLASS_UID = "1.2.826.0.1.3680043.8.498.71019472284130562984"
@@ -37,7 +38,7 @@ def wrap(*, sop_class: str, sop_instance: str, syntax: str) -> bytes:
     return bytes(128) + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(elements)) + elements
 
 
-def unwrap(data: bytes) -> Wrapper:
+def unwrap(data: Octets) -> Wrapper:
     """Read the beginning of a file. Raises UnreadableObject when meta information is missing or damaged."""
     if data[128:132] != b"DICM":
         raise UnreadableObject("no DICOM file: the magic is missing")

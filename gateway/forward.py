@@ -27,7 +27,9 @@ from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION,
 from gateway.nodes import VERIFICATION
 from gateway.pacing import Pace
 from gateway.queue import Priority
+from gateway.seal.octets import Octets
 from gateway.seal.pixels import transcode
+from gateway.spool import StoredFile
 from gateway.statuses import Meaning, classify
 from gateway.tls import ClientContext, client_context
 
@@ -36,6 +38,8 @@ Pair = tuple[str, str]  # SOP class, transfer syntax
 CONTEXTS_MAX = 128  # PS3.8 9.3.2.2: odd ids of one byte
 SETTLE_S = 0.02  # for a thread that was just passing the barrier to come back to it
 FRAGMENT_BYTES_MIN = 512
+STORED_BYTES_S = 10_000_000  # as fast at least a peer writes what it has received, before it answers
+SLOW_HINT = "Look at the line and the load of the destination; limits.send_bytes_s_min says what is too slow."
 FRAGMENTS_IN_FLIGHT = 8  # handed to the sending thread, not yet in the socket
 FALLBACKS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MESSAGE_IDS = 65535
@@ -116,7 +120,7 @@ class Sender:
             for context in self._association.accepted_contexts
         }
 
-    def send(self, file: bytes, *, priority: Priority = Priority.NORMAL) -> Sent:
+    def send(self, file: Octets, *, priority: Priority = Priority.NORMAL) -> Sent:
         """Send one file's data set; in its own syntax, or losslessly converted where that is refused.
 
         Raises PeerUnreachable (nothing was sent), PeerFailed (may pass), RefusedByPeer, UnsupportedPixels.
@@ -128,7 +132,7 @@ class Sender:
             return self._store(file, priority, transcoded=False)
         for syntax in FALLBACKS:
             if (head.sop_class, syntax) in self._accepted:
-                return self._store(transcode(file, syntax), priority, transcoded=True)
+                return self._store(transcode(file[:], syntax), priority, transcoded=True)
         raise RefusedByPeer(
             f"{self._destination.name} accepts SOP class {UID(head.sop_class).name} neither in "
             f"{UID(head.syntax).name} nor uncompressed",
@@ -186,7 +190,7 @@ class Sender:
     def _connected(self, event: Any) -> None:
         prepare_socket(event.assoc.dul.socket.socket, timeout_s=self._limits.network_timeout_s)
 
-    def _store(self, file: bytes, priority: Priority, *, transcoded: bool) -> Sent:
+    def _store(self, file: Octets, priority: Priority, *, transcoded: bool) -> Sent:
         head = unwrap(file)
         association = self._association
         assert association is not None
@@ -196,8 +200,12 @@ class Sender:
         request.Priority = PRIORITIES[priority]
         request.AffectedSOPClassUID = UID(head.sop_class)
         request.AffectedSOPInstanceUID = UID(head.sop_instance)
-        request.DataSet = BytesIO(file[head.offset :])
-        answer = self._exchange(association, request, self._accepted[(head.sop_class, head.syntax)])
+        if isinstance(file, StoredFile):  # pynetdicom reads it fragment by fragment
+            request._dataset_path = file.path, head.offset
+        else:
+            request.DataSet = BytesIO(file[head.offset :])
+        size = len(file) - head.offset
+        answer = self._exchange(association, request, self._accepted[(head.sop_class, head.syntax)], size)
         row = classify(answer)
         if row.meaning is Meaning.DELIVERED:
             return Sent(answer, head.syntax, transcoded)
@@ -206,17 +214,20 @@ class Sender:
             raise PeerFailed(message, hint=row.hint)
         raise RefusedByPeer(message, hint=row.hint)
 
-    def _exchange(self, association: Association, request: C_STORE, context_id: int) -> int:
-        """Send the message in step with the socket and wait for the status. Raises PeerFailed."""
+    def _exchange(self, association: Association, request: C_STORE, context_id: int, size: int) -> int:
+        """Send the message of `size` bytes in step with the socket, wait for the status. Raises PeerFailed."""
+        slowest = self._destination.slowest_bytes_s(self._limits)
+        deadline = time.monotonic() + self._limits.network_timeout_s + size / slowest
+        association.dimse_timeout = self._limits.dimse_timeout_s + size / STORED_BYTES_S
         message = C_STORE_RQ()
         message.primitive_to_message(request)
         message.context_id = context_id
         for fragment in message.encode_msg(context_id, self._fragment_bytes(association)):
             if self._pace is not None:
                 self._pace.wait_for(sum(len(value) for _, value in fragment.presentation_data_value_list))
-            self._wait_for_room(association)
+            self._wait_for_room(association, deadline)
             association.dul.send_pdu(fragment)
-        self._wait_for_room(association, in_flight=0)
+        self._wait_for_room(association, deadline, in_flight=0)
         _, response = association.dimse.get_msg(block=True)
         status = getattr(response, "Status", None)
         if response is None or status is None or not response.is_valid_response:
@@ -225,20 +236,28 @@ class Sender:
         return int(status)
 
     def _fragment_bytes(self, association: Association) -> int:
-        """The largest PDU that the peer takes (0: any), or less on a line that is kept slow."""
-        most = int(association.dimse.maximum_pdu_size)
+        """The largest PDU that the peer takes, ours where it takes any, or less on a line that is kept slow."""
+        most = int(association.dimse.maximum_pdu_size) or self._limits.pdu_bytes
         if self._pace is None:
             return most
         piece = max(FRAGMENT_BYTES_MIN, self._pace.piece_bytes)
-        return min(most, piece) if most else piece
+        return min(most, piece)
 
-    def _wait_for_room(self, association: Association, *, in_flight: int = FRAGMENTS_IN_FLIGHT) -> None:
-        """The socket's own time-out ends a connection that takes nothing any more; that is noticed here."""
+    def _wait_for_room(
+        self, association: Association, deadline: float, *, in_flight: int = FRAGMENTS_IN_FLIGHT
+    ) -> None:
+        """The socket's own time-out ends a connection that takes nothing any more; that is noticed here.
+
+        deadline: monotonic seconds. One that takes a little now and then is ended by it. Raises PeerFailed.
+        """
         waiting = association.dul.to_provider_queue
         while waiting.qsize() > in_flight:
             if not association.dul.is_alive() or association.acse.is_aborted():
                 self.abort()
                 raise PeerFailed(f"{self._destination.name} broke off the association")
+            if time.monotonic() > deadline:
+                self.abort()
+                raise PeerFailed(f"{self._destination.name} takes the object too slowly", hint=SLOW_HINT)
             time.sleep(0.0005)
 
 

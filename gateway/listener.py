@@ -13,16 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from pydicom.uid import UID
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
-from pynetdicom.acse import ACSE
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import (
-    NonPatientObjectPresentationContexts,
-    PresentationContext,
-    build_context,
-)
+from pynetdicom.presentation import build_context
 
 from gateway.access import LIMIT_EXCEEDED, Access, Caller, Refusal
 from gateway.certificates import Certificates
@@ -30,11 +24,19 @@ from gateway.config import Config
 from gateway.connections import Arrival, Door, Handler, NotAssociated, Server, WatchedSocket
 from gateway.errors import ResourceError
 from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from gateway.incoming import Messages
+from gateway.negotiation import (
+    Negotiation,
+    confirm_identity,
+    known_first,
+    non_patient_contexts,
+    stated_identity,
+)
 from gateway.nodes import VERIFICATION, Node, service_of
 from gateway.observe import Log, Metrics, where
+from gateway.spool import Spool
 from gateway.statuses import NOT_AUTHORISED, PROCESSING_FAILURE, SUCCESS
 
-ABSTRACT_SYNTAX_NOT_SUPPORTED = 3  # PS3.8 9.3.3.2
 WATCH_INTERVAL_S = 0.5
 UNLIMITED = 1 << 30
 REFUSED_LINGER_S = 2.0  # for the peer to close after it was refused; then we do
@@ -47,6 +49,7 @@ class Link:
     association: Association
     arrival: Arrival
     node: Node | None = None  # who it is; None before it was let in, and for a stranger where all are let in
+    user: str = ""  # whose password it gave
     admitted: bool = False
     opened: float = field(default_factory=time.monotonic)
     objects: int = 0
@@ -69,22 +72,6 @@ class Link:
         return "aborted" if self.association.is_aborted else "closed"
 
 
-class Negotiation(ACSE):
-    """Refuses single presentation contexts by SOP class (PS3.8 9.3.3.2, result 3), which pynetdicom's does not."""
-
-    def __init__(self, association: Association, may: Callable[[str], bool]) -> None:
-        super().__init__(association)
-        self._may = may
-
-    def send_accept(self) -> None:
-        association = self.assoc
-        for number, context in list(association._accepted_cx.items()):
-            if not self._may(str(context.abstract_syntax)):
-                context.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
-                association._rejected_cx.append(association._accepted_cx.pop(number))
-        super().send_accept()
-
-
 class Listener:
     """Accepts associations of known nodes for known called AE titles, answers C-ECHO, hands each C-STORE to `store`.
 
@@ -97,6 +84,7 @@ class Listener:
         config: Callable[[], Config],
         *,
         certificates: Certificates,
+        spool: Spool,
         store: Callable[[Any, Link], int],
         metrics: Metrics,
         log: Log,
@@ -104,6 +92,7 @@ class Listener:
         self._config = config()
         self._access = Access(config)
         self._certificates = certificates
+        self._spool = spool
         self._store = store
         self._metrics = metrics
         self._log = log
@@ -157,7 +146,7 @@ class Listener:
         try:
             made = entity.make_server(
                 (host, port),
-                contexts=[build_context(VERIFICATION), *_non_patient_contexts()],
+                contexts=[build_context(VERIFICATION), *non_patient_contexts()],
                 evt_handlers=handlers,
                 server_class=Server,
                 request_handler=Handler,
@@ -213,6 +202,7 @@ class Listener:
 
     def _opened(self, event: Any) -> None:
         arrival = event.assoc.dul.socket.arrival
+        event.assoc.dimse = Messages(event.assoc, self._spool)
         with self._lock:
             self._links[event.assoc] = Link(association=event.assoc, arrival=arrival)
         self._metrics.add("sealgate_associations_active", 1)
@@ -230,10 +220,14 @@ class Listener:
         answer = self._access.admit(caller)
         if not isinstance(answer, Refusal):
             link.node = answer
-        refusal = answer if isinstance(answer, Refusal) else self._count_in(link)
-        if refusal is not None:
-            self._refuse(association, caller, refusal)
+            user = self._access.identify(stated_identity(association))
+            answer = user if isinstance(user, Refusal) else self._count_in(link)
+            link.user = user if isinstance(user, str) else ""
+        if isinstance(answer, Refusal):
+            self._refuse(association, caller, answer)
             return
+        if link.user:
+            confirm_identity(association)
         self._door.leave(link.arrival)
         association.acceptor.ae_title = caller.called
         if link.node is not None:
@@ -347,6 +341,7 @@ class Listener:
                 del self._links[link.association]
         for link in ended:
             self._door.leave(link.arrival)
+            cast(Messages, link.association.dimse).discard()
             self._metrics.add("sealgate_associations_active", -1)
             self._metrics.count("sealgate_associations_total", outcome=link.outcome)
             self._log.info("association", **_line(link))
@@ -357,6 +352,7 @@ def _line(link: Link) -> dict[str, Any]:
     return {
         "peer": link.peer,
         "node": link.node.name if link.node else "",
+        "user": link.user,
         "tls": link.arrival.tls,
         "calling": str(request.calling_ae_title).strip() if request else "",
         "called": str(request.called_ae_title).strip() if request else "",
@@ -368,19 +364,3 @@ def _line(link: Link) -> dict[str, Any]:
         "duration_s": round(time.monotonic() - link.opened, 3),
         "outcome": link.outcome,
     }
-
-
-def _non_patient_contexts() -> list[PresentationContext]:
-    """Palettes, protocols, templates (PS3.4 GG): stored with C-STORE, but of another service class than images.
-
-    The unrestricted storage service takes what it does not know, and it knows that these are not Storage.
-    """
-    return [
-        build_context(context.abstract_syntax or "", ALL_TRANSFER_SYNTAXES)
-        for context in NonPatientObjectPresentationContexts
-    ]
-
-
-def known_first(proposed: list[UID]) -> list[UID]:
-    """The proposer's order, but transfer syntaxes that no edition of the standard names come last."""
-    return sorted(proposed, key=lambda syntax: UID(syntax).type != "Transfer Syntax")

@@ -6,19 +6,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from blake3 import blake3
 from pydicom.datadict import tag_for_keyword
 
 from gateway import statuses
 from gateway.config import Config, Route
 from gateway.errors import ChangedInstance, ResourceError, UnreadableObject
 from gateway.fileformat import wrap
+from gateway.incoming import Incoming
 from gateway.listener import Link
 from gateway.observe import Log, Metrics
 from gateway.pseudonym import Pseudonyms
 from gateway.quarantine import Note, Quarantine
 from gateway.queue import Arrival, Priority, Put, Queue
 from gateway.seal import part10
+from gateway.seal.octets import Octets
 from gateway.spool import Spool
 from gateway.study import study_of
 
@@ -58,16 +59,18 @@ class Receiver:
         calling = str(event.assoc.requestor.primitive.calling_ae_title).strip()
         sop_class = str(request.AffectedSOPClassUID)
         sop_instance = str(request.AffectedSOPInstanceUID)
-        data = request.DataSet.getvalue() if request.DataSet else b""
-        link.bytes += len(data)
+        data: Incoming = request.DataSet
+        link.bytes += data.size
         prefix = wrap(sop_class=sop_class, sop_instance=sop_instance, syntax=syntax)
         pseudonym = self._pseudonyms.of(sop_instance)
         config = self._config()
         try:
             try:
+                if data.failure is not None:
+                    raise data.failure
                 route = choose(config, called, calling, sop_class, prefix, data)
             except UnreadableObject as error:
-                name = self._spool.keep(prefix, data)
+                name = data.keep(prefix)
                 note = Note(
                     reason=error.code,
                     hint=error.hint,
@@ -97,6 +100,8 @@ class Receiver:
             self._metrics.count("sealgate_failures_total", step="receive", code=error.code)
             self._log.error("not durable", instance=pseudonym, code=error.code, problem=str(error))
             return statuses.OUT_OF_RESOURCES
+        finally:
+            data.discard()
         return statuses.SUCCESS
 
     def _accept(
@@ -107,17 +112,17 @@ class Receiver:
         calling: str,
         syntax: str,
         prefix: bytes,
-        data: bytes,
+        data: Incoming,
         priority: Priority,
     ) -> None:
         """Raises ResourceError unless the object is durable when this returns, ChangedInstance."""
-        digest = blake3(syntax.encode() + b"\0").update(data).hexdigest()
+        digest = data.digest(syntax)
         if self._queue.known(pseudonym=pseudonym, route_key=route.key, digest=digest):
             self._metrics.count("sealgate_repeated_total")
             self._arrived()
             return
-        name = self._spool.keep(prefix, data)
-        study = study_of(data, syntax)
+        study = study_of(data.beginning(), syntax)
+        name = data.keep(prefix)
         arrival = Arrival(
             pseudonym=pseudonym,
             digest=digest,
@@ -127,7 +132,7 @@ class Receiver:
             action=route.action,
             on_failure=route.on_failure,
             destinations=route.to,
-            bytes=len(data),
+            bytes=data.size,
             incoming=name,
             priority=priority,
             study=None if study is None else self._pseudonyms.of(study),
@@ -147,12 +152,12 @@ class Receiver:
             self._metrics.count("sealgate_changed_total", policy=arrival.changed)
             self._log.warning("changed instance", instance=pseudonym, policy=arrival.changed)
         self._metrics.count("sealgate_received_total", called=called)
-        self._metrics.count("sealgate_received_bytes_total", len(data), called=called)
+        self._metrics.count("sealgate_received_bytes_total", data.size, called=called)
         self._arrived()
 
 
 def choose(
-    config: Config, called: str, calling: str, sop_class: str, prefix: bytes, data: bytes
+    config: Config, called: str, calling: str, sop_class: str, prefix: bytes, data: Incoming
 ) -> Route | None:
     """The first route that takes the object. Parses it only where routes or the listener's rule need that.
 
@@ -164,9 +169,14 @@ def choose(
     if refuse or any(route.needs_header for route in candidates):
         keywords = {"Modality", *(keyword for route in candidates for keyword in route.where)}
         try:
-            file = part10.read(prefix + data)
-            header = {keyword: file.text(tag_for_keyword(keyword) or 0) for keyword in keywords}
+            header = data.read_file(lambda file: _texts(file, keywords), prefix)
         except UnreadableObject:
             if refuse:
                 raise
     return next((route for route in candidates if route.matches(called, calling, sop_class, header)), None)
+
+
+def _texts(file: Octets, keywords: set[str]) -> dict[str, str]:
+    """Raises UnreadableObject."""
+    index = part10.read(file)
+    return {keyword: index.text(tag_for_keyword(keyword) or 0) for keyword in keywords}

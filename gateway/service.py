@@ -54,6 +54,7 @@ def run(config: Config, *, bypass: bool = False) -> int:
     configure_logging()
     for variable in ONE_THREAD_EACH:
         os.environ.setdefault(variable, "1")
+    os.umask(0o077)  # the spool holds clear images: what is made from here on is the owner's alone
     with only_one(config.gateway.data_dir):
         return Service(config, logger(), bypass=bypass).run()
 
@@ -108,6 +109,7 @@ class Service:
         listener = Listener(
             lambda: self._config,
             certificates=self._certificates,
+            spool=self._spool,
             store=self._receiver().store,
             metrics=self._metrics,
             log=self._log,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gateway import keys
 from gateway.bell import Bell
@@ -376,6 +377,7 @@ def test_an_object_that_needs_too_much_memory_fails_alone(folder: Path) -> None:
     dataset = dcmread(huge)
     dataset.Rows = dataset.Columns = 20_000
     dataset.PixelData = bytes(2 * 20_000 * 20_000)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian  # inflated in memory
     dataset.save_as(huge)
     process = WorkerProcess(limited)
     process.start()
