@@ -25,13 +25,13 @@ from pydicom.datadict import tag_for_keyword
 
 from gateway import schedule
 from gateway.errors import ConfigurationError
-from gateway.nodes import Node
+from gateway.nodes import Node, Users
 from gateway.tables import AETitle, FilePath, Port, Seconds, Table
 from gateway.tls import ClientTls, Tls
 from gateway.web.settings import Http
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
-TABLES = ("gateway", "keys", "listener", "tls", "http", "seal", "queue", "limits")
+TABLES = ("gateway", "keys", "listener", "tls", "users", "http", "seal", "queue", "limits")
 
 HINTS = {
     "extra_forbidden": "there is no such key here; look for a misspelling",
@@ -91,6 +91,12 @@ class Destination(Table):
     @classmethod
     def _true_or_table(cls, value: object) -> object:
         return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+    def slowest_bytes_s(self, limits: Limits) -> float:
+        """What one association takes at least, or is given up; less where several share a bandwidth."""
+        if self.bandwidth_bytes_s is None:
+            return limits.send_bytes_s_min
+        return min(limits.send_bytes_s_min, self.bandwidth_bytes_s / self.associations / 2)
 
     @field_validator("hours", mode="before")
     @classmethod
@@ -176,7 +182,9 @@ class Queue(Table):
     remember_hours: float = Field(
         default=168.0, ge=0
     )  # how long a repeated arrival of delivered bytes is known
-    keep_hours: float = Field(default=0.0, ge=0)  # how long files stay after delivery, for `sealgate queue resend`
+    keep_hours: float = Field(
+        default=0.0, ge=0
+    )  # how long files stay after delivery, for `sealgate queue resend`
     keep_bytes: int = Field(default=10 << 30, ge=0)  # of them in sum; the oldest go first
     # Other bytes under a known SOP Instance UID: sent as well, kept back for a person, or answered 0111.
     changed: Literal["update", "hold", "refuse"] = "update"
@@ -187,9 +195,12 @@ class Limits(Table):
     associations_per_peer: int = Field(default=16, ge=1, le=10_000)  # from one address
     pdu_bytes: int = Field(default=128 << 10, ge=4 << 10, le=16 << 20)
     acse_timeout_s: Seconds = 30.0
-    dimse_timeout_s: Seconds = 60.0  # of an answer, after the last byte was handed to the socket
+    dimse_timeout_s: Seconds = 60.0  # of an answer, after the last byte; one second more for each 10 MB
     network_timeout_s: Seconds = 60.0  # without a complete PDU an association is ended
     connect_timeout_s: Seconds = 10.0
+    send_bytes_s_min: int = Field(
+        default=20_000, ge=1
+    )  # a destination that takes less gets the object another time
     idle_release_s: Seconds = 10.0  # an outgoing association without work is released
     free_bytes_min: int = Field(default=512 << 20, ge=0)  # below it C-STORE answers A700
     drain_s: Seconds = 30.0  # after SIGTERM
@@ -202,6 +213,7 @@ class Config(Table):
     keys: Keys = Keys()
     listener: Listener = Listener()
     tls: Tls = Tls()
+    users: Users = Users()
     http: Http = Http()
     seal: Seal = Seal()
     queue: Queue = Queue()

@@ -151,6 +151,17 @@ def test_a_slow_line_is_not_taken_for_a_dead_peer() -> None:
         assert peer.received == [(PLAIN[0], body(file))]
 
 
+def test_a_peer_that_takes_a_little_now_and_then_is_given_up() -> None:
+    """8 MB at 500 kB/s, of which the system buffers a part; the least is 8 MB/s, after two seconds of grace."""
+    file = wrap(sop_class=CT, sop_instance="1.2.3", syntax=PLAIN[0]) + bytes(8 << 20)
+    with StoringPeer() as peer, SlowLine(peer.port, bytes_s=500_000) as line:
+        started = time.monotonic()
+        slow = sender(line.port, network_timeout_s=2, send_bytes_s_min=8 << 20)
+        with slow as to_peer, pytest.raises(PeerFailed, match="too slowly"):
+            to_peer.send(file)
+        assert 2.5 < time.monotonic() - started < 10
+
+
 def test_echo_measures_and_tells_who_is_not_there() -> None:
     with StoringPeer() as peer, sender(peer.port) as to_peer:
         assert 0 < to_peer.echo() < 5000
