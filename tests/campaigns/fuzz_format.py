@@ -1,0 +1,91 @@
+"""Coverage-guided fuzzing of what reads bytes from strangers (https://github.com/google/atheris).
+
+`python -m tests.campaigns.fuzz_format TARGET CORPUS -max_total_time=60`: further options are those of libFuzzer. The
+targets are functions from bytes to nothing; an exception that their documentation does not name is a finding, and
+libFuzzer leaves the input in the working directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+
+import atheris
+
+with atheris.instrument_imports(include=["gateway"]):
+    from gateway import keys
+    from gateway.errors import InputError, SealBroken
+    from gateway.seal import block, envelope, pixels, record, residual, statement
+    from gateway.seal.bitcoding import ResidualDamaged
+    from gateway.seal.codec import Codec
+    from gateway.seal.image import pixel_format
+    from gateway.seal.part10 import read
+    from gateway.verify import verify
+
+SHAPE = (2, 24, 40, 1)
+PIXEL_BYTES_MAX = 1 << 20
+
+
+def parse_object(data: bytes) -> None:
+    """A file, its private block, its statement and its pixels."""
+    with contextlib.suppress(InputError, SealBroken):
+        file = read(data)
+        found = block.find(file)
+        if found is not None:
+            statement.decode(found.statement)
+        shape = pixel_format(file)
+        if shape.rows * shape.columns * shape.samples * shape.frames <= PIXEL_BYTES_MAX:
+            pixels.decode(file, shape)
+
+
+def parse_statement(data: bytes) -> None:
+    with contextlib.suppress(SealBroken):
+        said, used = statement.decode(data)
+        assert statement.encode(said) == used
+
+
+def parse_record(data: bytes) -> None:
+    with contextlib.suppress(record.RecordDamaged):
+        record.unpack(data)
+
+
+def parse_envelope(data: bytes) -> None:
+    closed = envelope.parse(data)
+    assert closed is None or closed.to_payload() == data
+
+
+def parse_residual(data: bytes) -> None:
+    with contextlib.suppress(ResidualDamaged):
+        assert residual.decode(data, SHAPE).shape == SHAPE
+
+
+class Verifier:
+    """Whole verification, which never raises; with keys nobody sealed with."""
+
+    def __init__(self) -> None:
+        self._codec = Codec.load()
+        self._trusted = keys.TrustedSigners([])
+
+    def __call__(self, data: bytes) -> None:
+        verify(data, trusted=self._trusted, recipient_key=None, codec=self._codec)
+
+
+TARGETS: dict[str, Callable[[], Callable[[bytes], None]]] = {
+    "object": lambda: parse_object,
+    "statement": lambda: parse_statement,
+    "record": lambda: parse_record,
+    "envelope": lambda: parse_envelope,
+    "residual": lambda: parse_residual,
+    "verify": Verifier,
+}
+
+
+def main() -> None:
+    name = sys.argv.pop(1)
+    atheris.Setup(sys.argv, TARGETS[name]())
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

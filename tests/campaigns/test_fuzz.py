@@ -1,0 +1,92 @@
+"""Readers of foreign bytes raise what they promise to raise, and nothing else, however long one looks.
+
+SEALGATE_FUZZ_S is the time of each target in the campaign; its corpus stays in .work/campaigns/fuzz and grows.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+
+from gateway.seal import block
+from gateway.seal.part10 import read
+from tests.docs.tables import REPOSITORY
+from tests.support import objects
+from tests.support.campaign import CAMPAIGNS, number, seed, write_figures
+
+TARGETS = ("object", "statement", "record", "envelope", "residual", "verify")
+SEALED = sorted((REPOSITORY / "tests" / "vectors").glob("*/*.dcm"))
+MEMORY_MIB = 2500
+
+
+def begin(corpus: Path, target: str) -> None:
+    """Sealed and other good files, their statements, and for the compact forms what random draws give."""
+    corpus.mkdir(parents=True, exist_ok=True)
+    files = [path.read_bytes() for path in SEALED]
+    made = {
+        "object": [
+            *files,
+            objects.ct(rows=16, columns=16),
+            objects.fundus(rows=16, columns=16),
+            objects.report(),
+        ],
+        "verify": [*files[:8], objects.ct(rows=16, columns=16)],
+        "statement": [found.statement for data in files if (found := _block(data))],
+    }
+    draw = random.Random(1)
+    for data in made.get(target, [draw.randbytes(size) for size in (0, 1, 40, 80, 200)]):
+        (corpus / blake3(data).hexdigest()[:16]).write_bytes(data)
+
+
+def _block(data: bytes) -> block.Block | None:
+    """None also for vectors that are wrong on purpose."""
+    try:
+        return block.find(read(data))
+    except Exception:  # noqa: BLE001 - the corpus takes what is good
+        return None
+
+
+def fuzz(target: str, folder: Path, *limits: str) -> tuple[int, int]:
+    """Executions and coverage (counters reached). AssertionError with the finding."""
+    corpus = folder / target
+    begin(corpus, target)
+    command = [sys.executable, "-m", "tests.campaigns.fuzz_format", target, str(corpus), *limits]
+    done = subprocess.run(
+        [*command, f"-artifact_prefix={folder}/{target}-", f"-rss_limit_mb={MEMORY_MIB}", "-timeout=60"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    assert done.returncode == 0, f"{target}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+    runs = re.findall(r"#(\d+)\s+DONE\s+cov: (\d+)", done.stderr)
+    assert runs, done.stderr[-2000:]
+    return int(runs[-1][0]), int(runs[-1][1])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_readers_raise_only_what_they_promise(target: str, tmp_path: Path) -> None:
+    runs = 200 if target == "verify" else 3000
+    executed, coverage = fuzz(target, tmp_path, f"-runs={runs}", f"-seed={seed() + 1}")
+    assert executed >= runs
+    assert coverage > 0
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(6 * 3600)
+def test_readers_raise_only_what_they_promise_for_hours() -> None:
+    seconds = number("SEALGATE_FUZZ_S", 600)
+    figures = {}
+    for target in TARGETS:
+        executed, coverage = fuzz(
+            target, CAMPAIGNS / "fuzz", f"-max_total_time={seconds}", f"-seed={seed() + 1}"
+        )
+        figures[target] = {"executions": executed, "coverage": coverage}
+    write_figures("fuzz", seconds_each=seconds, targets=figures)
