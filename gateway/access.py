@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway import users
 from gateway.config import Config
+from gateway.errors import KeyFileError
 from gateway.nodes import Address, Node, network_of
+from gateway.users import Identity
 
 NAMES_KEPT_S = 60.0
+PASSWORDS_AT_ONCE = 2  # checked, 64 MiB each: many callers must not take all memory
 
 # PS3.8 9.3.4: result (1 permanent, 2 transient), source (1 service user, 3 presentation), reason
 CALLED_UNKNOWN = (1, 1, 7)
 CALLING_UNKNOWN = (1, 1, 3)
 NO_REASON = (1, 1, 1)
 LIMIT_EXCEEDED = (2, 3, 2)
+NAME_AND_PASSWORD = 2  # kind of an identity, PS3.7 D.3.3.7.1
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,14 @@ class Caller:
     called: str
     address: str
     fingerprint: str | None = None
+
+
+_NO_USER = Refusal(
+    "user",
+    NO_REASON,
+    "no user name with a password was given, and users.required asks for one",
+    "Let the sender negotiate its user identity, or set users.required to false.",
+)
 
 
 class Names:
@@ -75,6 +89,7 @@ class Access:
     def __init__(self, config: Callable[[], Config], names: Names | None = None) -> None:
         self._config = config
         self._names = names or Names()
+        self._checking = threading.BoundedSemaphore(PASSWORDS_AT_ONCE)
 
     def admit(self, caller: Caller) -> Node | Refusal | None:
         """The node that asks; None for a stranger where `listener.accept = "any"`; or why it is refused."""
@@ -108,6 +123,28 @@ class Access:
             f"no node has the AE title {caller.calling!r}",
             "Add a [[node]] with this AE title and address, or correct the AE title at the sender.",
         )
+
+    def identify(self, identity: Identity | None) -> str | Refusal:
+        """The name of the user, empty without one, or why it is refused. Takes a tenth of a second for a password."""
+        table = self._config().users
+        if table.file is None:
+            return ""
+        if identity is None or identity.kind != NAME_AND_PASSWORD:
+            return _NO_USER if table.required else ""
+        try:
+            known = users.read(table.file)
+        except KeyFileError as error:
+            return Refusal("user", NO_REASON, str(error), error.hint)
+        with self._checking:
+            right = users.is_right(known, identity)
+        if not right:
+            return Refusal(
+                "user",
+                NO_REASON,
+                "the user name or its password is wrong",
+                "Correct it at the sender, or add the user to users.file with `sealgate password`.",
+            )
+        return identity.name.decode()
 
     def _is_at(self, node: Node, address: str) -> bool:
         actual = address_of(address)

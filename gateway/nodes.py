@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway.tables import AETitle, FilePath, Table
 
@@ -86,7 +86,13 @@ class Users(Table):
     file: FilePath | None = (
         None  # lines `name:hash` of `sealgate password`; None: identities are not looked at
     )
-    required: bool = False  # refuse associations without an identity
+    required: bool = False  # refuse associations without name and password
+
+    @model_validator(mode="after")
+    def _somebody_can_come(self) -> Self:
+        if self.required and self.file is None:
+            raise ValueError("required, but there is no users.file: nobody could associate (give it)")
+        return self
 
 
 def service_of(sop_class: str) -> Service:

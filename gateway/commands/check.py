@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gateway import certificates, config, service
+from gateway import certificates, config, service, users
 from gateway.commands import options
 from gateway.commands.exits import Exit
 from gateway.commands.printing import Printer
@@ -33,6 +33,10 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
     settings = config.load(config_path)
     KeyRing.load(settings.keys)
     own = certificates.own(settings)
+    if settings.users.file is not None:
+        users.read(settings.users.file)
+        if settings.tls.plain:
+            printer.prose("users.file: without TLS passwords cross the network in clear (tls.plain = false)")
     routes = len(settings.route)
     printer.prose(f"{config_path}: good ({len(settings.destination)} destinations, {routes} routes)")
     if settings.listener.accept == "any":

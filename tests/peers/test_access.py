@@ -14,8 +14,10 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from gateway.demo.dcmtk import echoscu
+from gateway import users
+from gateway.demo.dcmtk import echoscu, storescu
 from gateway.demo.process import free_port
+from gateway.errors import PeerError
 from gateway.nodes import VERIFICATION
 from tests.support.gateway import Node, Route, RunningGateway, wait_for
 from tests.support.modality import Parcel, _answers_for_us, _send_one, parcel, send
@@ -228,3 +230,73 @@ def test_opening_up_is_a_written_setting_and_leaves_nodes_their_limits(tmp_path:
         (item,) = [parcel(ct(rows=16, columns=16), fallback_uid="1.2.3")]
         assert send([item], gateway.dicom_port, calling="STRANGER") == [0]
         assert offered(gateway.dicom_port, "WATCH", VERIFICATION, CT) == ({VERIFICATION}, {(CT, 3)})
+
+
+# -- user identity negotiation, PS3.7 D.3.3.7
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """It asks everybody for a name and a password."""
+    folder = tmp_path_factory.mktemp("asking")
+    (folder / "users").touch(mode=0o600)
+    (folder / "users").write_text(f"# who may send\n{users.line('ct room', 'geheim-ß'.encode())}\n")
+    extra = '[limits]\nfree_bytes_min = 0\n[users]\nfile = "users"\nrequired = true\n'
+    with guarded(folder, extra=extra, listener='accept = "any"') as running:
+        yield running
+
+
+def store_as(gateway: RunningGateway, folder: Path, *options: str) -> str:
+    """What storescu says; raises PeerError when it is refused."""
+    (folder / "ct.dcm").write_bytes(ct(rows=16, columns=16))
+    return storescu(gateway.dicom_port, [folder / "ct.dcm"], options=options)
+
+
+def test_the_right_password_lets_in_and_is_confirmed_where_that_is_asked_for(
+    asking: RunningGateway, tmp_path: Path
+) -> None:
+    store_as(asking, tmp_path, "-usr", "ct room", "-pwd", "geheim-ß")
+    store_as(asking, tmp_path, "-usr", "ct room", "-pwd", "geheim-ß", "-rsp")
+    wait_for(lambda: '"user": "ct room"' in asking.log, what="the line of the association")
+    assert "geheim" not in asking.log
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-usr", "ct room", "-pwd", "wrong"),
+        ("-usr", "ct room", "-epw"),
+        ("-usr", "nobody", "-pwd", "geheim-ß"),
+        ("-usr", "ct room"),  # a name alone proves nothing
+        (),
+    ],
+)
+def test_without_the_right_password_nobody_comes_in(
+    asking: RunningGateway, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    before = asking.metric("sealgate_associations_refused_total", reason="user")
+    with pytest.raises(PeerError):
+        store_as(asking, tmp_path, *options)
+    assert asking.metric("sealgate_associations_refused_total", reason="user") == before + 1
+    assert refused_lines(asking, "user")[-1]["hint"]
+
+
+def test_a_users_file_that_others_may_read_lets_nobody_in(asking: RunningGateway, tmp_path: Path) -> None:
+    (asking.folder / "users").chmod(0o644)
+    with pytest.raises(PeerError):
+        store_as(asking, tmp_path, "-usr", "ct room", "-pwd", "geheim-ß")
+    (asking.folder / "users").chmod(0o600)
+    assert any("chmod 600" in line["hint"] for line in refused_lines(asking, "user"))
+    store_as(asking, tmp_path, "-usr", "ct room", "-pwd", "geheim-ß")
+
+
+def test_where_identities_are_optional_only_wrong_ones_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "users").touch(mode=0o600)
+    (tmp_path / "users").write_text(users.line("ct", b"right"))
+    extra = '[limits]\nfree_bytes_min = 0\n[users]\nfile = "users"\n'
+    with guarded(tmp_path, extra=extra, listener='accept = "any"') as gateway:
+        assert echoscu(gateway.dicom_port)
+        store_as(gateway, tmp_path, "-usr", "ct")
+        store_as(gateway, tmp_path, "-usr", "ct", "-pwd", "right")
+        with pytest.raises(PeerError):
+            store_as(gateway, tmp_path, "-usr", "ct", "-pwd", "left")

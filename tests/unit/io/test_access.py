@@ -14,7 +14,14 @@ ROUTE = {"called": "SEALGATE", "action": "pass", "to": ["pacs"]}
 
 
 def access(*nodes: dict[str, object], accept: str = "nodes") -> Access:
-    tables = {"listener": {"accept": accept}, "destination": [DESTINATION], "route": [ROUTE], "node": nodes}
+    tls = {"certificate": "c", "key": "k", "ca": "a"}  # not read here
+    tables = {
+        "listener": {"accept": accept},
+        "tls": tls,
+        "destination": [DESTINATION],
+        "route": [ROUTE],
+        "node": nodes,
+    }
     config = Config.model_validate(tables)
     return Access(lambda: config)
 

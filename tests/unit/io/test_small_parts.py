@@ -18,8 +18,8 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 from gateway.backoff import delay_s
 from gateway.bell import Bell
 from gateway.errors import UnreadableObject
-from gateway.listener import known_first
 from gateway.mark import marked
+from gateway.negotiation import known_first
 from gateway.observe import METRICS, Metrics
 from gateway.pseudonym import Pseudonyms
 from gateway.queue import Depth, State, Step
