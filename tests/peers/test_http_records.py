@@ -1,0 +1,204 @@
+"""Records and originals over HTTP from a running gateway: the right ones, to the right callers, written down first."""
+
+from __future__ import annotations
+
+import io
+import json
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydicom.filereader import dcmread
+
+from gateway import keys
+from gateway.demo.process import free_port
+from gateway.pseudonym import Pseudonyms
+from gateway.seal import Device, SealOptions, seal
+from gateway.seal.codec import Codec
+from tests.support.certificates import Authority
+from tests.support.dcmtk import remove_private_elements
+from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.objects import ct
+from tests.support.web import audit_lines, bearer, token
+
+TOKENS = (
+    token("ward", "read", "extract"),
+    token("research", "undo", "restore"),
+    token("operator", "operate", "operate", "administer", "verify"),
+)
+
+
+def _toml() -> str:
+    entries = (
+        f'[[http.token]]\nname = "{entry.name}"\nroles = {json.dumps(entry.roles)}\nsha256 = "{entry.sha256}"\n'
+        for entry in TOKENS
+    )
+    return "\n".join(entries)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    folder = tmp_path_factory.mktemp("gateway")
+    issued = Authority(folder / "tls").issue("gateway")
+    running = RunningGateway(
+        folder,
+        nodes=[Node(name="pacs", ae_title="NOBODY", port=free_port())],
+        routes=[Route(called="SEALGATE", action="seal", to=("pacs",))],
+        extra=f'{_toml()}\n[http.tls]\ncertificate = "{issued.certificate}"\nkey = "{issued.key}"\n',
+        dicom_port=free_port(),
+        http_port=free_port(),
+        environment={"SEALGATE_GATEWAY__WORKERS": "1"},
+    )
+    running.start(lambda: _is_ready(running))
+    yield running
+    running.stop()
+
+
+def _is_ready(running: RunningGateway) -> bool:
+    try:
+        return _request(running, "GET", "/readyz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _request(running: RunningGateway, method: str, path: str, **arguments: Any) -> httpx.Response:
+    context = ssl.create_default_context(cafile=running.folder / "tls" / "test authority.crt")
+    return httpx.request(
+        method, f"https://127.0.0.1:{running.http_port}{path}", verify=context, timeout=60, **arguments
+    )
+
+
+def _post(running: RunningGateway, path: str, data: bytes, text: str) -> httpx.Response:
+    return _request(running, "POST", path, content=data, headers=bearer(text))
+
+
+@pytest.fixture(scope="module")
+def original() -> bytes:
+    return ct(seed=5, PatientName="Secret^Name", PatientID="P-4711")
+
+
+@pytest.fixture(scope="module")
+def sealed(gateway: RunningGateway, codec: Codec, original: bytes) -> bytes:
+    """As this gateway would seal it."""
+    found, _ = seal(
+        original,
+        recipient=keys.load_recipient(gateway.keys / "recipient.pub"),
+        signer=keys.load_signer(gateway.keys / "signer.key"),
+        codec=codec,
+        options=SealOptions(device=Device()),
+        now=datetime.now(UTC),
+    )
+    return bytes(found[:])
+
+
+def _audit(running: RunningGateway) -> list[dict[str, Any]]:
+    return audit_lines(running.folder / "data")
+
+
+def test_a_record_is_given_to_who_may_read_it_and_the_access_is_written_down(
+    gateway: RunningGateway, sealed: bytes, original: bytes
+) -> None:
+    answer = _post(gateway, "/api/v1/extract", sealed, "read")
+    assert answer.status_code == 200
+    line = answer.json()
+    assert list(line) == ["path", "found", "reason", "mode", "record", "raw_bit_error_rate"]
+    assert (line["found"], line["record"]["PatientID"]) == (True, "P-4711")
+    assert answer.headers["cache-control"] == "no-store"
+    written = _audit(gateway)[-1]
+    uid = dcmread(io.BytesIO(original)).SOPInstanceUID
+    pseudonym = Pseudonyms.load(gateway.folder / "data").of(uid)
+    assert (written["caller"], written["outcome"], written["reason"]) == ("ward", "allowed", "found")
+    assert (written["instance"], written["record_instance"]) == (pseudonym, pseudonym)
+
+
+def test_the_audit_tells_whose_record_it_was_when_the_header_names_another(
+    gateway: RunningGateway, sealed: bytes, tmp_path: Path
+) -> None:
+    swapped = dcmread(io.BytesIO(sealed))
+    true_uid = swapped.SOPInstanceUID
+    swapped.SOPInstanceUID = swapped.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    swapped.save_as(tmp_path / "swapped.dcm")
+    remove_private_elements(tmp_path / "swapped.dcm", tmp_path / "stripped.dcm")
+    answer = _post(gateway, "/api/v1/extract", (tmp_path / "stripped.dcm").read_bytes(), "read")
+    assert answer.json()["record"]["PatientID"] == "P-4711"
+    pseudonyms, written = Pseudonyms.load(gateway.folder / "data"), _audit(gateway)[-1]
+    assert written["instance"] == pseudonyms.of("1.2.3.4")
+    assert written["record_instance"] == pseudonyms.of(true_uid)
+
+
+def test_an_original_comes_back_bit_for_bit(gateway: RunningGateway, sealed: bytes, original: bytes) -> None:
+    answer = _post(gateway, "/api/v1/restore", sealed, "undo")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/dicom")
+    assert dcmread(io.BytesIO(answer.content)).PixelData == dcmread(io.BytesIO(original)).PixelData
+    assert [line["reason"] for line in _audit(gateway)][-1] == "proven"
+
+
+def test_what_holds_nothing_and_what_is_no_object_are_answered_and_written_down(
+    gateway: RunningGateway, original: bytes
+) -> None:
+    for data, reasons in (
+        (original, ("nothing-hidden", "unsealed")),
+        (b"garbage", ("unreadable", "unreadable")),
+    ):
+        found = _post(gateway, "/api/v1/extract", data, "read")
+        assert (found.status_code, found.json()["found"], found.json()["reason"]) == (200, False, reasons[0])
+        restored = _post(gateway, "/api/v1/restore", data, "undo")
+        assert (restored.status_code, restored.json()["reason"]) == (422, reasons[1])
+        assert [line["reason"] for line in _audit(gateway)][-2:] == list(reasons)
+
+
+def test_who_may_not_gets_nothing_of_the_record(gateway: RunningGateway, sealed: bytes) -> None:
+    before = len(_audit(gateway))
+    for path, text in (
+        ("/api/v1/extract", "undo"),
+        ("/api/v1/extract", "operate"),
+        ("/api/v1/extract", "wrong"),
+        ("/api/v1/restore", "read"),
+    ):
+        answer = _post(gateway, path, sealed, text)
+        assert answer.status_code in (401, 403)
+        assert "4711" not in answer.text
+    report = _post(gateway, "/api/v1/verify", sealed, "operate")
+    assert (report.json()["verdict"], "record" in report.json()) == ("intact", False)
+    assert [line["outcome"] for line in _audit(gateway)[before:]] == ["denied"] * 4
+
+
+def test_while_the_audit_log_can_not_be_written_nobody_gets_a_record(
+    gateway: RunningGateway, sealed: bytes
+) -> None:
+    log = gateway.folder / "data" / "audit.log"
+    log.rename(log.with_suffix(".aside"))
+    log.mkdir()
+    try:
+        for path, text in (("/api/v1/extract", "read"), ("/api/v1/restore", "undo")):
+            answer = _post(gateway, path, sealed, text)
+            assert (answer.status_code, answer.json()["error"]) == (503, "audit-failed")
+            assert "4711" not in answer.text
+    finally:
+        log.rmdir()
+        log.with_suffix(".aside").rename(log)
+    assert _post(gateway, "/api/v1/extract", sealed, "read").status_code == 200
+
+
+def test_operators_see_the_queue_and_administrators_reload(gateway: RunningGateway) -> None:
+    assert _request(gateway, "GET", "/api/v1/queue", headers=bearer("operate")).json() == []
+    before = gateway.log.count('"event": "reloaded"')
+    assert _post(gateway, "/api/v1/reload", b"", "operate").status_code == 202
+    wait_for(lambda: gateway.log.count('"event": "reloaded"') == before + 1, what="the reload")
+    wait_for(lambda: _is_ready(gateway), what="workers after the reload")
+
+
+def test_neither_audit_nor_log_nor_metrics_hold_patient_data(
+    gateway: RunningGateway, sealed: bytes, original: bytes
+) -> None:
+    _post(gateway, "/api/v1/extract", sealed, "read")
+    audit = (gateway.folder / "data" / "audit.log").read_text()
+    metrics = _request(gateway, "GET", "/metrics").text
+    uid = str(dcmread(io.BytesIO(original)).SOPInstanceUID)
+    for secret in ("4711", "Secret", uid):
+        assert secret not in audit + gateway.log + metrics
+    assert 'sealgate_certificate_expiry_seconds{certificate="http"}' in metrics
