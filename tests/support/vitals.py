@@ -25,3 +25,15 @@ def vitals(pid: int) -> Vitals:
         return int(found[1]) if found else 0
 
     return Vitals(number("VmRSS") / 1024, number("Threads"), len(list(Path(f"/proc/{pid}/fd").iterdir())))
+
+
+def peak(pid: int) -> float:
+    """MiB that were resident at most since the process started, mapped files included."""
+    found = re.search(r"^VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def family(pid: int) -> list[int]:
+    """The process and its descendants, whichever thread started them."""
+    lists = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [pid, *(member for children in lists for child in children for member in family(int(child)))]
