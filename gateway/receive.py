@@ -68,7 +68,13 @@ class Receiver:
             try:
                 if data.failure is not None:
                     raise data.failure
-                route = choose(config, called, calling, sop_class, prefix, data)
+                route = choose(
+                    config,
+                    called,
+                    calling,
+                    sop_class,
+                    lambda keywords: data.read_file(lambda file: texts(file, keywords), prefix),
+                )
             except UnreadableObject as error:
                 name = data.keep(prefix)
                 note = Note(
@@ -157,11 +163,16 @@ class Receiver:
 
 
 def choose(
-    config: Config, called: str, calling: str, sop_class: str, prefix: bytes, data: Incoming
+    config: Config,
+    called: str,
+    calling: str,
+    sop_class: str,
+    look_up: Callable[[set[str]], dict[str, str]],
 ) -> Route | None:
-    """The first route that takes the object. Parses it only where routes or the listener's rule need that.
+    """The first route that takes the object.
 
-    Raises UnreadableObject when it must be readable and is not.
+    look_up: gives the values of keywords, and is only asked where routes or the listener's rule need to know. Raises
+    UnreadableObject when it must be readable and is not.
     """
     candidates = [route for route in config.route if route.admits(called, calling)]
     refuse = config.listener.unreadable == "refuse"
@@ -169,14 +180,14 @@ def choose(
     if refuse or any(route.needs_header for route in candidates):
         keywords = {"Modality", *(keyword for route in candidates for keyword in route.where)}
         try:
-            header = data.read_file(lambda file: _texts(file, keywords), prefix)
+            header = look_up(keywords)
         except UnreadableObject:
             if refuse:
                 raise
     return next((route for route in candidates if route.matches(called, calling, sop_class, header)), None)
 
 
-def _texts(file: Octets, keywords: set[str]) -> dict[str, str]:
-    """Raises UnreadableObject."""
+def texts(file: Octets, keywords: set[str]) -> dict[str, str]:
+    """The values of top-level elements; empty when absent. Raises UnreadableObject."""
     index = part10.read(file)
     return {keyword: index.text(tag_for_keyword(keyword) or 0) for keyword in keywords}

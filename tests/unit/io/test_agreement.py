@@ -16,7 +16,7 @@ from gateway.observe import logger
 from gateway.queue import Arrival, Prepared, State, Step
 from gateway.queue.desk import SqliteDesk
 from gateway.queue.sqlite import SqliteQueue
-from gateway.receive import choose
+from gateway.receive import choose, texts
 from gateway.service import only_one
 from gateway.spool import Spool
 from tests.support.objects import ct, mr
@@ -127,7 +127,7 @@ def routed(**listener: str) -> Config:
 
 def chosen(config: Config, file: bytes, calling: str = "CT1", called: str = "IN") -> int | None:
     head = unwrap(file)
-    route = choose(config, called, calling, head.sop_class, file[: head.offset], file[head.offset :])
+    route = choose(config, called, calling, head.sop_class, lambda keywords: texts(file, keywords))
     return None if route is None else config.route.index(route)
 
 
