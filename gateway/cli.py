@@ -16,8 +16,8 @@ from gateway.errors import GatewayError, UsageError
 
 # Each is a module below gateway.commands that holds its click command as `command`.
 COMMANDS = (
-    "keygen", "keys", "token", "password", "seal", "verify", "extract", "restore", "serve", "check", "queue", "quarantine",
-    "backup", "demo",
+    "keygen", "keys", "token", "password", "seal", "verify", "extract", "restore", "serve", "check", "queue",
+    "quarantine", "backup", "demo",
 )  # fmt: skip
 
 

@@ -287,6 +287,7 @@ class Service:
                 opener=lambda: self._judge if self._config.keys.recipient_key is not None else None,
                 pseudonyms=Pseudonyms.load(self._config.gateway.data_dir),
                 log=AuditLog(self._config.gateway.data_dir),
+                quarantine=self._quarantine,
             ),
             jobs=self._jobs,
             reload=lambda: self._signals.put(signal.SIGHUP),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from gateway.errors import GatewayError
 from gateway.observe import Metrics
+from gateway.queue import lines
 from gateway.web.bodies import is_multipart, objects
 from gateway.web.door import Door
 from gateway.web.records import Records
@@ -57,6 +58,8 @@ def application(settings: Http, backend: Backend) -> Starlette:
             Route("/api/v1/extract", api.extract, methods=["POST"]),
             Route("/api/v1/restore", api.restore, methods=["POST"]),
             Route("/api/v1/queue", api.queue),
+            Route("/api/v1/quarantine", api.quarantine),
+            Route("/api/v1/quarantine/{prefix}", api.quarantined),
             Route("/api/v1/reload", api.reload, methods=["POST"]),
         ],
         exception_handlers={GatewayError: api.failed, HTTPException: _refused},
@@ -101,11 +104,11 @@ class _Api:
 
     async def extract(self, request: Request) -> Response:
         async with self._door.opened(request, "extract") as visit:
-            lines = [
+            found = [
                 {"path": name, **await run_in_threadpool(self._backend.records.extract, visit, data)}
                 for name, data in await objects(request, self._settings)
             ]
-        return JSONResponse(lines if is_multipart(request) else lines[0], headers=NOT_KEPT)
+        return JSONResponse(found if is_multipart(request) else found[0], headers=NOT_KEPT)
 
     async def restore(self, request: Request) -> Response:
         if is_multipart(request):
@@ -121,6 +124,23 @@ class _Api:
         async with self._door.opened(request, "operate"):
             jobs = await run_in_threadpool(self._backend.jobs, JOBS_MAX)
         return JSONResponse(jobs, headers=NOT_KEPT)
+
+    async def quarantine(self, request: Request) -> Response:
+        async with self._door.opened(request, "operate"):
+            entries = await run_in_threadpool(self._backend.records.quarantine.entries)
+        found = [{"id": item.id} | asdict(item.note) | {"at": lines.time(item.note.at)} for item in entries]
+        return JSONResponse(found, headers=NOT_KEPT)
+
+    async def quarantined(self, request: Request) -> Response:
+        """The bytes may name a patient, which is why it takes the role that opens records."""
+        async with self._door.opened(request, "extract") as visit:
+            data = await run_in_threadpool(
+                self._backend.records.quarantined,
+                visit,
+                request.path_params["prefix"],
+                bytes_max=self._settings.body_bytes_max,
+            )
+        return Response(data, media_type="application/octet-stream", headers=NOT_KEPT)
 
     async def reload(self, request: Request) -> Response:
         async with self._door.opened(request, "administer"):

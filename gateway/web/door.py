@@ -27,12 +27,15 @@ class Visit:
     address: str
     role: Role
 
-    def access(self, outcome: str, reason: str, **instances: str | None) -> Access:
+    def access(
+        self, outcome: str, reason: str, *, action: str | None = None, **instances: str | None
+    ) -> Access:
+        """action: what was done; None: what the role is called."""
         return Access(
             caller=self.caller,
             address=self.address,
             role=self.role,
-            action=self.role,
+            action=action or self.role,
             outcome=outcome,
             reason=reason,
             **instances,

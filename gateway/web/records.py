@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gateway.audit import AuditLog
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UsageError
 from gateway.pseudonym import Pseudonyms
+from gateway.quarantine import Quarantine
 from gateway.web.door import Visit
-from gateway.web.refusals import NotConfigured
+from gateway.web.refusals import NotConfigured, NotFound, TooLarge
 
 SOP_INSTANCE_UID = "SOPInstanceUID"
 Result = TypeVar("Result")
@@ -33,6 +34,7 @@ class Records:
     opener: Callable[[], Opener | None]
     pseudonyms: Pseudonyms
     log: AuditLog
+    quarantine: Quarantine
 
     def extract(self, visit: Visit, data: bytes) -> dict[str, Any]:
         """The JSON of `sealgate extract` without `path`, plus `reason`. Raises GatewayError, of it AuditFailed."""
@@ -47,6 +49,22 @@ class Records:
         original, report = self._audited(visit, lambda opener: opener.restore(data))
         self._allowed(visit, report["reason"], report.pop("sop_instance_uid"), None)
         return original, report
+
+    def quarantined(self, visit: Visit, prefix: str, *, bytes_max: int) -> bytes:
+        """The bytes of a quarantined object as received; prefix: of its id. Raises GatewayError."""
+        try:
+            entry = self.quarantine.find(prefix)
+        except UsageError as error:
+            raise NotFound(str(error)) from error
+        if entry.note.bytes > bytes_max:
+            raise TooLarge(f"more than {bytes_max} bytes", hint="Use `sealgate quarantine export`.")
+        data = self.quarantine.read(entry)
+        self.log.write(
+            visit.access(
+                "allowed", entry.note.reason, action="quarantine", instance=entry.note.instance or None
+            )
+        )
+        return data
 
     def _audited(self, visit: Visit, work: Callable[[Opener], Result]) -> Result:
         try:

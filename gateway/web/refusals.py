@@ -47,6 +47,13 @@ class Forbidden(Refused):
     hint = "Ask the administrator of the gateway for the role."
 
 
+class NotFound(Refused):
+    """There is no such thing, or not exactly one."""
+
+    code, status = "not-found", 404
+    hint = "Look at the list."
+
+
 class TooSlow(Refused):
     """The body did not come in time."""
 
@@ -55,7 +62,7 @@ class TooSlow(Refused):
 
 
 class TooLarge(Refused):
-    """The body is larger than the limit."""
+    """What is sent or asked for is larger than the limit."""
 
     code, status = "too-large", 413
     hint = "Send less at once, or raise http.body_bytes_max."

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from gateway.audit import FILE_NAME, AuditLog
 from gateway.errors import WorkerDied
 from gateway.pseudonym import Pseudonyms
+from gateway.quarantine import Quarantine
 from gateway.web.app import Backend, application
 from gateway.web.records import Records
 from gateway.web.server import WebServer
@@ -36,7 +37,12 @@ def length(data: bytes) -> dict[str, Any]:
 
 def backend(folder: Path, **parts: Any) -> Backend:
     """A gateway that has no recipient key; its audit log is in `folder`."""
-    records = Records(opener=lambda: None, pseudonyms=Pseudonyms.load(folder), log=AuditLog(folder))
+    records = Records(
+        opener=lambda: None,
+        pseudonyms=Pseudonyms.load(folder),
+        log=AuditLog(folder),
+        quarantine=Quarantine(folder),
+    )
     return Backend(
         **{
             "judge": length,

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from gateway.quarantine import Note, Quarantine
+from gateway.spool import Spool
 from gateway.web.app import application
 from gateway.web.settings import Http
 from tests.support.web import audit_lines, backend, bearer, token
@@ -186,3 +188,47 @@ def test_restoring_takes_one_object(client: Callable[..., TestClient]) -> None:
     guarded = client(token=(token("r", "t", "restore"),))
     answer = guarded.post("/api/v1/restore", files=[("file", ("a.dcm", b"1"))], headers=bearer("t"))
     assert answer.status_code == 400
+
+
+def test_quarantined_objects_are_listed_for_operators_and_given_to_who_may_read_records(
+    client: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path)
+    name = spool.keep(b"not a DICOM object of P-4711")
+    note = Note(
+        reason="unreadable",
+        hint="Look at it.",
+        at=1.0,
+        instance="00ff",
+        called="A",
+        calling="B",
+        action="seal",
+        job=7,
+    )
+    Quarantine(tmp_path).put(spool, name, note)
+    guarded = client(token=(READER, OPERATOR), body_bytes_max=1024)
+    (entry,) = guarded.get("/api/v1/quarantine", headers=bearer("operate")).json()
+    assert (entry["id"], entry["reason"], entry["job"], entry["bytes"]) == (name, "unreadable", 7, 28)
+    path = f"/api/v1/quarantine/{entry['id'][:12]}"
+    assert guarded.get(path, headers=bearer("operate")).status_code == 403
+    assert guarded.get(path, headers=bearer("read")).content == b"not a DICOM object of P-4711"
+    missing = guarded.get("/api/v1/quarantine/ffff", headers=bearer("read"))
+    assert (missing.status_code, missing.json()["error"]) == (404, "not-found")
+    assert guarded.get("/api/v1/quarantine", headers=bearer("read")).status_code == 403
+    allowed = [line for line in audit_lines(tmp_path) if line["outcome"] == "allowed"]
+    assert [(line["caller"], line["action"], line["instance"]) for line in allowed] == [
+        ("reader", "quarantine", "00ff")
+    ]
+
+
+def test_a_quarantined_object_above_the_limit_is_left_to_the_command_line(
+    client: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path)
+    name = spool.keep(b"x" * 2000)
+    note = Note(reason="unreadable", hint="", at=1.0, instance="", called="", calling="", action="", job=None)
+    Quarantine(tmp_path).put(spool, name, note)
+    answer = client(token=(READER,), body_bytes_max=1024).get(
+        f"/api/v1/quarantine/{name}", headers=bearer("read")
+    )
+    assert (answer.status_code, "export" in answer.json()["hint"]) == (413, True)
