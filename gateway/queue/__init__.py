@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from gateway.config import Config
+from gateway.queue.commitments import Commitments
 from gateway.queue.desk import SqliteDesk
 from gateway.queue.model import (
     Arrival,
@@ -25,6 +26,7 @@ from gateway.queue.sqlite import SqliteQueue
 
 __all__ = [
     "Arrival",
+    "Commitments",
     "Depth",
     "Desk",
     "Job",
@@ -36,6 +38,7 @@ __all__ = [
     "Queue",
     "State",
     "Step",
+    "open_commitments",
     "open_desk",
     "open_queue",
 ]
@@ -47,6 +50,11 @@ def open_queue(config: Config) -> Queue:
     """Raises ResourceError when the file can't be opened."""
     config.gateway.data_dir.mkdir(parents=True, exist_ok=True)
     return SqliteQueue(config.gateway.data_dir / FILE_NAME)
+
+
+def open_commitments(config: Config) -> Commitments:
+    """Raises ResourceError when the file can't be opened."""
+    return Commitments(config.gateway.data_dir / FILE_NAME)
 
 
 def open_desk(config: Config) -> Desk:

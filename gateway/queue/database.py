@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.errors import ResourceError
 
-VERSION = 4  # of the schema; one more with each section of migrations.sql
+VERSION = 5  # of the schema; one more with each section of migrations.sql
 BUSY_TIMEOUT_S = 10.0  # another process (sealgate queue) may be writing; a modality waits for us meanwhile
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 # Stands for each row changed by a statement that returns none, so that len() counts them.

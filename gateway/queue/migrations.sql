@@ -18,3 +18,15 @@ CREATE INDEX instance_study ON instance (study) WHERE study IS NOT NULL;
 ALTER TABLE instance ADD COLUMN purged_at REAL;
 UPDATE instance SET purged_at = finished_at WHERE finished_at IS NOT NULL;
 CREATE INDEX instance_kept ON instance (finished_at) WHERE finished_at IS NOT NULL AND purged_at IS NULL;
+
+-- to_5 --
+CREATE TABLE commitment (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, transaction_uid TEXT NOT NULL, calling TEXT NOT NULL, called TEXT NOT NULL,
+    requested_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0, ended_at REAL,
+    ending TEXT, UNIQUE (transaction_uid, calling));
+CREATE TABLE commitment_item (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, commitment_id INTEGER NOT NULL REFERENCES commitment (id) ON DELETE CASCADE,
+    sop_class TEXT NOT NULL, sop_instance TEXT NOT NULL, pseudonym TEXT NOT NULL);
+CREATE INDEX commitment_open ON commitment (not_before) WHERE ended_at IS NULL;
+CREATE INDEX commitment_ended ON commitment (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX commitment_items ON commitment_item (commitment_id);

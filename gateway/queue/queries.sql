@@ -255,3 +255,50 @@ UPDATE job SET state = 'dropped', changed_at = :now
 WHERE step = 'deliver' AND state IN ('waiting', 'held') AND instance_id IN (
     SELECT instance_id FROM job WHERE step = 'prepare' AND state = 'dropped'
       AND instance_id IN (SELECT value FROM json_each(:ids)));
+
+-- commitment_known --
+SELECT id FROM commitment WHERE transaction_uid = :transaction_uid AND calling = :calling;
+
+-- commitment_insert --
+INSERT INTO commitment (transaction_uid, calling, called, requested_at)
+VALUES (:transaction_uid, :calling, :called, :now)
+RETURNING id;
+
+-- commitment_add_items --
+INSERT INTO commitment_item (commitment_id, sop_class, sop_instance, pseudonym)
+SELECT :id, value ->> 0, value ->> 1, value ->> 2 FROM json_each(:items);
+
+-- commitment_due --
+SELECT id, transaction_uid, calling, called, requested_at, attempts FROM commitment
+WHERE ended_at IS NULL AND not_before <= :now ORDER BY not_before, id LIMIT :limit;
+
+-- commitment_standings --
+-- Of each referenced instance, by the newest version that came on each route. A delivery counts when its destination has
+-- the object, or the one that stands in for it, or a newer version.
+SELECT item.sop_class, item.sop_instance, CASE
+    WHEN NOT EXISTS (SELECT 1 FROM instance WHERE instance.pseudonym = item.pseudonym) THEN 'unknown'
+    WHEN EXISTS (
+        SELECT 1 FROM job WHERE job.step = 'deliver' AND job.instead_of IS NULL
+          AND job.state NOT IN ('done', 'dropped') AND job.instance_id IN (
+              SELECT max(id) FROM instance WHERE instance.pseudonym = item.pseudonym GROUP BY route_key)
+          AND NOT EXISTS (
+              SELECT 1 FROM job AS other WHERE other.instance_id = job.instance_id
+                AND other.instead_of = job.destination AND other.state = 'done')) THEN 'open'
+    WHEN EXISTS (
+        SELECT 1 FROM job WHERE job.step = 'deliver' AND job.instead_of IS NULL
+          AND job.state = 'dropped' AND job.reason IS NOT 'superseded' AND job.instance_id IN (
+              SELECT max(id) FROM instance WHERE instance.pseudonym = item.pseudonym GROUP BY route_key)) THEN 'given up'
+    ELSE 'accepted' END AS standing
+FROM commitment_item AS item WHERE item.commitment_id = :id ORDER BY item.id;
+
+-- commitment_later --
+UPDATE commitment SET not_before = :not_before, attempts = attempts + :attempted WHERE id = :id AND ended_at IS NULL;
+
+-- commitment_end --
+UPDATE commitment SET ended_at = :now, ending = :ending WHERE id = :id AND ended_at IS NULL;
+
+-- commitment_count --
+SELECT count(*) AS open FROM commitment WHERE ended_at IS NULL;
+
+-- commitment_forget --
+DELETE FROM commitment WHERE ended_at IS NOT NULL AND ended_at < :before;

@@ -1,4 +1,4 @@
--- Version 4 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
+-- Version 5 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
 
 -- One row for each version of each instance that arrived. It outlives its files as the ledger that recognises
 -- repeated arrivals. No patient data: instances go by pseudonym.
@@ -50,6 +50,31 @@ CREATE TABLE IF NOT EXISTS destination (
     down_since REAL                     -- nobody answered there since then; NULL: the last delivery succeeded
 );
 
+-- Requests of storage commitment (PS3.4 annex J): who asked, and whether the answer was reported.
+CREATE TABLE IF NOT EXISTS commitment (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    transaction_uid TEXT NOT NULL,
+    calling         TEXT NOT NULL,      -- AE title of the requester
+    called          TEXT NOT NULL,
+    requested_at    REAL NOT NULL,
+    attempts        INTEGER NOT NULL DEFAULT 0, -- to report
+    not_before      REAL NOT NULL DEFAULT 0,
+    ended_at        REAL,               -- reported, or given up
+    ending          TEXT,               -- committed | failed | unreported
+    UNIQUE (transaction_uid, calling)
+);
+
+CREATE TABLE IF NOT EXISTS commitment_item (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    commitment_id INTEGER NOT NULL REFERENCES commitment (id) ON DELETE CASCADE,
+    sop_class     TEXT NOT NULL,
+    sop_instance  TEXT NOT NULL,        -- the report must name it, so that a pseudonym is not enough
+    pseudonym     TEXT NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS commitment_open ON commitment (not_before) WHERE ended_at IS NULL;
+CREATE INDEX IF NOT EXISTS commitment_ended ON commitment (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS commitment_items ON commitment_item (commitment_id);
 CREATE INDEX IF NOT EXISTS job_ready ON job (step, destination, priority, id) WHERE state = 'ready';
 CREATE INDEX IF NOT EXISTS job_leased ON job (lease_until) WHERE state = 'leased';
 CREATE INDEX IF NOT EXISTS job_open ON job (pseudonym, destination, id) WHERE state IN ('waiting', 'ready', 'leased');
