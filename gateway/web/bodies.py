@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from gateway.web.refusals import BadRequest, TooLarge, TooSlow
 from gateway.web.settings import Http
@@ -41,6 +41,8 @@ async def _limited(request: Request, settings: Http) -> bytes:
         raise TooSlow(
             f"the body did not come within {settings.request_timeout_s:g} s", headers={"Connection": "close"}
         ) from error
+    except ClientDisconnect as error:
+        raise BadRequest("the caller went away") from error
     if not body:
         raise BadRequest("the body is empty")
     return bytes(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,6 +16,8 @@ from gateway.web.settings import Http
 
 STOP_TIMEOUT_S = 5
 CONNECTIONS_MAX = 256  # above it the answer is 503
+OPEN_MAX = 512  # above it they are closed without an answer; TLS handshakes count
+OPEN_PER_ADDRESS_MAX = 128
 HEAD_TIMEOUT_S = 10.0  # from connecting, or the last answer, to the end of the next request's headers
 
 
@@ -47,6 +50,29 @@ class ImpatientProtocol(H11Protocol):
             self.transport.abort()
 
 
+class BoundedListening(socket.socket):
+    """Closes at once what is above the limits, so that nobody uses up the descriptors the gateway needs.
+
+    uvicorn counts connections only after the TLS handshake.
+    """
+
+    def __init__(self, family: socket.AddressFamily) -> None:
+        super().__init__(family, socket.SOCK_STREAM)
+        self._open: list[tuple[socket.socket, str]] = []
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Raises OSError, of it BlockingIOError when nobody who may come in waits."""
+        connection, peer = super().accept()
+        address = str(peer[0])
+        self._open = [item for item in self._open if item[0].fileno() != -1]
+        of_address = sum(other == address for _, other in self._open)
+        if len(self._open) >= OPEN_MAX or of_address >= OPEN_PER_ADDRESS_MAX:
+            connection.close()
+            raise BlockingIOError
+        self._open.append((connection, address))
+        return connection, peer
+
+
 class WebServer:
     def __init__(self, app: Starlette, settings: Http) -> None:
         """Raises KeyFileError."""
@@ -55,6 +81,7 @@ class WebServer:
         config = uvicorn.Config(
             app,
             http=ImpatientProtocol,
+            loop="asyncio",  # others do not ask BoundedListening
             ws="none",
             log_config=None,
             access_log=False,
@@ -72,7 +99,7 @@ class WebServer:
     def start(self) -> int:
         """Listening when it returns; the port in use. Raises OSError when the address is taken."""
         family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening = BoundedListening(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((self._settings.host, self._settings.port))

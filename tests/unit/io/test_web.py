@@ -232,3 +232,21 @@ def test_a_quarantined_object_above_the_limit_is_left_to_the_command_line(
         f"/api/v1/quarantine/{name}", headers=bearer("read")
     )
     assert (answer.status_code, "export" in answer.json()["hint"]) == (413, True)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=x; charset=nonsense",
+        "multipart/form-data; boundary=" + "y" * 300,
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [b"--x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n', b"\xff" * 99]
+)
+def test_a_broken_multipart_body_is_the_callers_mistake(
+    client: Callable[..., TestClient], kind: str, body: bytes
+) -> None:
+    answer = client().post("/api/v1/verify", content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad-request")

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.tls import Identity
 from gateway.web import server
 from gateway.web.settings import Http
 from tests.support.certificates import Authority, Issued
+from tests.support.gateway import wait_for
 from tests.support.web import audit_lines, backend, bearer, serving, token
 
 READER = token("reader", "read", "verify", "extract")
@@ -103,9 +105,14 @@ def test_a_key_open_to_others_is_refused_at_start(authority: Authority, tmp_path
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
-    """The port of a server that waits for half a second."""
+    """The port of a server that waits for half a second, and takes longer for an object."""
     monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 0.5)
-    with serving(Http(port=0, request_timeout_s=0.5), backend(tmp_path)) as url:
+
+    def judge(data: bytes) -> dict[str, Any]:
+        time.sleep(0.8)
+        return {"bytes": len(data)}
+
+    with serving(Http(port=0, request_timeout_s=0.5), backend(tmp_path, judge=judge)) as url:
         yield int(url.rpartition(":")[2])
 
 
@@ -134,9 +141,10 @@ def test_silent_and_dripping_connections_are_closed(impatient: int) -> None:
         assert _closed_after(dripping, drops=b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 200) < 3
 
 
-def test_a_connection_that_drips_after_an_answer_is_closed(impatient: int) -> None:
-    with socket.create_connection(("127.0.0.1", impatient)) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+def test_a_connection_that_drips_after_a_long_answer_is_closed(impatient: int) -> None:
+    """The first deadline passed while the gateway was at work; there is another after the answer."""
+    with socket.create_connection(("127.0.0.1", impatient), timeout=10) as connection:
+        connection.sendall(b"POST /api/v1/verify HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
         assert _closed_after(connection, drops=b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 200) < 3
 
@@ -183,3 +191,50 @@ def test_callers_do_not_choose_the_address_that_is_written_down(tmp_path: Path) 
     with serving(Http(port=0, token=(READER,)), backend(tmp_path)) as url:
         httpx.post(f"{url}/api/v1/extract", content=b"x", headers={"X-Forwarded-For": "10.9.9.9"})
     assert [line["address"] for line in audit_lines(tmp_path)] == ["127.0.0.1"]
+
+
+def test_a_flood_of_silent_connections_takes_no_more_than_its_share(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, issued: Issued, authority: Authority
+) -> None:
+    """None of them begins the TLS handshake; descriptors stay free, and another address is served."""
+    monkeypatch.setattr(server, "OPEN_PER_ADDRESS_MAX", 20)
+    tls = Identity(certificate=issued.certificate, key=issued.key)
+    with serving(Http(port=0, tls=tls), backend(tmp_path)) as url, ExitStack() as open_ones:
+        port = int(url.rpartition(":")[2])
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        flood = [
+            open_ones.enter_context(
+                socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0))
+            )
+            for _ in range(60)
+        ]
+        started = time.monotonic()
+        answer = httpx.get(f"{url}/healthz", verify=trusting(authority))
+        assert (answer.status_code, time.monotonic() - started < 5) == (200, True)
+        refused = sum(_closed_after(connection) < 1 for connection in flood[20:])
+        assert refused == 40
+        held = len(list(Path("/proc/self/fd").iterdir())) - before - len(flood)
+        assert held <= 20 + 2
+        open_ones.close()
+        wait_for(lambda: _answers(url, trusting(authority), "127.0.0.2"), what="room after the flood")
+
+
+def _answers(url: str, context: ssl.SSLContext, source: str) -> bool:
+    with httpx.Client(transport=httpx.HTTPTransport(verify=context, local_address=source)) as client:
+        try:
+            return client.get(f"{url}/healthz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+def test_callers_who_go_away_leave_no_trace_on_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(Http(port=0, concurrent=1), backend(tmp_path)) as url:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+            connection.sendall(b"POST /api/v1/verify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+        wait_for(
+            lambda: httpx.post(f"{url}/api/v1/verify", content=b"x").status_code == 200,
+            what="the place is free",
+        )
+    assert "Traceback" not in capfd.readouterr().err
