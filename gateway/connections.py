@@ -146,6 +146,7 @@ class Handler(RequestHandler):
         peer = str(self.client_address[0])
         self._arrival = Arrival(self.request, peer)
         self._first = b""
+        self._handed_over = False
         self.server.door.enter(self._arrival)
 
     def handle(self) -> None:
@@ -157,10 +158,15 @@ class Handler(RequestHandler):
             self._first = first_pdu(self.request, deadline)
             self.request.settimeout(self.server.network_timeout_s)
             super().handle()
+            self._handed_over = True
         except (NotAssociated, OSError) as error:
-            self.server.door.leave(self._arrival)
             self.server.shutdown_request(self.request)
             self.server.lost(self._arrival, _why(error, self._arrival))
+
+    def finish(self) -> None:
+        """Also after errors that nobody expected; an association leaves the door when it is let in, or ends."""
+        if not self._handed_over:
+            self.server.door.leave(self._arrival)
 
     def _make_secure(self, context: ssl.SSLContext) -> None:
         """The handshake; the socket's time-out limits it as a whole. Raises NotAssociated, OSError."""

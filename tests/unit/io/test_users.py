@@ -20,8 +20,9 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["ct", "Röntgen 2", "a#b"])
-@pytest.mark.parametrize("password", [b"x", b"with:colon $argon2id$", b"\x00\xff" * 40])
+@pytest.mark.parametrize(
+    ("name", "password"), [("ct", b"x"), ("Röntgen 2", b"with:colon $argon2id$"), ("a#b", b"\x00\xff" * 40)]
+)
 def test_a_line_lets_in_its_name_with_its_password_only(tmp_path: Path, name: str, password: bytes) -> None:
     known = users.read(written(tmp_path, f"\n# comment\n{users.line(name, password)}\n"))
     assert users.is_right(known, Identity(2, name.encode(), password))
