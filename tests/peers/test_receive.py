@@ -204,7 +204,7 @@ def test_above_the_limit_associations_are_refused_for_now(lonely: RunningGateway
 
 
 def test_readiness_and_metrics_tell_what_waits(lonely: RunningGateway) -> None:
-    assert json.loads(lonely.get("/readyz")) == {"ready": True, "problems": []}
+    assert json.loads(lonely.get("/readyz")) == {"ready": True, "problems": [], "notices": []}
     assert lonely.metric("sealgate_queue_jobs", step="deliver", destination="pacs") > 0
     assert lonely.metric("sealgate_destination_up", destination="pacs") == 0
     assert lonely.metric("sealgate_parked_total") == 0
