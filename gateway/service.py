@@ -99,6 +99,7 @@ class Service:
         self._certificates = Certificates(config)
         self._retained = -RETAIN_INTERVAL_S  # when it was last looked for what is kept too long
         self._signals: queues.SimpleQueue[int] = queues.SimpleQueue()
+        self._web = WebServer(application(lambda: self._config.http, self._backend()), config.http)
         reconcile.at_start(self._queue, self._spool, log)
 
     def run(self) -> int:
@@ -114,7 +115,7 @@ class Service:
             metrics=self._metrics,
             log=self._log,
         )
-        web = WebServer(application(self._config.http, self._backend()), self._config.http)
+        web = self._web
         try:
             ports, http_port = _listening(listener, web, self._config)
             if self._config.listener.accept == "nodes" and not self._config.node:
@@ -235,14 +236,18 @@ class Service:
         try:
             fresh = load(source)
             self._certificates.reload(fresh)
+            self._web.renew()
         except (ConfigurationError, KeyFileError) as error:
             self._log.error("not reloaded", code=error.code, problem=str(error), hint=error.hint)
             return
-        fixed = ("gateway", "listener", "http")
+        fixed = ("gateway", "listener")
+        http = fresh.http.kept_open(self._config.http)
         ignored = [table for table in fixed if getattr(fresh, table) != getattr(self._config, table)]
         if (fresh.tls.port, fresh.tls.plain) != (self._config.tls.port, self._config.tls.plain):
             ignored.append("tls")
-        kept = {table: getattr(self._config, table) for table in fixed}
+        if http != fresh.http:
+            ignored.append("http")
+        kept = {table: getattr(self._config, table) for table in fixed} | {"http": http}
         worked = all(preparer.trouble is None for preparer in self._preparers)
         previous, self._config = self._config, fresh.model_copy(update=kept)
         self._stop_workers()

@@ -98,6 +98,12 @@ def server_context(table: Identity) -> ssl.SSLContext:
     return context
 
 
+def renew(context: ssl.SSLContext, table: Identity) -> None:
+    """New connections are shown what the files hold now. Raises KeyFileError, and then nothing has changed."""
+    server_context(table)
+    _show(context, table)
+
+
 def client_context(table: ClientTls) -> ClientContext:
     """For associations to one destination. Raises KeyFileError."""
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -46,7 +46,8 @@ class Backend:
     metrics: Metrics = field(default_factory=Metrics)
 
 
-def application(settings: Http, backend: Backend) -> Starlette:
+def application(settings: Callable[[], Http], backend: Backend) -> Starlette:
+    """settings: those in force now; they may change at any time."""
     api = _Api(settings, backend)
     probes = _Probes(backend)
     return Starlette(
@@ -89,7 +90,7 @@ class _Probes:
 class _Api:
     """The body is read only after the caller was let in."""
 
-    def __init__(self, settings: Http, backend: Backend) -> None:
+    def __init__(self, settings: Callable[[], Http], backend: Backend) -> None:
         self._settings = settings
         self._backend = backend
         self._door = Door(settings, backend.records.log.write)
@@ -98,7 +99,7 @@ class _Api:
         async with self._door.opened(request, "verify"):
             reports = [
                 {"path": name, **await run_in_threadpool(self._backend.judge, data)}
-                for name, data in await objects(request, self._settings)
+                for name, data in await objects(request, self._settings())
             ]
         return JSONResponse(reports if is_multipart(request) else reports[0])
 
@@ -106,7 +107,7 @@ class _Api:
         async with self._door.opened(request, "extract") as visit:
             found = [
                 {"path": name, **await run_in_threadpool(self._backend.records.extract, visit, data)}
-                for name, data in await objects(request, self._settings)
+                for name, data in await objects(request, self._settings())
             ]
         return JSONResponse(found if is_multipart(request) else found[0], headers=NOT_KEPT)
 
@@ -114,7 +115,7 @@ class _Api:
         if is_multipart(request):
             raise BadRequest("one object at a time", hint="Send it as application/dicom.")
         async with self._door.opened(request, "restore") as visit:
-            ((_, data),) = await objects(request, self._settings)
+            ((_, data),) = await objects(request, self._settings())
             original, report = await run_in_threadpool(self._backend.records.restore, visit, data)
         if original is None:
             return JSONResponse({"path": "body", "restored": False, **report}, 422, headers=NOT_KEPT)
@@ -138,7 +139,7 @@ class _Api:
                 self._backend.records.quarantined,
                 visit,
                 request.path_params["prefix"],
-                bytes_max=self._settings.body_bytes_max,
+                bytes_max=self._settings().body_bytes_max,
             )
         return Response(data, media_type="application/octet-stream", headers=NOT_KEPT)
 

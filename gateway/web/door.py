@@ -43,18 +43,26 @@ class Visit:
 
 
 class Door:
-    """audit: durable when it returns, raises AuditFailed. For one event loop."""
+    """settings: those in force now. audit: durable when it returns, raises AuditFailed. For one event loop."""
 
-    def __init__(self, settings: Http, audit: Callable[[Access], None]) -> None:
-        self._settings = settings
+    def __init__(self, settings: Callable[[], Http], audit: Callable[[Access], None]) -> None:
+        self._current = settings
         self._audit = audit
+        self._inside = 0
+        self._follow(settings())
+
+    def _follow(self, settings: Http) -> None:
+        """Of changed settings nothing that was known of callers stays."""
+        self._settings = settings
         self._callers = Callers(settings)
         self._rate = Rate(settings.requests_per_minute)
-        self._inside = 0
 
     @asynccontextmanager
     async def opened(self, request: Request, role: Role) -> AsyncIterator[Visit]:
         """Raises Refused. A denial of access to records is in the audit log before it is answered."""
+        settings = self._current()
+        if settings != self._settings:
+            self._follow(settings)
         address = request.client.host if request.client is not None else ""
         visit = await self._admitted(request.headers.get("authorization"), address, role)
         if self._inside >= self._settings.concurrent:

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.tls import server_context
+from gateway.tls import renew, server_context
 from gateway.web.settings import Http
 
 STOP_TIMEOUT_S = 5
@@ -77,7 +77,7 @@ class WebServer:
     def __init__(self, app: Starlette, settings: Http) -> None:
         """Raises KeyFileError."""
         self._settings = settings
-        context = server_context(settings.tls) if settings.tls is not None else None
+        self._context = server_context(settings.tls) if settings.tls is not None else None
         config = uvicorn.Config(
             app,
             http=ImpatientProtocol,
@@ -92,7 +92,7 @@ class WebServer:
             timeout_graceful_shutdown=STOP_TIMEOUT_S,
         )
         config.load()
-        config.ssl = context
+        config.ssl = self._context
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
 
@@ -112,6 +112,11 @@ class WebServer:
         )
         self._thread.start()
         return int(listening.getsockname()[1])
+
+    def renew(self) -> None:
+        """Reads certificate and key again; open connections keep theirs. Raises KeyFileError."""
+        if self._context is not None and self._settings.tls is not None:
+            renew(self._context, self._settings.tls)
 
     def stop(self) -> None:
         self._server.should_exit = True

@@ -94,6 +94,10 @@ class Http(Table):
             )
         return self
 
+    def kept_open(self, running: Http) -> Http:
+        """These settings, but for what a server that runs can't change: its address and the files of its TLS."""
+        return self.model_copy(update={"host": running.host, "port": running.port, "tls": running.tls})
+
     @property
     def verifies_for_all(self) -> bool:
         """Whether POST /api/v1/verify asks for no token."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import ssl
@@ -41,9 +42,18 @@ def _toml() -> str:
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    folder = tmp_path_factory.mktemp("gateway")
-    issued = Authority(folder / "tls").issue("gateway")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gateway")
+
+
+@pytest.fixture(scope="module")
+def authority(folder: Path) -> Authority:
+    return Authority(folder / "tls")
+
+
+@pytest.fixture(scope="module")
+def gateway(folder: Path, authority: Authority) -> Iterator[RunningGateway]:
+    issued = authority.issue("gateway")
     running = RunningGateway(
         folder,
         nodes=[Node(name="pacs", ae_title="NOBODY", port=free_port())],
@@ -184,12 +194,35 @@ def test_while_the_audit_log_can_not_be_written_nobody_gets_a_record(
     assert _post(gateway, "/api/v1/extract", sealed, "read").status_code == 200
 
 
-def test_operators_see_the_queue_and_administrators_reload(gateway: RunningGateway) -> None:
+def test_operators_see_the_queue(gateway: RunningGateway) -> None:
     assert _request(gateway, "GET", "/api/v1/queue", headers=bearer("operate")).json() == []
-    before = gateway.log.count('"event": "reloaded"')
-    assert _post(gateway, "/api/v1/reload", b"", "operate").status_code == 202
-    wait_for(lambda: gateway.log.count('"event": "reloaded"') == before + 1, what="the reload")
-    wait_for(lambda: _is_ready(gateway), what="workers after the reload")
+
+
+def test_a_reload_withdraws_a_token_and_shows_the_renewed_certificate(
+    gateway: RunningGateway, authority: Authority
+) -> None:
+    config, old = gateway.config.read_text(), _shown(gateway)
+    renewed = authority.issue("gateway")
+    gateway.config.write_text(config.replace(TOKENS[0].sha256, "0" * 64))
+    _reload(gateway)
+    assert _shown(gateway) == renewed.fingerprint != old
+    assert _post(gateway, "/api/v1/extract", b"x", "read").status_code == 401
+    gateway.config.write_text(config)
+    _reload(gateway)
+    assert _post(gateway, "/api/v1/extract", b"x", "read").status_code == 200
+
+
+def _reload(running: RunningGateway) -> None:
+    before = running.log.count('"event": "reloaded"')
+    assert _post(running, "/api/v1/reload", b"", "operate").status_code == 202
+    wait_for(lambda: running.log.count('"event": "reloaded"') == before + 1, what="the reload")
+    wait_for(lambda: _is_ready(running), what="workers after the reload")
+
+
+def _shown(running: RunningGateway) -> str:
+    """The fingerprint of the certificate that new connections get."""
+    pem = ssl.get_server_certificate(("127.0.0.1", running.http_port))
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
 
 def test_neither_audit_nor_log_nor_metrics_hold_patient_data(

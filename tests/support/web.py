@@ -59,7 +59,7 @@ def backend(folder: Path, **parts: Any) -> Backend:
 @contextmanager
 def serving(settings: Http, parts: Backend) -> Iterator[str]:
     """The URL of a running server; `settings` need port 0."""
-    server = WebServer(application(settings, parts), settings)
+    server = WebServer(application(lambda: settings, parts), settings)
     port = server.start()
     try:
         yield f"{'https' if settings.tls else 'http'}://127.0.0.1:{port}"

@@ -19,8 +19,8 @@ from tests.support.web import audit_lines, backend, bearer, token
 @pytest.fixture
 def client(tmp_path: Path) -> Callable[..., TestClient]:
     def connected(problems: list[str] | None = None, **settings: Any) -> TestClient:
-        parts = backend(tmp_path, problems=lambda: problems or [])
-        return TestClient(application(Http(**settings), parts), raise_server_exceptions=False)
+        given, parts = Http(**settings), backend(tmp_path, problems=lambda: problems or [])
+        return TestClient(application(lambda: given, parts), raise_server_exceptions=False)
 
     return connected
 
