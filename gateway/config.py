@@ -31,7 +31,7 @@ from gateway.tls import ClientTls, Tls
 from gateway.web.settings import Http
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
-TABLES = ("gateway", "keys", "listener", "tls", "users", "http", "seal", "queue", "limits")
+TABLES = ("gateway", "keys", "listener", "tls", "users", "http", "seal", "queue", "limits", "commitment")
 
 HINTS = {
     "extra_forbidden": "there is no such key here; look for a misspelling",
@@ -208,6 +208,11 @@ class Limits(Table):
     worker_memory_bytes: int = Field(default=4 << 30, ge=512 << 20)  # data of one worker process
 
 
+class Commitment(Table):
+    wait_hours: float = Field(default=24.0, gt=0)  # for deliveries, then what is missing is reported as failed
+    report_hours: float = Field(default=72.0, gt=0)  # how long it is tried to reach the requester after that
+
+
 class Config(Table):
     gateway: Gateway = Gateway()
     keys: Keys = Keys()
@@ -218,6 +223,7 @@ class Config(Table):
     seal: Seal = Seal()
     queue: Queue = Queue()
     limits: Limits = Limits()
+    commitment: Commitment = Commitment()
     node: tuple[Node, ...] = ()
     destination: tuple[Destination, ...] = Field(min_length=1)
     route: tuple[Route, ...] = Field(min_length=1)
@@ -249,6 +255,9 @@ class Config(Table):
             raise ValueError("destination.name: two destinations have the same name (rename one)")
         if len({node.name for node in self.node}) != len(self.node):
             raise ValueError("node.name: two nodes have the same name (rename one)")
+        for node in self.node:
+            if node.report_to is not None and node.report_to not in names:
+                raise ValueError(f"node.report_to: no destination is called {node.report_to!r} (add it)")
         if self.tls.ca is None and any(node.tls_fingerprint for node in self.node):
             raise ValueError(
                 "node.tls_fingerprint: needs tls.ca, or nobody is asked for a certificate (give it)"

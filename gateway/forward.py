@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import build_context, build_role
 
 from gateway.config import Destination, Limits
 from gateway.connections import prepare_socket
 from gateway.errors import PeerFailed, PeerUnreachable, RefusedByPeer
 from gateway.fileformat import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, unwrap
-from gateway.nodes import VERIFICATION
+from gateway.nodes import STORAGE_COMMITMENT, VERIFICATION
 from gateway.pacing import Pace
 from gateway.queue import Priority
 from gateway.seal.octets import Octets
@@ -43,6 +44,7 @@ SLOW_HINT = "Look at the line and the load of the destination; limits.send_bytes
 FRAGMENTS_IN_FLIGHT = 8  # handed to the sending thread, not yet in the socket
 FALLBACKS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MESSAGE_IDS = 65535
+COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"  # the well-known one of the Push Model, PS3.4 J.3.5
 # Of a C-STORE request, PS3.7 9.3.1.1 (Priority): medium 0, high 1, low 2
 PRIORITIES = {Priority.URGENT: 1, Priority.NORMAL: 0, Priority.LOW: 2}
 TLS_HINT = "Compare its certificate with destination.tls (ca, fingerprint, server_name), and ours with what it trusts."
@@ -99,6 +101,28 @@ class Sender:
         if "Status" not in status or status.Status != 0x0000:
             raise PeerFailed(f"{self._destination.name} did not answer C-ECHO with success")
         return took_ms
+
+    def report(self, event_type: int, information: Dataset) -> None:
+        """An N-EVENT-REPORT of storage commitment, as its SCP, on an association of its own (PS3.4 J.3.3).
+
+        Raises PeerUnreachable, PeerFailed.
+        """
+        pairs = [(STORAGE_COMMITMENT, syntax) for syntax in FALLBACKS]
+        association = self._associate(pairs, as_scp=STORAGE_COMMITMENT)
+        try:
+            for context in association.accepted_contexts:
+                context._as_scp = True  # many requesters accept the context and forget to confirm the role
+            status, _ = association.send_n_event_report(
+                information, event_type, UID(STORAGE_COMMITMENT), UID(COMMITMENT_INSTANCE)
+            )
+        except ValueError as error:
+            raise PeerFailed(
+                f"{self._destination.name} does not take reports of storage commitment"
+            ) from error
+        finally:
+            association.release()
+        if status.get("Status") != 0x0000:
+            raise PeerFailed(f"{self._destination.name} did not take the report of storage commitment")
 
     def expect(self, pairs: Iterable[Pair]) -> None:
         """Make sure that all these were offered on the open association; opens a new one if not.
@@ -160,13 +184,14 @@ class Sender:
         association._reactor_checkpoint.set()  # the peer ended it; its own thread cleans up
         return None
 
-    def _associate(self, pairs: list[Pair]) -> Association:
+    def _associate(self, pairs: list[Pair], *, as_scp: str | None = None) -> Association:
         destination = self._destination
         association = self._entity.associate(
             destination.host,
             destination.port,
             contexts=[build_context(sop_class, syntax) for sop_class, syntax in pairs],
             ae_title=destination.ae_title,
+            ext_neg=[build_role(as_scp, scp_role=True)] if as_scp is not None else [],
             max_pdu=self._limits.pdu_bytes,
             evt_handlers=[(evt.EVT_CONN_OPEN, self._connected)],
             tls_args=self._tls_arguments(),

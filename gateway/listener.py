@@ -32,7 +32,7 @@ from gateway.negotiation import (
     non_patient_contexts,
     stated_identity,
 )
-from gateway.nodes import VERIFICATION, Node, service_of
+from gateway.nodes import STORAGE_COMMITMENT, VERIFICATION, Node, service_of
 from gateway.observe import Log, Metrics, where
 from gateway.spool import Spool
 from gateway.statuses import NOT_AUTHORISED, PROCESSING_FAILURE, SUCCESS
@@ -76,7 +76,7 @@ class Listener:
     """Accepts associations of known nodes for known called AE titles, answers C-ECHO, hands each C-STORE to `store`.
 
     config: the configuration in force, asked at each association; addresses and limits are those at the start.
-    store: gets the event and the link, returns the DIMSE status; runs in the association's thread.
+    store, commit (N-ACTION): get the event and the link, return the DIMSE status; run in the association's thread.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Listener:
         certificates: Certificates,
         spool: Spool,
         store: Callable[[Any, Link], int],
+        commit: Callable[[Any, Link], int],
         metrics: Metrics,
         log: Log,
     ) -> None:
@@ -93,7 +94,7 @@ class Listener:
         self._access = Access(config)
         self._certificates = certificates
         self._spool = spool
-        self._store = store
+        self._store, self._commit = store, commit
         self._metrics = metrics
         self._log = log
         self._door = Door()
@@ -141,12 +142,17 @@ class Listener:
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_C_STORE, self._stored),
+            (evt.EVT_N_ACTION, lambda event: (self._asked(event), None)),
         ]
         host, limits = self._config.listener.host, self._config.limits
         try:
             made = entity.make_server(
                 (host, port),
-                contexts=[build_context(VERIFICATION), *non_patient_contexts()],
+                contexts=[
+                    build_context(VERIFICATION),
+                    build_context(STORAGE_COMMITMENT),
+                    *non_patient_contexts(),
+                ],
                 evt_handlers=handlers,
                 server_class=Server,
                 request_handler=Handler,
@@ -303,6 +309,14 @@ class Listener:
             self._metrics.count("sealgate_refused_total", status=f"{status:04X}")
         self._metrics.time("sealgate_store_seconds", time.monotonic() - started)
         return status
+
+    def _asked(self, event: Any) -> int:
+        """N-ACTION, which only storage commitment has here."""
+        try:
+            return self._commit(event, self._links[event.assoc])
+        except Exception as error:  # noqa: BLE001 - a defect of ours: told, and nothing is promised
+            self._log.error("commitment failed", code="internal", problem=where(error))
+            return PROCESSING_FAILURE
 
     def _may_store(self, event: Any, link: Link) -> bool:
         """The request names a SOP class of its own, which may be another than that of the context it came in."""

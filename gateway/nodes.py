@@ -61,6 +61,7 @@ class Node(Table):
     services: tuple[Service, ...] = ("echo", "store", "commit")
     sop_classes: tuple[str, ...] = ()  # patterns of what it may store; none: everything
     tls_fingerprint: Fingerprint | None = None  # SHA-256 of the certificate that it must show
+    report_to: str | None = None  # the destination that gets its reports of storage commitment
 
     @field_validator("hosts", "services", "sop_classes", mode="before")
     @classmethod
@@ -70,7 +71,7 @@ class Node(Table):
     def may(self, sop_class: str) -> bool:
         """Whether a presentation context, or an object, of this SOP class is for this node."""
         service = service_of(sop_class)
-        if service not in self.services:
+        if service not in self.services or (service == "commit" and self.report_to is None):
             return False
         return service != "store" or self.may_store(sop_class)
 

@@ -40,6 +40,18 @@ METRICS = (
         "Arrivals of other bytes under a known SOP Instance UID.",
         ("policy",),
     ),
+    Metric(
+        "sealgate_commitment_requests_total",
+        "counter",
+        "Requests of storage commitment taken.",
+        ("calling",),
+    ),
+    Metric(
+        "sealgate_commitments_total", "counter", "Such requests ended, by what was reported.", ("outcome",)
+    ),
+    Metric(
+        "sealgate_commitments_open", "gauge", "Such requests that wait for deliveries or for their report."
+    ),
     Metric("sealgate_refused_total", "counter", "C-STORE requests answered with a failure.", ("status",)),
     Metric("sealgate_associations_total", "counter", "Incoming associations ended.", ("outcome",)),
     Metric("sealgate_associations_active", "gauge", "Incoming associations open now."),

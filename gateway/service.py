@@ -18,6 +18,7 @@ from gateway.audit import AuditLog
 from gateway.bell import Bell
 from gateway.bypass import NOTICE, Bypass
 from gateway.certificates import Certificates
+from gateway.commitment import CommitmentProvider, Reporter
 from gateway.config import Config, Destination, Limits, load
 from gateway.delivering import Deliverer, deliverers
 from gateway.errors import AlreadyRunning, ConfigurationError, GatewayError, KeyFileError, ResourceError
@@ -29,7 +30,7 @@ from gateway.observe import Log, Metrics, configure_logging, logger
 from gateway.preparing import Preparer, Shop, start_processes
 from gateway.pseudonym import Pseudonyms
 from gateway.quarantine import Quarantine
-from gateway.queue import lines, open_desk, open_queue
+from gateway.queue import lines, open_commitments, open_desk, open_queue
 from gateway.receive import Receiver
 from gateway.spool import Spool
 from gateway.web.app import Backend, application
@@ -89,12 +90,14 @@ class Service:
         self._spool = Spool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min)
         self._quarantine = Quarantine(config.gateway.data_dir)
         self._queue = open_queue(config)
-        self._arrived, self._prepared = Bell(), Bell()
+        self._commitments = open_commitments(config)
+        self._arrived, self._prepared, self._asked = Bell(), Bell(), Bell()
         self._bypass = bypass
         self._metrics.set("sealgate_bypass", int(bypass))
         self._bypasses: list[Bypass] = []
         self._preparers: list[Preparer] = []
         self._deliverers: list[Deliverer] = []
+        self._reporters: list[Reporter] = []
         self._judge = Judge(config)
         self._certificates = Certificates(config)
         self._retained = -RETAIN_INTERVAL_S  # when it was last looked for what is kept too long
@@ -112,6 +115,7 @@ class Service:
             certificates=self._certificates,
             spool=self._spool,
             store=self._receiver().store,
+            commit=self._commitment_provider().ask,
             metrics=self._metrics,
             log=self._log,
         )
@@ -129,6 +133,7 @@ class Service:
             self._judge.stop()
             web.stop()
             self._queue.close()
+            self._commitments.close()
         self._log.info("stopped")
         return 0
 
@@ -169,6 +174,7 @@ class Service:
             self._retained = time.monotonic()
         if clean:
             reconcile.forget(self._queue, remember_hours=self._config.queue.remember_hours)
+            self._commitments.forget(ended_before=time.time() - self._config.queue.remember_hours * 3600)
             reconcile.remove_orphans(self._queue, self._spool)
 
     # -- workers
@@ -195,6 +201,15 @@ class Service:
     def _start_threads(self) -> None:
         self._bypasses = [Bypass(self._shop())] if self._bypass else []
         self._deliverers = deliverers(self._shop())
+        self._reporters = [
+            Reporter(
+                config=self._config,
+                commitments=self._commitments,
+                asked=self._asked,
+                metrics=self._metrics,
+                log=self._log,
+            )
+        ]
         for thread in self._threads():
             thread.start()
         gone = {depth.destination for depth in self._queue.depth()} - {""}
@@ -204,8 +219,8 @@ class Service:
                 "jobs for destinations that are not configured any more", destinations=sorted(gone)
             )
 
-    def _threads(self) -> list[Preparer | Bypass | Deliverer]:
-        return [*self._preparers, *self._bypasses, *self._deliverers]
+    def _threads(self) -> list[Preparer | Bypass | Deliverer | Reporter]:
+        return [*self._preparers, *self._bypasses, *self._deliverers, *self._reporters]
 
     def _stop_workers(self) -> None:
         """Each finishes the object in hand, as long as `drain_s` allows; what is cut off goes back to the queue."""
@@ -214,6 +229,7 @@ class Service:
             thread.stop()
         self._arrived.ring()
         self._prepared.ring()
+        self._asked.ring()
         deadline = time.monotonic() + self._config.limits.drain_s
         for thread in threads:
             if thread.is_alive():
@@ -222,7 +238,7 @@ class Service:
             if preparer.is_alive():
                 preparer.cut_off()
                 preparer.join(CUT_OFF_S)
-        self._preparers, self._bypasses, self._deliverers = [], [], []
+        self._preparers, self._bypasses, self._deliverers, self._reporters = [], [], [], []
 
     def _reload(self) -> None:
         """A wrong file changes nothing, nor does one with which no worker starts while those of the old one run.
@@ -282,6 +298,16 @@ class Service:
             arrived=arrived,
         )
 
+    def _commitment_provider(self) -> CommitmentProvider:
+        return CommitmentProvider(
+            config=lambda: self._config,
+            commitments=self._commitments,
+            pseudonyms=Pseudonyms.load(self._config.gateway.data_dir),
+            metrics=self._metrics,
+            log=self._log,
+            asked=self._asked,
+        )
+
     def _backend(self) -> Backend:
         return Backend(
             judge=lambda data: self._judge(data),
@@ -322,6 +348,7 @@ class Service:
 
     def _exposition(self) -> bytes:
         self._metrics.set_depth(self._queue.depth())
+        self._metrics.set("sealgate_commitments_open", self._commitments.open_requests())
         objects, held = self._quarantine.size()
         self._metrics.set("sealgate_quarantine_objects", objects)
         self._metrics.set("sealgate_quarantine_bytes", held)

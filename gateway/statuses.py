@@ -14,6 +14,9 @@ DUPLICATE_INSTANCE = (
 )
 PROCESSING_FAILURE = 0x0110  # our answer to a defect of our own
 NOT_AUTHORISED = 0x0124  # our answer when no route takes the object
+NO_SUCH_INSTANCE = 0x0112  # of N-ACTION, and why storage commitment fails
+INVALID_ARGUMENT = 0x0115  # of N-ACTION, as the next
+NO_SUCH_ACTION = 0x0123
 
 
 class Meaning(StrEnum):

@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.bypass",
         "gateway.preparing",
         "gateway.receive",
+        "gateway.commitment",
     ),
     ("gateway.workshop",),
     ("gateway.worker", "gateway.forward", "gateway.reconcile", "gateway.backup", "gateway.failover"),

@@ -1,0 +1,259 @@
+"""Storage commitment: a modality learns that it may delete what it sent, and not before."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel
+
+from gateway.demo.process import free_port
+from gateway.forward import COMMITMENT_INSTANCE
+from tests.cli.terminal import sealgate
+from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.modality import parcel, send
+from tests.support.objects import ct, series, uid
+from tests.support.orthanc import Orthanc
+from tests.support.storing_peer import CT, StoringPeer
+
+QUICK = "[queue]\nbackoff_s = 0.2\nbackoff_max_s = 0.5\n[limits]\nfree_bytes_min = 0\n"
+SUCCESSFUL, FAILURES_EXIST = 1, 2
+
+
+@dataclass
+class Requester:
+    """The modality's side: asks with N-ACTION, takes reports on a port of its own."""
+
+    port: int = 0
+    ae_title: str = "MODALITY"
+    status: int = 0x0000  # its answer to reports
+    confirms_role: bool = True
+    reports: list[tuple[int, Dataset]] = field(default_factory=list)
+    _server: Any = None
+
+    def __enter__(self) -> Requester:
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hang_up()
+
+    def listen(self) -> None:
+        entity = AE(ae_title=self.ae_title)
+        roles = {"scu_role": True, "scp_role": True} if self.confirms_role else {}
+        entity.add_supported_context(StorageCommitmentPushModel, **roles)
+        entity.add_supported_context("1.2.840.10008.1.1")
+        self._server = entity.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._reported)]
+        )
+        self.port = int(self._server.server_address[1])
+
+    def hang_up(self) -> None:
+        self._server.shutdown()
+
+    def _reported(self, event: evt.Event) -> tuple[int, None]:
+        if self.status == 0:
+            self.reports.append((event.event_type, event.event_information))
+        return self.status, None
+
+    def ask(
+        self, port: int, instances: list[str], *, transaction: str = "", action: int = 1, drop: str = ""
+    ) -> int | None:
+        """The status of N-ACTION; None when the context was refused. drop: an element to leave out."""
+        entity = AE(ae_title=self.ae_title)
+        entity.add_requested_context(StorageCommitmentPushModel)
+        association = entity.associate("127.0.0.1", port, ae_title="SEALGATE")
+        assert association.is_established or association.is_aborted
+        if not association.accepted_contexts:
+            return None
+        information = Dataset()
+        information.TransactionUID = transaction or generate_uid()
+        information.ReferencedSOPSequence = [_reference(instance) for instance in instances]
+        if drop:
+            delattr(information, drop)
+        try:
+            status, _ = association.send_n_action(
+                information, action, StorageCommitmentPushModel, COMMITMENT_INSTANCE
+            )
+        finally:
+            association.release()
+        return int(status.Status)
+
+
+def _reference(instance: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CT, instance
+    return item
+
+
+@pytest.fixture
+def modality() -> Iterator[Requester]:
+    with Requester() as requester:
+        yield requester
+
+
+def gateway_for(
+    folder: Path, modality: Requester, destinations: dict[str, int], *, action: str = "pass", extra: str = ""
+) -> RunningGateway:
+    """Sends all it gets to every destination. Not started."""
+    nodes = [Node(name=name, ae_title="PEER", port=port) for name, port in destinations.items()]
+    node = (
+        f'[[node]]\nname = "ct1"\nae_title = "{modality.ae_title}"\nhosts = "127.0.0.1"\nreport_to = "ct1"\n'
+    )
+    return RunningGateway(
+        folder,
+        nodes=[*nodes, Node(name="ct1", ae_title=modality.ae_title, port=modality.port)],
+        routes=[Route(called="SEALGATE", action=action, to=tuple(destinations))],
+        extra=QUICK + extra + node,
+        dicom_port=free_port(),
+        http_port=free_port(),
+    )
+
+
+def sent(port: int, count: int = 3) -> list[str]:
+    parcels = [parcel(data, fallback_uid="2.25.1") for data in series(count, size=64)]
+    assert set(send(parcels, port)) == {0}
+    return [one.sop_instance for one in parcels]
+
+
+def test_commitment_is_reported_when_every_destination_has_every_instance(
+    tmp_path: Path, modality: Requester
+) -> None:
+    moods = {"answer": 0xA700}
+    with (
+        StoringPeer() as good,
+        StoringPeer(answer=lambda _: moods["answer"]) as busy,
+        gateway_for(tmp_path, modality, {"a": good.port, "b": busy.port}, action="seal") as gateway,
+    ):
+        instances = sent(gateway.dicom_port)
+        assert modality.ask(gateway.dicom_port, instances, transaction="2.25.77") == 0
+        wait_for(lambda: len(good.received) == 3, what="the first destination")
+        time.sleep(2)
+        assert not modality.reports, "the second destination has nothing yet"
+        moods["answer"] = 0x0000
+        wait_for(lambda: bool(modality.reports), what="the report")
+    ((kind, information),) = modality.reports
+    assert kind == SUCCESSFUL
+    assert information.TransactionUID == "2.25.77"
+    assert [item.ReferencedSOPInstanceUID for item in information.ReferencedSOPSequence] == instances
+    assert {item.ReferencedSOPClassUID for item in information.ReferencedSOPSequence} == {CT}
+    assert "FailedSOPSequence" not in information
+
+
+def test_what_never_came_and_what_was_dropped_is_named_as_failed(tmp_path: Path, modality: Requester) -> None:
+    with (
+        StoringPeer(answer=lambda number: 0xC000 if number == 0 else 0x0000) as pacs,
+        gateway_for(tmp_path, modality, {"pacs": pacs.port}) as gateway,
+    ):
+        instances = sent(gateway.dicom_port)
+        wait_for(lambda: len(pacs.received) == 2, what="two of three delivered")
+        wait_for(lambda: gateway.metric("sealgate_queue_jobs", state="parked") == 1, what="one parked")
+        assert modality.ask(gateway.dicom_port, [*instances, uid("never sent")]) == 0
+        time.sleep(1.5)
+        assert not modality.reports, "a person may still retry what is parked"
+        dropped = sealgate(
+            ["queue", "drop", "--state", "parked", "--config", str(gateway.config)], gateway.folder
+        )
+        assert dropped.returncode == 0, dropped.stderr
+        wait_for(lambda: bool(modality.reports), what="the report")
+    ((kind, information),) = modality.reports
+    assert kind == FAILURES_EXIST
+    assert len(information.ReferencedSOPSequence) == 2
+    failed = {item.ReferencedSOPInstanceUID: item.FailureReason for item in information.FailedSOPSequence}
+    assert failed.pop(uid("never sent")) == 0x0112
+    assert set(failed) < set(instances)
+    assert len(failed) == 1
+
+
+def test_what_is_not_delivered_in_time_is_reported_as_failed(tmp_path: Path, modality: Requester) -> None:
+    impatient = "[commitment]\nwait_hours = 0.0005\n"
+    with gateway_for(tmp_path, modality, {"pacs": free_port()}, extra=impatient) as gateway:
+        instances = sent(gateway.dicom_port, 1)
+        assert modality.ask(gateway.dicom_port, instances) == 0
+        wait_for(lambda: bool(modality.reports), what="the report")
+    ((kind, information),) = modality.reports
+    assert kind == FAILURES_EXIST
+    assert [item.FailureReason for item in information.FailedSOPSequence] == [0x0110]
+    assert "ReferencedSOPSequence" not in information
+
+
+def test_a_request_survives_the_death_of_the_gateway_and_a_requester_that_is_away(
+    tmp_path: Path, modality: Requester
+) -> None:
+    with StoringPeer() as pacs:
+        gateway = gateway_for(tmp_path, modality, {"pacs": pacs.port})
+        with gateway:
+            instances = sent(gateway.dicom_port)
+            modality.hang_up()
+            assert modality.ask(gateway.dicom_port, instances) == 0
+            wait_for(lambda: "commitment not reported" in gateway.log, what="an attempt that finds nobody")
+            gateway.kill()
+        modality.listen()
+        with gateway:
+            wait_for(lambda: bool(modality.reports), what="the report after the restart")
+            time.sleep(1.5)
+    assert [kind for kind, _ in modality.reports] == [SUCCESSFUL], "reported once"
+
+
+def test_a_report_that_the_requester_does_not_take_is_sent_again(tmp_path: Path, modality: Requester) -> None:
+    modality.status, modality.confirms_role = 0x0110, False
+    with StoringPeer() as pacs, gateway_for(tmp_path, modality, {"pacs": pacs.port}) as gateway:
+        instances = sent(gateway.dicom_port)
+        assert modality.ask(gateway.dicom_port, instances) == 0
+        wait_for(lambda: "commitment not reported" in gateway.log, what="a report that is refused")
+        modality.status = 0x0000
+        wait_for(lambda: bool(modality.reports), what="the next one")
+        wait_for(
+            lambda: gateway.metric("sealgate_commitments_total", outcome="committed") == 1, what="its end"
+        )
+        assert gateway.metric("sealgate_commitments_open") == 0
+
+
+def test_repeated_and_wrong_requests_promise_nothing_new(tmp_path: Path, modality: Requester) -> None:
+    stranger = Requester(ae_title="STRANGER")
+    with StoringPeer() as pacs, gateway_for(tmp_path, modality, {"pacs": pacs.port}) as gateway:
+        port, instances = gateway.dicom_port, sent(gateway.dicom_port)
+        assert [modality.ask(port, instances, transaction="2.25.5") for _ in range(3)] == [0, 0, 0]
+        assert modality.ask(port, instances, action=2) == 0x0123
+        assert modality.ask(port, []) == 0x0115
+        assert modality.ask(port, instances, drop="TransactionUID") == 0x0115
+        assert modality.ask(port, instances, drop="ReferencedSOPSequence") == 0x0115
+        assert modality.ask(port, ["not a UID"]) == 0x0115
+        assert stranger.ask(port, instances) == 0x0110, "there is nobody to report to"
+        wait_for(lambda: bool(modality.reports), what="the one report")
+        time.sleep(1.5)
+        assert len(modality.reports) == 1
+        assert gateway.metric("sealgate_commitment_requests_total") == 1
+
+
+def test_orthanc_as_the_modality_asks_and_understands_the_report(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {
+        "DicomModalities": {"gateway": {"AET": "SEALGATE", "Host": "127.0.0.1", "Port": port}},
+        "StorageCommitmentReportsSize": 10,
+    }
+    with (
+        Orthanc(tmp_path / "orthanc", ae_title="MODALITY", settings=settings) as orthanc,
+        StoringPeer() as pacs,
+    ):
+        requester = Requester(port=orthanc.dicom_port)
+        gateway = gateway_for(tmp_path / "gateway", requester, {"pacs": pacs.port})
+        gateway.dicom_port = port
+        with gateway:
+            orthanc.upload(ct())
+            (instance,) = orthanc.instances()
+            orthanc.request("POST", "/modalities/gateway/store", instance.encode())
+            asked = orthanc.request(
+                "POST", "/modalities/gateway/storage-commitment", f'{{"Resources": ["{instance}"]}}'.encode()
+            )
+            assert b"Path" in asked
+            report = f"/storage-commitment/{json.loads(asked)['ID']}"
+            wait_for(lambda: orthanc.get(report)["Status"] == "Success", what="Orthanc's report")
