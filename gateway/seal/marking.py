@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.seal import block, digest, documenting, envelope, likeness, record, restoring
 from gateway.seal.attesting import Mark, attested, covered
-from gateway.seal.codec import Hidden, HideFailed
+from gateway.seal.codec import HideFailed
 from gateway.seal.documenting import IMAGE_TYPE, SOP_INSTANCE_UID, Edits
 from gateway.seal.envelope import Envelope, Locator
 from gateway.seal.image import PixelFormat, Pixels, pixel_format
 from gateway.seal.job import Job, NotMarked, SealResult
-from gateway.seal.opening import located, undone
+from gateway.seal.octets import Stretch
+from gateway.seal.opening import located, undone_pixels
 from gateway.seal.part10 import Part10, read
-from gateway.seal.pixels import decode, encoded, writable_syntax
+from gateway.seal.pixels import NATIVE_SYNTAXES, decode, encoded, writable_syntax
 from gateway.seal.restoring import Facts
 from gateway.seal.statement import Level
 from gateway.seal.window import voi_window
@@ -149,17 +150,20 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[by
         edits |= cover.header | encoded(cover.documented, container, cover.shape, cover.syntax)
         new_syntax = cover.syntax if cover.syntax != cover.file.transfer_syntax else None
         sealed = cover.documented.edited(edits, syntax=new_syntax)
+    quality = psnr_range_db(cover.pixels.samples, change)
+    hint, coded_bits, max_change = hidden.hint, hidden.coded_bits, hidden.max_change
+    del edits, container, hidden, mark  # each may hold all pixels, and the proof needs room for its own
     with job.steps.step("prove"):
-        _prove(sealed, found, content, hidden, cover, job)
+        _prove(sealed, found, content, hint, cover, job)
     return sealed, SealResult(
         sop_instance_uid=cover.documented.text(SOP_INSTANCE_UID),
         level=Level.FULL.value,
         reason="sealed",
-        mode=mark.mode,
+        mode="locator" if stored else "envelope",
         payload_bits=8 * len(content),
-        coded_bits=hidden.coded_bits,
-        psnr_range_db=psnr_range_db(cover.pixels.samples, change),
-        max_change=hidden.max_change,
+        coded_bits=coded_bits,
+        psnr_range_db=quality,
+        max_change=max_change,
         digest=found.hex(),
         seal_ms=job.steps.total,
         steps_ms=job.steps.ms,
@@ -169,25 +173,27 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, job: Job) -> tuple[by
 
 
 def _prove(
-    sealed: bytes, container_digest: bytes, content: bytes, hidden: Hidden, cover: _Cover, job: Job
+    sealed: bytes, container_digest: bytes, content: bytes, hint: dict[str, int], cover: _Cover, job: Job
 ) -> None:
     """Read the file that will be sent as its receiver will. Raises SealBroken when anything does not come
     back.
     """
-    again = read(sealed)
+    again = read(Stretch(sealed, 0, len(sealed)))  # without a copy of it
     shape = pixel_format(again)
     pixels = decode(again, shape)
     if digest.of_pixels(pixels.samples, shape) != container_digest:
         raise SealBroken("the container does not read back from the sealed file", check=5)
-    revealed = job.codec.reveal(pixels.samples, hint=hidden.hint)
+    revealed = job.codec.reveal(pixels.samples, hint=hint)
     if revealed is None or revealed.payload != content:
         raise SealBroken("the payload does not come back from the sealed file", check=7)
     found = block.find(again)
     if found is None:
         raise SealBroken("the private block does not come back from the sealed file", check=2)
-    _, original = undone(again, shape, pixels, found, cover.restore_key)
-    if original != cover.facts.original_digest:
+    facts, original = undone_pixels(shape, pixels, found, cover.restore_key)
+    if facts.original_digest != cover.facts.original_digest:
         raise SealBroken("the original does not come back from the sealed file", check=9)
+    if again.transfer_syntax not in NATIVE_SYNTAXES:
+        encoded(again, original, shape, again.transfer_syntax)  # or it could not be written
 
 
 def padding_values(file: Part10, shape: PixelFormat) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from gateway.seal.image import PixelFormat, Pixels
 from gateway.seal.part10 import Part10
 from gateway.seal.pixels import encoded, writable_syntax
 from gateway.seal.record import Record
+from gateway.seal.restoring import Facts
 
 PAYLOAD_CHECK, RECORD_CHECK, RESTORED_CHECK = 7, 8, 9  # of FORMAT.md
 
@@ -43,6 +44,19 @@ def open_record(closed: Envelope, key: RecipientKey) -> Record:
         raise SealBroken("the envelope opens but holds no record", check=RECORD_CHECK) from error
 
 
+def undone_pixels(
+    shape: PixelFormat, pixels: Pixels, found: Block, restore_key: bytes
+) -> tuple[Facts, Pixels]:
+    """The original pixels, whose digest was compared. Raises SealBroken."""
+    if not found.restoring:
+        raise SealBroken("the private block has no restoring element", check=RESTORED_CHECK)
+    facts, change = restoring.open_element(found.restoring, restore_key, shape.shape)
+    original = restoring.undo(pixels.samples, change, facts)
+    if digest.of_pixels(original.samples, shape) != facts.original_digest:
+        raise SealBroken("undoing the change does not give the original pixels", check=RESTORED_CHECK)
+    return facts, original
+
+
 def undone(
     file: Part10, shape: PixelFormat, pixels: Pixels, found: Block, restore_key: bytes
 ) -> tuple[bytes, bytes]:
@@ -51,12 +65,7 @@ def undone(
     Raises SealBroken when the restoring element does not open or the digest differs, UnsupportedPixels when
     the pixels can't be written.
     """
-    if not found.restoring:
-        raise SealBroken("the private block has no restoring element", check=RESTORED_CHECK)
-    facts, change = restoring.open_element(found.restoring, restore_key, shape.shape)
-    original = restoring.undo(pixels.samples, change, facts)
-    if digest.of_pixels(original.samples, shape) != facts.original_digest:
-        raise SealBroken("undoing the change does not give the original pixels", check=RESTORED_CHECK)
+    facts, original = undone_pixels(shape, pixels, found, restore_key)
     syntax = writable_syntax(file.transfer_syntax) or file.transfer_syntax
     edits = block.removal(file) | encoded(file, original, shape, syntax)
     edits |= documenting.undocument(file, facts.added, facts.replaced, facts.sop_instance_uid)

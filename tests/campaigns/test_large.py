@@ -143,7 +143,7 @@ def _frames(bits: int) -> list[NDArray[np.int32]]:
 
 def _header(frames: int, bits: int, syntax: str) -> bytes:
     """A file up to its pixel data."""
-    dataset = dcmread(io.BytesIO(multi_frame(frames=1)))
+    dataset = dcmread(io.BytesIO(multi_frame(frames=2)))
     stored = min(bits, 12)
     dataset.Rows, dataset.Columns, dataset.NumberOfFrames = ROWS, COLUMNS, frames
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, stored, stored - 1
