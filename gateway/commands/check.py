@@ -43,9 +43,28 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
         printer.prose('listener.accept = "any": whoever reaches the port may store')
     elif not settings.node:
         printer.prose("no [[node]]: nobody may associate")
+    for caution in _cautions(settings):
+        printer.prose(caution)
     good = [_valid(name, certificate, printer) for name, certificate in own.items()]
     good += [_echo(destination, printer) for destination in settings.destination] if echo else []
     sys.exit(Exit.OK if all(good) else Exit.FINDINGS)
+
+
+def _cautions(settings: config.Config) -> list[str]:
+    """What is open, or does not work, over HTTP: written so on purpose, perhaps."""
+    http, found = settings.http, []
+    if http.insecure and http.tls is None:
+        found.append("http.insecure: tokens and records may cross the network in clear")
+    if http.insecure and http.verifies_for_all:
+        found.append("http.insecure: whoever reaches the port may have objects verified")
+    given = {role for token in http.token or () for role in token.roles}
+    given |= {role for roles in (http.oidc.roles.values() if http.oidc else ()) for role in roles}
+    for role in sorted(given & {"extract", "restore"}):
+        if settings.keys.recipient_key is None:
+            found.append(
+                f"http: the role {role} is given, but there is no keys.recipient_key: it opens nothing"
+            )
+    return found
 
 
 def _valid(name: str, certificate: Certificate, printer: Printer) -> bool:

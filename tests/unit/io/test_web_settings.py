@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
 
+from gateway.commands.check import command as check
 from gateway.commands.token import command
 from gateway.web.callers import Callers
 from gateway.web.settings import Http, Token
@@ -86,3 +89,44 @@ def test_a_token_without_a_role_is_not_made() -> None:
 
 def test_no_secret_is_in_what_is_printed_of_the_configuration() -> None:
     assert "s3cret" not in repr(Http(token="s3cret"))
+
+
+CONFIGURATION = """
+[http]
+insecure = true
+host = "0.0.0.0"
+
+[[http.token]]
+name = "ward"
+roles = ["extract"]
+sha256 = "{hash}"
+
+[[node]]
+name = "ct"
+ae_title = "CT"
+hosts = ["127.0.0.1"]
+
+[[destination]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = 104
+
+[[route]]
+called = "SEALGATE"
+action = "pass"
+to = ["pacs"]
+"""
+
+
+def test_check_tells_what_is_open_and_which_role_opens_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "sealgate.toml"
+    path.write_text(CONFIGURATION.format(hash=HASH))
+    told = CliRunner().invoke(check, ["--config", str(path)]).output
+    assert "may cross the network in clear" in told
+    assert "the role extract is given" in told
+    assert "whoever reaches the port may have objects verified" not in told
+    path.write_text(re.sub(r"\[\[http.token.*?\n\n", "", CONFIGURATION, flags=re.DOTALL))
+    told = CliRunner().invoke(check, ["--config", str(path)]).output
+    assert "whoever reaches the port may have objects verified" in told
+    assert "the role extract is given" not in told
