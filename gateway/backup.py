@@ -148,7 +148,8 @@ def _checked(copy: Spool, needed: set[str], locked_s: float) -> Backup:
     missing, damaged, size = [], [], 0
     for name in sorted(needed):
         try:
-            size += len(copy.read(name))
+            with copy.opened(name) as data:
+                size += len(data)
         except FileMissing:
             missing.append(name)
         except SpoolCorrupt:

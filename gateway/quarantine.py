@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from gateway.errors import ResourceError, UsageError
-from gateway.spool import SUFFIX, Spool, read_checked
+from gateway.seal.octets import Octets
+from gateway.spool import SUFFIX, Spool, opened, read_checked
 
 NOTE_SUFFIX = ".json"
 UNKNOWN = "unknown"
@@ -95,6 +97,10 @@ class Quarantine:
     def read(self, entry: Entry) -> bytes:
         """Exactly the bytes that were received. Raises FileMissing, SpoolCorrupt."""
         return read_checked(self._folder / (entry.id + SUFFIX))
+
+    def opened(self, entry: Entry) -> AbstractContextManager[Octets]:
+        """What `read` gives; not in memory if it is large. Raises FileMissing, SpoolCorrupt."""
+        return opened(self._folder / (entry.id + SUFFIX))
 
     def remove(self, entry: Entry) -> None:
         """For good. The note goes last, so that no object is ever without."""

@@ -21,6 +21,7 @@ from gateway.config import Config
 from gateway.errors import ResourceError, UsageError
 from gateway.quarantine import Entry, Quarantine
 from gateway.queue import Desk, State, open_desk
+from gateway.seal.octets import pieces
 
 ID_SHOWN = 12  # digits of an id that a list shows; any unique beginning names an object
 
@@ -75,11 +76,11 @@ def show(name: str, config_path: Path, as_json: bool) -> None:
 def export(name: str, file: Path, config_path: Path) -> None:
     """Write its bytes as they were received to a new FILE (mode 0600). They may name a patient."""
     quarantine = Quarantine(config.load(config_path).gateway.data_dir)
-    data = quarantine.read(quarantine.find(name))
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(data)
+        with quarantine.opened(quarantine.find(name)) as data:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as out:
+                out.writelines(pieces(data))
     except FileExistsError as error:
         raise UsageError(f"{file} exists", hint="Give the name of a new file.") from error
     except OSError as error:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.commands.quarantine import command
+from gateway.demo.process import free_port
 from gateway.errors import UsageError
 from gateway.queue.desk import SqliteDesk
 from gateway.queue.model import State
@@ -88,18 +89,22 @@ def test_quarantined_objects_are_listed_saved_released_and_dropped(
     assert _job(gateway, garbage["job"]) in (State.DROPPED, None)
 
 
-def test_what_was_refused_can_be_saved_but_not_released(gateway: RunningGateway) -> None:
-    gateway.stop()
+def test_what_was_refused_can_be_saved_but_not_released(tmp_path: Path) -> None:
+    gateway = RunningGateway(
+        tmp_path / "gateway",
+        nodes=[Node(name="pacs", ae_title="PACS", port=free_port())],
+        routes=[Route(called="SEALGATE", action="pass", to=("pacs",))],
+    )
     gateway.environment["SEALGATE_LISTENER__UNREADABLE"] = "refuse"
-    gateway.start()
-    assert send([GARBAGE], gateway.dicom_port) == [0xC000]
-    (refused,) = entries(gateway)
-    assert refused["job"] is None
-    done = run(gateway, "release", refused["id"])
-    assert (done.exit_code, len(entries(gateway))) == (3, 1)
-    assert isinstance(run(gateway, "show", "nothing").exception, UsageError)
-    assert run(gateway, "drop", refused["id"]).exit_code == 0
-    assert entries(gateway) == []
+    with gateway:
+        assert send([GARBAGE], gateway.dicom_port) == [0xC000]
+        (refused,) = entries(gateway)
+        assert refused["job"] is None
+        done = run(gateway, "release", refused["id"])
+        assert (done.exit_code, len(entries(gateway))) == (3, 1)
+        assert isinstance(run(gateway, "show", "nothing").exception, UsageError)
+        assert run(gateway, "drop", refused["id"]).exit_code == 0
+        assert entries(gateway) == []
 
 
 def _job(gateway: RunningGateway, job_id: int) -> State | None:
