@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import ResourceError, UsageError
+from gateway.seal.octets import Octets, pieces
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def inputs_and_outputs(given: Path, out: Path) -> list[Item]:
     return [Item(item.source, out / item.source.relative_to(given)) for item in inputs(given)]
 
 
-def write_atomically(target: Path, data: bytes) -> None:
+def write_atomically(target: Path, data: Octets) -> None:
     """When this returns, all of `data` is in `target` on disk; before, the old file or none is.
 
     Raises ResourceError when the disk or the permissions do not allow it.
@@ -58,7 +59,8 @@ def write_atomically(target: Path, data: bytes) -> None:
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                for piece in pieces(data):
+                    file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())

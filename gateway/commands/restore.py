@@ -14,6 +14,8 @@ from gateway.commands.exits import Exit
 from gateway.commands.files import Item, inputs_and_outputs, write_atomically
 from gateway.commands.printing import Printer
 from gateway.restore import restore
+from gateway.seal.octets import Octets
+from gateway.spool import opened
 
 NOT_RESTORED = ".not-restored"
 
@@ -23,7 +25,10 @@ class RestoreFile:
     recipient_key: Path
 
     def __call__(self, item: Item) -> batch.Outcome:
-        data = item.source.read_bytes()
+        with opened(item.source) as data:
+            return self._restored(item, data)
+
+    def _restored(self, item: Item, data: Octets) -> batch.Outcome:
         original, restoration = restore(
             data, recipient_key=loading.recipient_key(self.recipient_key), codec=loading.codec()
         )
@@ -66,7 +71,7 @@ def command(given: Path, out: Path, recipient_key: Path, jobs: int, as_json: boo
     sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=Printer(as_json=as_json)))
 
 
-def _kept_aside(item: Item, data: bytes) -> tuple[str, ...]:
+def _kept_aside(item: Item, data: Octets) -> tuple[str, ...]:
     if item.target is None:
         return ()
     aside = item.target.with_name(item.target.name + NOT_RESTORED)

@@ -18,6 +18,7 @@ from gateway.seal import DEFAULT_FIELDS, SealOptions, SealResult, seal
 from gateway.seal.codec import Profile
 from gateway.seal.fields import field
 from gateway.seal.octets import Octets
+from gateway.spool import opened
 from gateway.verify import reopen
 
 FIELDS = (
@@ -36,7 +37,10 @@ class SealFile:
     recipient_key: Path | None = None
 
     def __call__(self, item: Item) -> batch.Outcome:
-        data = item.source.read_bytes()
+        with opened(item.source) as data:
+            return self._sealed(item, data)
+
+    def _sealed(self, item: Item, data: Octets) -> batch.Outcome:
         try:
             sealed, result = seal(
                 data,
@@ -131,7 +135,7 @@ def command(
     sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=Printer(as_json=as_json)))
 
 
-def _write(item: Item, data: bytes) -> None:
+def _write(item: Item, data: Octets) -> None:
     if item.target is not None:
         write_atomically(item.target, data)
 

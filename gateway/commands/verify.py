@@ -13,6 +13,7 @@ from gateway.commands import batch, loading, options
 from gateway.commands.exits import Exit
 from gateway.commands.files import Item, inputs
 from gateway.commands.printing import Printer
+from gateway.spool import opened
 from gateway.verify import Report, verify
 
 TILES_SHOWN = 4
@@ -24,12 +25,13 @@ class VerifyFile:
     recipient_key: Path | None
 
     def __call__(self, item: Item) -> batch.Outcome:
-        report = verify(
-            item.source.read_bytes(),
-            trusted=loading.trusted_signers(self.signers) if self.signers else None,
-            recipient_key=loading.recipient_key(self.recipient_key) if self.recipient_key else None,
-            codec=loading.codec(),
-        )
+        with opened(item.source) as data:
+            report = verify(
+                data,
+                trusted=loading.trusted_signers(self.signers) if self.signers else None,
+                recipient_key=loading.recipient_key(self.recipient_key) if self.recipient_key else None,
+                codec=loading.codec(),
+            )
         return batch.Outcome(
             line={"path": str(item.source)} | report.to_json(),
             word=report.verdict.value,
