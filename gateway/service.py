@@ -108,8 +108,6 @@ class Service:
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        self._start_processes()
-        self._start_threads()
         listener = Listener(
             lambda: self._config,
             certificates=self._certificates,
@@ -120,7 +118,9 @@ class Service:
             log=self._log,
         )
         web = self._web
-        try:
+        try:  # whatever happens from here on, no worker process is left behind
+            self._start_processes()
+            self._start_threads()
             ports, http_port = _listening(listener, web, self._config)
             if self._config.listener.accept == "nodes" and not self._config.node:
                 self._log.warning("no node may associate", hint="Add a [[node]] for each sender.")
