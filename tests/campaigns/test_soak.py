@@ -32,7 +32,7 @@ backoff_max_s = 5.0
 attempts = 1000
 """
 RESTLESS = 0.01
-WARM_UP = 1 / 6  # of the run: caches fill, pools open
+WARM_UP = 1 / 3  # of the run: caches fill, pools open, the collector of cycles finds its high-water mark
 MAIN_BYTES_H, CHILDREN_BYTES_H = 16 << 20, 32 << 20  # the bounds of growth per hour
 JOBS_MAX_S = 60  # the queue never holds more than arrives in this time
 
