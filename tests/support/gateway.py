@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.demo.gateway_process import GatewayProcess, Node, Route
@@ -14,8 +15,12 @@ from tests.support.orthanc import Orthanc
 __all__ = ["Node", "Route", "RunningGateway", "sealing_to", "wait_for"]
 
 
+@dataclass
 class RunningGateway(GatewayProcess):
-    """GatewayProcess plus what tests ask of it."""
+    """GatewayProcess plus what tests ask of it; on ports of its own, since others may run at the same time."""
+
+    dicom_port: int = field(default_factory=free_port)
+    http_port: int = field(default_factory=free_port)
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum over all samples of `name` whose labels include `labels`; 0 when there is none."""
