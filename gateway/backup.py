@@ -148,8 +148,7 @@ def _checked(copy: Spool, needed: set[str], locked_s: float) -> Backup:
     missing, damaged, size = [], [], 0
     for name in sorted(needed):
         try:
-            with copy.opened(name) as data:
-                size += len(data)
+            size += copy.checked(name)
         except FileMissing:
             missing.append(name)
         except SpoolCorrupt:

@@ -48,6 +48,13 @@ HINTS = {
 class Gateway(Table):
     data_dir: FilePath = Path("sealgate-data")  # spool, queue, ledger, quarantine
     workers: int = Field(default=0, ge=0, le=256)  # sealing processes; 0: one for each CPU
+    spool_key: FilePath | None = None  # what is written to the spool is ciphered with it
+
+    @model_validator(mode="after")
+    def _key_is_elsewhere(self) -> Self:
+        if self.spool_key is not None and self.spool_key.is_relative_to(self.data_dir):
+            raise ValueError("spool_key: lies in data_dir, and would be stolen or backed up with it (move it)")
+        return self
 
 
 class Keys(Table):
@@ -209,7 +216,9 @@ class Limits(Table):
 
 
 class Commitment(Table):
-    wait_hours: float = Field(default=24.0, gt=0)  # for deliveries, then what is missing is reported as failed
+    wait_hours: float = Field(
+        default=24.0, gt=0
+    )  # for deliveries, then what is missing is reported as failed
     report_hours: float = Field(default=72.0, gt=0)  # how long it is tried to reach the requester after that
 
 

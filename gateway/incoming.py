@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from gateway.errors import SpoolFull
 from gateway.fileformat import wrap
 from gateway.seal.octets import Octets
-from gateway.spool import IN_MEMORY_BYTES, Draft, Spool, StoredFile
+from gateway.spool import IN_MEMORY_BYTES, Draft, Spool
 
 BEGINNING_BYTES = 1 << 20
 UID_CHARACTERS_MAX = 64  # PS3.5 9.1; what is longer is refused later
@@ -70,11 +69,10 @@ class Incoming(BytesIO):
         if self._draft is None:
             return look(prefix + self.getvalue())
         try:
-            file = StoredFile(self._draft.path)
+            with self._draft.opened() as file:
+                return look(file)
         except OSError as error:
             raise SpoolFull(f"the spool can't be read: {error.strerror}") from error
-        with closing(file):
-            return look(file)
 
     def keep(self, prefix: bytes) -> str:
         """The name in the spool under which prefix and data set are durable. Raises SpoolFull."""

@@ -12,12 +12,16 @@ from gateway.errors import ResourceError
 from gateway.worker import Action, Task
 from gateway.workshop import WorkerProcess
 
+MEMORY = Path("/dev/shm")  # a file system without a disk, on Linux
+
 
 class Judge:
     """One object at a time; the process starts with the first."""
 
     def __init__(self, config: Config) -> None:
         self._timeout_s = config.limits.seal_timeout_s
+        # Where the spool is ciphered no clear image shall reach a disk.
+        self._folder = MEMORY if config.gateway.spool_key is not None and MEMORY.is_dir() else None
         self._process = WorkerProcess(config)
         self._lock = threading.Lock()
 
@@ -51,7 +55,7 @@ class Judge:
             self._process.stop()
 
     def _run(self, action: Action, data: bytes) -> tuple[bytes | None, dict[str, Any]]:
-        with self._lock, tempfile.TemporaryDirectory(prefix="sealgate-") as folder:
+        with self._lock, tempfile.TemporaryDirectory(prefix="sealgate-", dir=self._folder) as folder:
             source, target = Path(folder) / "object.dcm", Path(folder) / "original.dcm"
             source.write_bytes(data)
             task = Task(action=action, path=source, target=target)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway import keys
-from gateway.config import Keys
+from gateway.ciphered import SpoolKey
+from gateway.config import Config, Keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +31,8 @@ class KeyRing:
                 keys.load_recipient_key(named.recipient_key, provider) if named.recipient_key else None
             ),
         )
+
+
+def spool_key(config: Config) -> SpoolKey | None:
+    """Raises KeyFileError."""
+    return SpoolKey.load(config.gateway.spool_key) if config.gateway.spool_key is not None else None

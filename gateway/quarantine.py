@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from gateway.ciphered import SpoolKey
 from gateway.errors import ResourceError, UsageError
 from gateway.seal.octets import Octets
 from gateway.spool import SUFFIX, Spool, opened, read_checked
@@ -53,7 +54,9 @@ class Entry:
 class Quarantine:
     """Usable from several processes, and while the gateway runs."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, key: SpoolKey | None = None) -> None:
+        """key: of the spool, whose files these are."""
+        self._key = key
         self._folder = data_dir / "quarantine"
 
     def put(self, spool: Spool, name: str, note: Note) -> None:
@@ -96,11 +99,11 @@ class Quarantine:
 
     def read(self, entry: Entry) -> bytes:
         """Exactly the bytes that were received. Raises FileMissing, SpoolCorrupt."""
-        return read_checked(self._folder / (entry.id + SUFFIX))
+        return read_checked(self._folder / (entry.id + SUFFIX), self._key)
 
     def opened(self, entry: Entry) -> AbstractContextManager[Octets]:
         """What `read` gives; not in memory if it is large. Raises FileMissing, SpoolCorrupt."""
-        return opened(self._folder / (entry.id + SUFFIX))
+        return opened(self._folder / (entry.id + SUFFIX), self._key)
 
     def remove(self, entry: Entry) -> None:
         """For good. The note goes last, so that no object is ever without."""

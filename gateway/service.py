@@ -25,6 +25,7 @@ from gateway.errors import AlreadyRunning, ConfigurationError, GatewayError, Key
 from gateway.failover import fail_over
 from gateway.forward import Sender
 from gateway.judging import Judge
+from gateway.keyring import spool_key
 from gateway.listener import Listener
 from gateway.observe import Log, Metrics, configure_logging, logger
 from gateway.preparing import Preparer, Shop, start_processes
@@ -83,12 +84,13 @@ def only_one(data_dir: Path) -> Iterator[None]:
 
 class Service:
     def __init__(self, config: Config, log: Log, *, bypass: bool = False) -> None:
-        """Opens spool and queue and makes them agree. Raises ResourceError, KeyFileError (TLS)."""
+        """Opens spool and queue and makes them agree. Raises ResourceError, KeyFileError (TLS, spool)."""
         self._config = config
         self._log = log
         self._metrics = Metrics()
-        self._spool = Spool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min)
-        self._quarantine = Quarantine(config.gateway.data_dir)
+        key = spool_key(config)
+        self._spool = Spool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min, key=key)
+        self._quarantine = Quarantine(config.gateway.data_dir, key=key)
         self._queue = open_queue(config)
         self._commitments = open_commitments(config)
         self._arrived, self._prepared, self._asked = Bell(), Bell(), Bell()

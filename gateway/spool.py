@@ -2,6 +2,7 @@
 
 data_dir/spool/tmp        being written; emptied at start
 data_dir/spool/<2 hex>/   complete files, named by 32 random hex digits, "-", and the hex BLAKE3 of their bytes
+                          as they are on the disk, in clear or ciphered
 data_dir/quarantine/      copies (hard links) of what a person should look at
 """
 
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from gateway.errors import FileMissing, SpoolCorrupt, SpoolFull
+from gateway.ciphered import Deciphered, Enciphering, SpoolKey, is_ciphered
+from gateway.errors import FileMissing, KeyFileError, SpoolCorrupt, SpoolFull
 from gateway.seal.octets import Octets, pieces
 
 SHARDS = tuple(f"{number:02x}" for number in range(256))
@@ -32,8 +34,9 @@ _DIGEST = re.compile(r"[0-9a-f]{32}-([0-9a-f]{64})")
 class Spool:
     """Safe from several threads and processes; a name belongs to one content for ever."""
 
-    def __init__(self, data_dir: Path, *, free_bytes_min: int = 0) -> None:
-        """Makes the folders. Raises SpoolFull when that fails."""
+    def __init__(self, data_dir: Path, *, free_bytes_min: int = 0, key: SpoolKey | None = None) -> None:
+        """Makes the folders. key: what is written is ciphered with it. Raises SpoolFull when that fails."""
+        self._key = key
         self._root = data_dir / "spool"
         self._temporary = self._root / "tmp"
         self._quarantine = data_dir / "quarantine"
@@ -58,7 +61,7 @@ class Spool:
         try:
             if self.free_bytes() < self._free_bytes_min:
                 raise SpoolFull("the disk of the spool is below its watermark")
-            return Draft(self._temporary / os.urandom(16).hex(), self.path)
+            return Draft(self._temporary / os.urandom(16).hex(), self.path, self._key)
         except OSError as error:
             raise SpoolFull(f"the spool can't be written: {error.strerror}") from error
 
@@ -67,11 +70,20 @@ class Spool:
 
     def read(self, name: str) -> bytes:
         """Exactly the bytes that were kept. Raises FileMissing, SpoolCorrupt."""
-        return read_checked(self.path(name))
+        return read_checked(self.path(name), self._key)
 
     def opened(self, name: str) -> AbstractContextManager[Octets]:
         """What `read` gives; not in memory if it is large. Raises FileMissing, SpoolCorrupt."""
-        return opened(self.path(name))
+        return self.opened_at(self.path(name))
+
+    def opened_at(self, path: Path) -> AbstractContextManager[Octets]:
+        """The same for a file of the spool or the quarantine, or any other."""
+        return opened(path, self._key)
+
+    def checked(self, name: str) -> int:
+        """The bytes it takes on the disk, where they are those that were written. Raises FileMissing, SpoolCorrupt."""
+        with _stored(self.path(name)) as stored:
+            return len(stored)
 
     def remove(self, names: Iterable[str]) -> None:
         """What can't be removed now, on a disk that turned read-only, is left to `reconcile.remove_orphans`."""
@@ -129,8 +141,10 @@ class Spool:
 class Draft:
     """A file of the spool that is being written; gone without a trace unless it is kept. For one thread at a time."""
 
-    def __init__(self, path: Path, final: Callable[[str], Path]) -> None:
+    def __init__(self, path: Path, final: Callable[[str], Path], key: SpoolKey | None = None) -> None:
         """final: where the file of a name belongs. Raises OSError."""
+        self._key = key
+        self._cipher = Enciphering(key) if key is not None else None
         self.path = path
         self._final = final
         self._digest = blake3()
@@ -139,6 +153,9 @@ class Draft:
 
     def write(self, data: bytes) -> None:
         """Raises SpoolFull; then there is no file any more."""
+        self._put(data if self._cipher is None else self._cipher.update(data))
+
+    def _put(self, data: bytes) -> None:
         self._digest.update(data)
         try:
             _write_all(self._file.fileno(), data)
@@ -149,8 +166,22 @@ class Draft:
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
 
+    @contextmanager
+    def opened(self) -> Iterator[Octets]:
+        """What was written; nothing can be written any more. Raises SpoolFull, OSError."""
+        self._complete()
+        with closing(StoredFile(self.path)) as stored:
+            yield stored if self._key is None else Deciphered(stored, self._key)
+
+    def _complete(self) -> None:
+        """Raises SpoolFull."""
+        cipher, self._cipher = self._cipher, None
+        if cipher is not None:
+            self._put(cipher.final())
+
     def keep(self) -> str:
         """The name under which it is durable. Raises SpoolFull; then there is no file any more."""
+        self._complete()
         name = f"{self.path.name}-{self._digest.hexdigest()}"
         final = self._final(name)
         try:
@@ -204,29 +235,46 @@ class StoredFile:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Octets]:
+def opened(path: Path, key: SpoolKey | None = None) -> Iterator[Octets]:
     """What `read_checked` gives; not in memory if it is larger than IN_MEMORY_BYTES. Raises the same."""
-    try:
-        stored = StoredFile(path)
-    except FileNotFoundError as error:
-        raise FileMissing("the spool has no file for this job") from error
-    with closing(stored):
-        data = stored[:] if len(stored) <= IN_MEMORY_BYTES else stored
-        _check(path, data)
-        yield data
+    with _stored(path) as stored:
+        data = _clear(stored, key)
+        yield data[:] if len(data) <= IN_MEMORY_BYTES else data
 
 
-def read_checked(path: Path) -> bytes:
-    """The bytes of a file, those that were written if it is named as the spool names files.
+def read_checked(path: Path, key: SpoolKey | None = None) -> bytes:
+    """The clear bytes of a file, those that were written if it is named as the spool names files.
 
-    Raises FileMissing, and SpoolCorrupt when its BLAKE3 is not the one in its name.
+    Raises FileMissing; SpoolCorrupt when its BLAKE3 is not the one in its name, or it is ciphered with another key;
+    KeyFileError when it is ciphered and there is no key.
     """
+    with _stored(path) as stored:
+        return _clear(stored, key)[:]
+
+
+@contextmanager
+def _stored(path: Path) -> Iterator[Octets]:
+    """The bytes on the disk, checked; those of a small file are read once. Raises FileMissing, SpoolCorrupt."""
     try:
-        data = path.read_bytes()
+        file = StoredFile(path)
     except FileNotFoundError as error:
         raise FileMissing("the spool has no file for this job") from error
-    _check(path, data)
-    return data
+    with closing(file):
+        stored: Octets = file[:] if len(file) <= IN_MEMORY_BYTES else file
+        _check(path, stored)
+        yield stored
+
+
+def _clear(stored: Octets, key: SpoolKey | None) -> Octets:
+    if not is_ciphered(stored):
+        return stored
+    if key is None:
+        raise KeyFileError(
+            "the spool file is ciphered", hint="Configure gateway.spool_key, the key it was with."
+        )
+    clear = Deciphered(stored, key)
+    clear.verify_end()
+    return clear
 
 
 def _check(path: Path, data: Octets) -> None:

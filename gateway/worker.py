@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from gateway.config import Config
 from gateway.errors import GatewayError, TooMuchMemory, UnreadableObject
-from gateway.keyring import KeyRing
+from gateway.keyring import KeyRing, spool_key
 from gateway.mark import marked
 from gateway.observe import where
 from gateway.restore import restore
@@ -27,7 +27,7 @@ from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.documenting import SOP_INSTANCE_UID
 from gateway.seal.octets import Octets
 from gateway.seal.part10 import read
-from gateway.spool import Spool, opened, read_checked
+from gateway.spool import Spool, read_checked
 from gateway.verify import extract, reopen, verify
 
 Action = Literal["seal", "verify", "restore", "judge", "mark", "extract", "undo"]
@@ -83,7 +83,7 @@ class Workbench:
         self._config = config
         self.codec = Codec.load(threads=1)
         self._keys = KeyRing.load(config.keys)
-        self._spool = Spool(config.gateway.data_dir)
+        self._spool = Spool(config.gateway.data_dir, key=spool_key(config))
         self._options = SealOptions(
             profile=Profile(config.seal.profile),
             fields=config.seal.fields or DEFAULT_FIELDS,
@@ -110,7 +110,7 @@ class Workbench:
             return mark_only(self._config, task)
         if task.action in ("extract", "undo"):
             return self._open(read_checked(task.path), task)
-        with opened(task.path) as data:
+        with self._spool.opened_at(task.path) as data:
             if task.action == "seal":
                 return self._seal(data)
             if task.action == "judge":
@@ -178,8 +178,9 @@ class Workbench:
 def mark_only(config: Config, task: Task) -> Outcome:
     """The task of marking, which needs neither networks nor keys. Raises GatewayError."""
     assert task.action == "mark"
-    with opened(task.path) as data:
-        outgoing = Spool(config.gateway.data_dir).keep(marked(data, task.warning))
+    spool = Spool(config.gateway.data_dir, key=spool_key(config))
+    with spool.opened_at(task.path) as data:
+        outgoing = spool.keep(marked(data, task.warning))
     return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
 
 

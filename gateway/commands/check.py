@@ -13,7 +13,7 @@ from gateway.commands import options
 from gateway.commands.exits import Exit
 from gateway.commands.printing import Printer
 from gateway.errors import PeerError
-from gateway.keyring import KeyRing
+from gateway.keyring import KeyRing, spool_key
 from gateway.tls import Certificate
 
 EXPIRES_SOON = timedelta(days=30)
@@ -32,6 +32,7 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
     printer = Printer(as_json=as_json)
     settings = config.load(config_path)
     KeyRing.load(settings.keys)
+    spool_key(settings)
     own = certificates.own(settings)
     if settings.users.file is not None:
         users.read(settings.users.file)

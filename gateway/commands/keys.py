@@ -1,4 +1,4 @@
-"""`sealgate keys`: what key files hold, for people."""
+"""`sealgate keys`: what key files hold, for people, and the key of the spool."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ from pathlib import Path
 
 import click
 
+from gateway.ciphered import write_spool_key
 from gateway.commands import fingerprints, options
 from gateway.commands.printing import Printer
 
 
 @click.group("keys")
 def command() -> None:
-    """Look at key files."""
+    """Look at key files, make the key of the spool."""
+
+
+@command.command("new-spool-key")
+@click.argument("file", type=options.ANY_PATH)
+def new_spool_key(file: Path) -> None:
+    """Write a key for `gateway.spool_key` to a new FILE (mode 0600). Keep a copy: without it the spool is lost."""
+    write_spool_key(file)
+    Printer(as_json=False).text(f"{file}  name it as gateway.spool_key, and keep a copy elsewhere")
 
 
 @command.command("show")

@@ -19,6 +19,7 @@ from gateway.commands.exits import Exit
 from gateway.commands.printing import Printer
 from gateway.config import Config
 from gateway.errors import ResourceError, UsageError
+from gateway.keyring import spool_key
 from gateway.quarantine import Entry, Quarantine
 from gateway.queue import Desk, State, open_desk
 from gateway.seal.octets import pieces
@@ -75,7 +76,8 @@ def show(name: str, config_path: Path, as_json: bool) -> None:
 @options.config_file
 def export(name: str, file: Path, config_path: Path) -> None:
     """Write its bytes as they were received to a new FILE (mode 0600). They may name a patient."""
-    quarantine = Quarantine(config.load(config_path).gateway.data_dir)
+    settings = config.load(config_path)
+    quarantine = Quarantine(settings.gateway.data_dir, key=spool_key(settings))
     try:
         with quarantine.opened(quarantine.find(name)) as data:
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -45,7 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.users",),
     ("gateway.tls",),
     ("gateway.nodes",),
-    ("gateway.tables", "gateway.schedule"),
+    ("gateway.tables", "gateway.schedule", "gateway.ciphered"),
     ("gateway.verify", "gateway.restore"),
     ("gateway.seal",),
     ("gateway.keys",),
