@@ -53,7 +53,9 @@ class Gateway(Table):
     @model_validator(mode="after")
     def _key_is_elsewhere(self) -> Self:
         if self.spool_key is not None and self.spool_key.is_relative_to(self.data_dir):
-            raise ValueError("spool_key: lies in data_dir, and would be stolen or backed up with it (move it)")
+            raise ValueError(
+                "spool_key: lies in data_dir, and would be stolen or backed up with it (move it)"
+            )
         return self
 
 

@@ -44,6 +44,9 @@ SLOW_HINT = "Look at the line and the load of the destination; limits.send_bytes
 FRAGMENTS_IN_FLIGHT = 8  # handed to the sending thread, not yet in the socket
 FALLBACKS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MESSAGE_IDS = 65535
+CONVERTED_BYTES_MAX = (
+    256 << 20
+)  # of a file; it is converted in memory, which the service shares with all else
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"  # the well-known one of the Push Model, PS3.4 J.3.5
 # Of a C-STORE request, PS3.7 9.3.1.1 (Priority): medium 0, high 1, low 2
 PRIORITIES = {Priority.URGENT: 1, Priority.NORMAL: 0, Priority.LOW: 2}
@@ -154,6 +157,11 @@ class Sender:
         self.expect([pair])
         if pair in self._accepted:
             return self._store(file, priority, transcoded=False)
+        if len(file) > CONVERTED_BYTES_MAX:
+            raise RefusedByPeer(
+                f"{self._destination.name} does not accept {UID(head.syntax).name}; the object is too large to convert",
+                hint="Enable the transfer syntax there, then `sealgate queue retry`.",
+            )
         for syntax in FALLBACKS:
             if (head.sop_class, syntax) in self._accepted:
                 return self._store(transcode(file[:], syntax), priority, transcoded=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from gateway.config import Destination, Limits
 from gateway.demo.process import free_port
 from gateway.errors import PeerFailed, PeerUnreachable, RefusedByPeer, UnsupportedPixels
 from gateway.fileformat import unwrap, wrap
-from gateway.forward import Sender
+from gateway.forward import CONVERTED_BYTES_MAX, Sender
 from gateway.queue import Job, State
 from gateway.queue.desk import SqliteDesk
 from gateway.seal.pixels import transcode
+from gateway.spool import StoredFile
 from tests.support.dcmtk import Storescp
 from tests.support.gateway import Node, Route, RunningGateway, wait_for
 from tests.support.modality import parcel, send
@@ -78,6 +80,17 @@ def test_a_refused_syntax_is_converted_without_loss() -> None:
             io.BytesIO(wrap(sop_class=CT, sop_instance="1", syntax=PLAIN[0]) + peer.received[0][1])
         )
         assert arrived.PixelData == dcmread(io.BytesIO(plain)).PixelData
+
+
+def test_what_is_too_large_to_be_converted_in_memory_is_refused_with_a_hint(tmp_path: Path) -> None:
+    path = tmp_path / "large.dcm"
+    path.write_bytes(transcode(ct(rows=32, columns=32), JPEG_LS))
+    os.truncate(path, CONVERTED_BYTES_MAX + 1)
+    with StoringPeer() as peer, sender(peer.port) as to_peer, closing(StoredFile(path)) as file:
+        with pytest.raises(RefusedByPeer, match="too large to convert") as caught:
+            to_peer.send(file)
+        assert "Enable the transfer syntax" in caught.value.hint
+        assert peer.received == []
 
 
 def test_lossy_pixels_are_not_decompressed_to_please_a_peer() -> None:
