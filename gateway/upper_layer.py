@@ -32,11 +32,12 @@ class EndingStateMachine(StateMachine):
 
     def _end(self) -> None:
         """What pynetdicom does after errors elsewhere in this loop."""
-        association = self.dul.assoc
-        if self.dul.socket is not None:
-            self.dul.socket.send(ABORT)  # catches its own OSErrors
+        dul: Any = self.dul
+        association = dul.assoc
+        if dul.socket is not None:
+            dul.socket.send(ABORT)  # catches its own OSErrors
         association.is_aborted = True
         association.is_established = False
         association._kill = True
-        self.dul._kill_thread = True
-        self.dul.to_user_queue.put(None)  # type: ignore[arg-type]  # wakes who waits, as a time-out would
+        dul._kill_thread = True
+        dul.to_user_queue.put(None)  # wakes who waits, as a time-out would

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from gateway.config import Config
+from gateway.errors import ResourceError
 from gateway.queue.commitments import Commitments
 from gateway.queue.desk import SqliteDesk
 from gateway.queue.model import (
@@ -47,8 +48,15 @@ FILE_NAME = "queue.sqlite"
 
 
 def open_queue(config: Config) -> Queue:
-    """Raises ResourceError when the file can't be opened."""
-    config.gateway.data_dir.mkdir(parents=True, exist_ok=True)
+    """Raises ResourceError when the file can't be opened, or is missing where objects are in the spool."""
+    folder = config.gateway.data_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / FILE_NAME).exists() and any((folder / "spool").glob("??/*.dcm")):
+        # A new queue would need none of them, and they would be removed.
+        raise ResourceError(
+            f"{folder}: objects are in the spool, but {FILE_NAME} is missing",
+            hint="Restore it from a back-up of the same time, or move the folder spool away.",
+        )
     return SqliteQueue(config.gateway.data_dir / FILE_NAME)
 
 

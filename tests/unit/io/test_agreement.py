@@ -10,10 +10,10 @@ import pytest
 
 from gateway import reconcile
 from gateway.config import Config
-from gateway.errors import AlreadyRunning, UnreadableObject
+from gateway.errors import AlreadyRunning, ResourceError, UnreadableObject
 from gateway.fileformat import unwrap
 from gateway.observe import logger
-from gateway.queue import Arrival, Prepared, State, Step
+from gateway.queue import Arrival, Prepared, State, Step, open_queue
 from gateway.queue.desk import SqliteDesk
 from gateway.queue.sqlite import SqliteQueue
 from gateway.receive import choose, texts
@@ -93,6 +93,22 @@ def test_while_running_only_old_orphans_go(spool: Spool, queue: SqliteQueue) -> 
     os.utime(spool.path(old), (0, 0))
     assert reconcile.remove_orphans(queue, spool) == 1
     assert list(spool.names()) == [young]
+
+
+def test_without_its_queue_a_spool_is_left_alone(tmp_path: Path, spool: Spool) -> None:
+    spool.keep(b"acknowledged")
+    table = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}
+    config = Config.model_validate(
+        {
+            "gateway": {"data_dir": tmp_path},
+            "destination": [table],
+            "route": [{"called": "A", "action": "pass", "to": ["pacs"]}],
+        }
+    )
+    with pytest.raises(ResourceError, match="queue.sqlite is missing"):
+        open_queue(config)
+    assert len(list(spool.names())) == 1
+    assert not (tmp_path / "queue.sqlite").exists()
 
 
 def test_files_of_dropped_jobs_go(tmp_path: Path, spool: Spool, queue: SqliteQueue) -> None:
