@@ -105,7 +105,7 @@ def test_without_its_queue_a_spool_is_left_alone(tmp_path: Path, spool: Spool) -
             "route": [{"called": "A", "action": "pass", "to": ["pacs"]}],
         }
     )
-    with pytest.raises(ResourceError, match="queue.sqlite is missing"):
+    with pytest.raises(ResourceError, match="is missing"):
         open_queue(config)
     assert len(list(spool.names())) == 1
     assert not (tmp_path / "queue.sqlite").exists()
