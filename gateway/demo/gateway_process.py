@@ -83,12 +83,22 @@ class GatewayProcess:
     def start(self, reached: Callable[[], bool] | None = None) -> GatewayProcess:
         """Return when /readyz says ready, or else `reached`. Raises ResourceError with the end of the log."""
         self.prepare()
+        before = self._starts()
         serve = [self.python, "-m", "gateway.cli", "serve", "--config", str(self.config), *self.options]
         command = [*self.wrapper, *serve]
         self.process = Process(command, log=self.folder / "gateway.log", environment=self.environment)
         self.process.start()
-        self.process.wait_until(reached or self.ready, what="the gateway", timeout_s=READY_TIMEOUT_S)
+        self.process.wait_until(
+            reached or (lambda: self.ready() and self._starts() > before),
+            what="the gateway",
+            timeout_s=READY_TIMEOUT_S,
+        )
         return self
+
+    def _starts(self) -> int:
+        """How often its log says that it listens: that a port answers does not say who."""
+        log = self.folder / "gateway.log"
+        return log.read_text(errors="replace").count('"event": "started"') if log.exists() else 0
 
     def ready(self) -> bool:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,9 @@ PEER_ENVIRONMENT = {"TCP_NODELAY": "1"}
 # Full paths first: pynetdicom installs scripts named storescu, echoscu... into virtual environments.
 SYSTEM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin")
 
+PORTS = range(20_000, 32_000)  # below those of outgoing connections on Linux (32768) and others (49152)
+PORT_ATTEMPTS = 20
+
 INSTALL_HINT = "Install it: sh deploy/install-peers.sh (Debian, Ubuntu: apt-get install {package})."
 
 
@@ -33,17 +37,19 @@ def program(name: str, package: str) -> Path:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on: `preferred` if it is free, else any."""
-    for candidate in (preferred, 0):
-        if candidate is None:
-            continue
+    """A TCP port of 127.0.0.1 that nobody listens on: `preferred` if it is free, else any.
+
+    Not one that the system gives to outgoing connections: such a connection could have it a moment later.
+    """
+    drawn = [random.choice(PORTS) for _ in range(PORT_ATTEMPTS)]
+    for candidate in drawn if preferred is None else [preferred, *drawn]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", candidate))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            return candidate
     raise ResourceError("no free TCP port on 127.0.0.1")
 
 

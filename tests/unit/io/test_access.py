@@ -83,8 +83,10 @@ def test_strangers_come_in_only_where_any_is_written() -> None:
 
 def test_services_and_classes_are_those_of_the_node() -> None:
     ct, report = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.22"
-    everything = Node.model_validate(node())
+    everything = Node.model_validate(node(report_to="ct"))
     assert all(everything.may(sop_class) for sop_class in (ct, report, VERIFICATION, STORAGE_COMMITMENT))
+    nowhere_to_report = Node.model_validate(node())
+    assert not nowhere_to_report.may(STORAGE_COMMITMENT)
     reports = Node.model_validate(node(services=["store"], sop_classes="*.88.*"))
     assert [reports.may(sop_class) for sop_class in (ct, report, VERIFICATION)] == [False, True, False]
     assert not Node.model_validate(node(services="commit")).may_store(ct)
