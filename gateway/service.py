@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gateway import reconcile
+from gateway import memory, reconcile
 from gateway.audit import AuditLog
 from gateway.bell import Bell
 from gateway.bypass import NOTICE, Bypass
@@ -57,6 +57,7 @@ def run(config: Config, *, bypass: bool = False) -> int:
     for variable in ONE_THREAD_EACH:
         os.environ.setdefault(variable, "1")
     os.umask(0o077)  # the spool holds clear images: what is made from here on is the owner's alone
+    memory.hold_together()
     with only_one(config.gateway.data_dir):
         return Service(config, logger(), bypass=bypass).run()
 
@@ -178,6 +179,7 @@ class Service:
             reconcile.forget(self._queue, remember_hours=self._config.queue.remember_hours)
             self._commitments.forget(ended_before=time.time() - self._config.queue.remember_hours * 3600)
             reconcile.remove_orphans(self._queue, self._spool)
+            memory.give_back()
 
     # -- workers
 

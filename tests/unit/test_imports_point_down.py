@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.listener",),
     ("gateway.incoming",),
     ("gateway.access", "gateway.certificates", "gateway.connections", "gateway.negotiation"),
-    ("gateway.upper_layer",),
+    ("gateway.upper_layer", "gateway.memory"),
     ("gateway.observe",),
     ("gateway.quarantine",),
     (
