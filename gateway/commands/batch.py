@@ -116,7 +116,7 @@ def _pooled(task: Task, waiting: deque[Item], jobs: int) -> Iterator[Outcome]:
     try:
         while waiting:
             while len(running) < min(jobs * QUEUED_PER_JOB, len(waiting)):
-                running.append(pool.submit(attempt, task, waiting[len(running)]))
+                running.append(_submitted(pool, task, waiting[len(running)]))
             outcome = running.popleft().result()
             waiting.popleft()
             yield outcome
@@ -129,7 +129,7 @@ def _pooled(task: Task, waiting: deque[Item], jobs: int) -> Iterator[Outcome]:
 def _alone(task: Task, item: Item) -> Outcome:
     with _pool(1) as pool:
         try:
-            return pool.submit(attempt, task, item).result()
+            return _submitted(pool, task, item).result()
         except BrokenProcessPool:
             message = "killed the process that worked on it (a decoder crashed or memory ran out)"
             return _failure(task, item, "crashed", message, InputError.hint)
@@ -138,6 +138,15 @@ def _alone(task: Task, item: Item) -> Outcome:
 def _pool(jobs: int) -> ProcessPoolExecutor:
     # spawn: the networks' runtime has threads, which a fork does not survive
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent)
+
+
+def _submitted(pool: ProcessPoolExecutor, task: Task, item: Item) -> Future[Outcome]:
+    """Processes start here, with Ctrl-C blocked from their first moment; ours waits until they have."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(attempt, task, item)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _leave_interrupts_to_parent() -> None:
