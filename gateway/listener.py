@@ -244,12 +244,19 @@ class Listener:
     def _count_in(self, link: Link) -> Refusal | None:
         """Mark the link as let in, unless that is one too many."""
         limits = self._config.limits
+        # However many strangers there are, the configured nodes find room.
+        kept_free = limits.associations // 2 if self._config.node else 0
         with self._lock:
             inside = [
                 other for other in self._links.values() if other.admitted and other.association.is_alive()
             ]
             of_peer = sum(other.peer == link.peer for other in inside)
-            link.admitted = len(inside) < limits.associations and of_peer < limits.associations_per_peer
+            strangers = sum(other.node is None for other in inside)
+            link.admitted = (
+                len(inside) < limits.associations
+                and of_peer < limits.associations_per_peer
+                and (link.node is not None or strangers < limits.associations - kept_free)
+            )
         if link.admitted:
             return None
         if of_peer >= limits.associations_per_peer:

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from gateway.demo.dcmtk import echoscu, storescu
 from gateway.demo.process import free_port
 from gateway.errors import PeerError
 from gateway.nodes import VERIFICATION
+from tests.support import pdus
 from tests.support.gateway import Node, Route, RunningGateway, wait_for
 from tests.support.modality import Parcel, _answers_for_us, _send_one, parcel, send
 from tests.support.objects import ct
@@ -300,3 +302,23 @@ def test_where_identities_are_optional_only_wrong_ones_are_refused(tmp_path: Pat
         store_as(gateway, tmp_path, "-usr", "ct", "-pwd", "right")
         with pytest.raises(PeerError):
             store_as(gateway, tmp_path, "-usr", "ct", "-pwd", "left")
+
+
+def test_strangers_leave_room_for_the_configured_nodes(tmp_path: Path) -> None:
+    limits = "[limits]\nassociations = 4\nassociations_per_peer = 4\n"
+    node = '[[node]]\nname = "ct"\nae_title = "CT"\nhosts = "127.0.0.1"\n'
+    with RunningGateway(
+        tmp_path,
+        nodes=[Node(name="pacs", ae_title="PACS", port=free_port())],
+        routes=[Route(called="SEALGATE", action="pass", to=("pacs",))],
+        extra=limits + node,
+    ) as gateway:
+        request = pdus.associate_rq([(1, pdus.VERIFICATION, [pdus.IMPLICIT])], calling="STRANGER")
+        kinds = []
+        with ExitStack() as stack:
+            for _ in range(4):
+                wire = stack.enter_context(pdus.Wire(gateway.dicom_port, source="127.0.0.2"))
+                wire.send(request)
+                kinds.append(wire.receive()[0])
+            assert kinds == [pdus.ASSOCIATE_AC] * 2 + [pdus.ASSOCIATE_RJ] * 2
+            pdus.echo(gateway.dicom_port, calling="CT")
