@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from gateway.negotiation import Negotiation
 from gateway.upper_layer import ABORT, EndingStateMachine
 
 PDU_BYTES_MAX = 32 << 20  # twice the largest size that can be configured
@@ -181,6 +182,7 @@ class Handler(RequestHandler):
     def _create_association(self) -> Association:
         association = super()._create_association()
         association.dul.state_machine = EndingStateMachine(association.dul, self.server.broken)
+        association.acse = Negotiation(association, self.server.broken)
         if association.dul.socket is not None:
             association.dul.socket = WatchedSocket(association.dul.socket, self._arrival, self._first)
         return association

@@ -62,6 +62,12 @@ class Sent:
     transcoded: bool
 
 
+class NothingAccepted(PeerUnreachable):
+    """The peer took the association without any of its presentation contexts, which ends it."""
+
+    hint = "Enable the SOP classes and transfer syntaxes there."
+
+
 class Sender:
     """Not for several threads at once. Associations are opened when needed and reused until `close`."""
 
@@ -140,7 +146,11 @@ class Sender:
             merged.pop()
         self.close()
         self._offered = merged
-        self._association = self._associate(_contexts(merged))
+        try:
+            self._association = self._associate(_contexts(merged))
+        except NothingAccepted:
+            self._accepted = {}  # each object will be told that it is not accepted, and the next one has its turn
+            return
         _silence(self._association)
         self._accepted = {
             (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id or 0)
@@ -209,6 +219,8 @@ class Sender:
         where = f"{destination.name} ({destination.host}:{destination.port})"
         if self._tls is not None and self._tls.problem is not None:
             raise PeerUnreachable(f"{where}: TLS handshake failed: {self._tls.problem}", hint=TLS_HINT)
+        if association.rejected_contexts and not association.accepted_contexts:
+            raise NothingAccepted(f"{where} accepts nothing of what was offered")
         why = "rejected the association" if association.is_rejected else "can't be reached"
         raise PeerUnreachable(f"{where} {why}")
 

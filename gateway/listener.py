@@ -30,6 +30,7 @@ from gateway.negotiation import (
     confirm_identity,
     known_first,
     non_patient_contexts,
+    plausible,
     stated_identity,
 )
 from gateway.nodes import STORAGE_COMMITMENT, VERIFICATION, Node, service_of
@@ -60,6 +61,10 @@ class Link:
     @property
     def peer(self) -> str:
         return self.arrival.peer
+
+    def may(self, sop_class: str) -> bool:
+        """Whether a context of it is accepted. What is no UID would make peers refuse the whole association."""
+        return plausible(sop_class) and (self.node is None or self.node.may(sop_class))
 
     @property
     def outcome(self) -> str:
@@ -214,8 +219,13 @@ class Listener:
         self._metrics.add("sealgate_associations_active", 1)
 
     def _requested(self, event: Any) -> None:
+        try:
+            self._decide(event.assoc)
+        except Exception as error:  # noqa: BLE001 - a defect of ours: told, and nobody comes in
+            self._log.error("association failed", code="internal", problem=where(error))
+
+    def _decide(self, association: Association) -> None:
         """Let the association in or refuse it; of a context's syntaxes the first standard one is taken."""
-        association: Association = event.assoc
         request, link = cast(A_ASSOCIATE, association.requestor.primitive), self._links[association]
         caller = Caller(
             calling=str(request.calling_ae_title).strip(),
@@ -237,9 +247,10 @@ class Listener:
         self._door.leave(link.arrival)
         association.acceptor.ae_title = caller.called
         if link.node is not None:
-            self._narrow(association, link.node)
+            self._tell_refused(request, link.node, link.peer)
         for context in request.presentation_context_definition_list:
             context.transfer_syntax = [*known_first(context.transfer_syntax)]
+        cast(Negotiation, association.acse).let_in(link.may)
 
     def _count_in(self, link: Link) -> Refusal | None:
         """Mark the link as let in, unless that is one too many."""
@@ -285,9 +296,8 @@ class Listener:
         association.acse.send_reject(*refusal.answer)
         association.kill()
 
-    def _narrow(self, association: Association, node: Node) -> None:
-        """Only contexts that the node may use will be accepted."""
-        request = cast(A_ASSOCIATE, association.requestor.primitive)
+    def _tell_refused(self, request: A_ASSOCIATE, node: Node, peer: str) -> None:
+        """Which contexts the node may not use."""
         proposed = [str(context.abstract_syntax) for context in request.presentation_context_definition_list]
         refused = Counter(service_of(sop_class) for sop_class in proposed if not node.may(sop_class))
         for service, count in refused.items():
@@ -296,11 +306,10 @@ class Listener:
             self._log.warning(
                 "contexts refused",
                 node=node.name,
-                peer=self._links[association].peer,
+                peer=peer,
                 sop_classes=sorted({sop_class for sop_class in proposed if not node.may(sop_class)}),
                 hint="If the node may send these, correct its services and sop_classes.",
             )
-        association.acse = Negotiation(association, node.may)
 
     def _stored(self, event: Any) -> int:
         started = time.monotonic()
@@ -328,9 +337,10 @@ class Listener:
     def _may_store(self, event: Any, link: Link) -> bool:
         """The request names a SOP class of its own, which may be another than that of the context it came in."""
         sop_class = str(event.request.AffectedSOPClassUID)
-        if link.node is None or link.node.may_store(sop_class):
+        if plausible(sop_class) and (link.node is None or link.node.may_store(sop_class)):
             return True
-        self._log.warning("refused", code="sop-class", node=link.node.name, sop_class=sop_class)
+        name = link.node.name if link.node else ""
+        self._log.warning("refused", code="sop-class", node=name, sop_class=sop_class[:64])
         return False
 
     # -- the watchdog

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from pydicom.uid import UID
@@ -21,19 +22,44 @@ ABSTRACT_SYNTAX_NOT_SUPPORTED = 3  # PS3.8 9.3.3.2
 
 
 class Negotiation(ACSE):
-    """Refuses single presentation contexts by SOP class (PS3.8 9.3.3.2, result 3), which pynetdicom's does not."""
+    """Accepts nothing before `let_in`; refuses single presentation contexts (PS3.8 9.3.3.2), as pynetdicom's does not.
 
-    def __init__(self, association: Association, may: Callable[[str], bool]) -> None:
+    A request that can't be negotiated, and an error while it was decided who may come in, end the association. In the
+    original the one leaves the connection behind, and the other lets everybody in.
+    """
+
+    def __init__(self, association: Association, broken: Callable[[BaseException], None]) -> None:
+        """broken: told what was wrong with a request."""
         super().__init__(association)
+        self._broken = broken
+        self._may: Callable[[str], bool] | None = None
+
+    def let_in(self, may: Callable[[str], bool]) -> None:
+        """may: whether a SOP class is accepted."""
         self._may = may
+
+    def negotiate_association(self) -> None:
+        if self._may is None:
+            self.assoc.abort()
+            return
+        try:
+            super().negotiate_association()
+        except Exception as error:  # noqa: BLE001 - whatever a peer provokes ends its association, and is told
+            self._broken(error)
+            self.assoc.abort()
 
     def send_accept(self) -> None:
         association = self.assoc
         for number, context in list(association._accepted_cx.items()):
-            if not self._may(str(context.abstract_syntax)):
+            if self._may is None or not self._may(str(context.abstract_syntax)):
                 context.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
                 association._rejected_cx.append(association._accepted_cx.pop(number))
         super().send_accept()
+
+
+def plausible(uid: str) -> bool:
+    """Of the characters and the length of a UID (PS3.5 9.1); zeros that lead a component occur, and are let through."""
+    return re.fullmatch(r"[0-9.]{1,64}", uid) is not None
 
 
 def stated_identity(association: Association) -> Identity | None:

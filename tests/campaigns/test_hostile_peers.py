@@ -71,10 +71,11 @@ def settled(gateway: RunningGateway, before: Vitals) -> Vitals:
 
 
 def still_serves(gateway: RunningGateway, pacs: Storescp) -> None:
-    """An object sent now arrives."""
+    """An object sent now arrives, and no thread died on the way."""
     before = len(pacs.files())
     assert send([parcel(ct(), fallback_uid="2.25.1")], gateway.dicom_port) == [0]
     wait_for(lambda: len(pacs.files()) > before, what="an object sent after the attack")
+    assert "Traceback" not in gateway.log
 
 
 def test_an_honest_modality_is_answered_among_hostile_ones(plant: tuple[RunningGateway, Storescp]) -> None:

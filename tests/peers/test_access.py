@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
@@ -19,6 +20,7 @@ from gateway import users
 from gateway.demo.dcmtk import echoscu, storescu
 from gateway.demo.process import free_port
 from gateway.errors import PeerError
+from gateway.negotiation import Negotiation
 from gateway.nodes import VERIFICATION
 from tests.support import pdus
 from tests.support.gateway import Node, Route, RunningGateway, wait_for
@@ -212,6 +214,36 @@ def test_what_is_no_association_request_is_answered_with_an_abort(gateway: Runni
     wait_for(
         lambda: gateway.metric("sealgate_associations_refused_total", reason="not-dicom") > 0, what="count"
     )
+
+
+def test_a_context_without_transfer_syntaxes_ends_the_association(gateway: RunningGateway) -> None:
+    with pdus.Wire(gateway.dicom_port) as wire:
+        wire.send(pdus.associate_rq([(1, CT, [])], calling="CT1"))
+        assert wire.socket.recv(100)[:1] == bytes([pdus.ABORT])
+    wait_for(lambda: '"protocol broken"' in gateway.log, what="the line in the log")
+    assert "Traceback" not in gateway.log
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_an_abstract_syntax_that_is_no_uid_is_refused_whoever_asks(tmp_path: Path) -> None:
+    with guarded(tmp_path, listener='accept = "any"') as gateway:
+        for calling in ("STRANGER", "CT1"):
+            assert offered(gateway.dicom_port, calling, CT, "a.b") == ({CT}, {("a.b", 3)})
+
+
+def test_nobody_is_in_before_it_was_decided() -> None:
+    """pynetdicom swallows what handlers raise, and goes on; an error while deciding must not open the door."""
+
+    def undecided(event: Any) -> None:
+        event.assoc.acse = Negotiation(event.assoc, lambda _error: None)
+
+    entity = AE()
+    entity.add_supported_context(VERIFICATION)
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_CONN_OPEN, undecided)])
+    try:
+        assert associate(server.server_address[1], "CT1").is_aborted
+    finally:
+        server.shutdown()
 
 
 def test_a_node_added_to_the_file_is_let_in_after_a_reload(tmp_path: Path) -> None:

@@ -112,6 +112,13 @@ def test_a_refused_sop_class_is_told_with_a_hint() -> None:
         to_peer.send(ct(rows=16, columns=16))
 
 
+def test_a_peer_that_accepts_nothing_of_an_object_refuses_that_object_and_is_not_unreachable() -> None:
+    with StoringPeer() as peer, sender(peer.port) as to_peer:
+        with pytest.raises(RefusedByPeer, match="Encapsulated PDF"):
+            to_peer.send(report())
+        assert to_peer.send(ct(rows=16, columns=16)).status == 0
+
+
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
 def test_a_warning_counts_as_delivered(status: int) -> None:
     with StoringPeer(answer=lambda _n: status) as peer, sender(peer.port) as to_peer:

@@ -25,8 +25,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.worker", "gateway.forward", "gateway.reconcile", "gateway.backup", "gateway.failover"),
     ("gateway.listener",),
     ("gateway.incoming",),
-    ("gateway.access", "gateway.certificates", "gateway.connections", "gateway.negotiation"),
-    ("gateway.upper_layer", "gateway.memory"),
+    ("gateway.access", "gateway.certificates", "gateway.connections"),
+    ("gateway.upper_layer", "gateway.negotiation", "gateway.memory"),
     ("gateway.observe",),
     ("gateway.quarantine",),
     (
