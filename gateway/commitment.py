@@ -1,13 +1,15 @@
 """Storage commitment, Push Model (PS3.4 annex J), towards modalities.
 
 A modality asks with N-ACTION whether it may delete what it sent. It is answered with N-EVENT-REPORT, on an association
-of ours, once every destination has every instance it named, or when that has taken too long.
+of ours, once every destination has every instance it named (and has committed, where `destination.commitment` asks for
+that), or when that has taken too long.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -15,9 +17,10 @@ from pydicom.uid import UID
 
 from gateway.backoff import delay_s
 from gateway.bell import Bell
+from gateway.commitment_user import CommitmentUser
 from gateway.config import Config, Destination
 from gateway.errors import GatewayError, KeyFileError, PeerError, ResourceError
-from gateway.forward import COMMITMENT_INSTANCE, Sender
+from gateway.forward import COMMITMENT_INSTANCE, REQUEST_COMMITMENT, Sender
 from gateway.listener import Link
 from gateway.observe import Log, Metrics, where
 from gateway.pseudonym import Pseudonyms
@@ -31,7 +34,6 @@ from gateway.statuses import (
     SUCCESS,
 )
 
-REQUEST_COMMITMENT = 1  # action type, PS3.4 J.3.2
 SUCCESSFUL, FAILURES_EXIST = 1, 2  # event types, PS3.4 J.3.3
 REFERENCES_MAX = 100_000
 # Failure Reason (0008,1197), PS3.4 J.3.3.1.1 by PS3.3 C.14.1.1
@@ -129,10 +131,15 @@ def address(config: Config, calling: str) -> Destination | None:
     return config.destination_named(named[0]) if named else None
 
 
-def report(transaction_uid: str, standings: Sequence[tuple[str, str, Standing]]) -> tuple[int, Dataset]:
+def report(
+    transaction_uid: str,
+    standings: Sequence[tuple[str, str, Standing]],
+    not_committed: Mapping[str, int] = MappingProxyType({}),
+) -> tuple[int, Dataset]:
     """Event type and information of the N-EVENT-REPORT, PS3.4 table J.3-2.
 
-    standings: SOP class, SOP instance and standing of each reference; at least one.
+    standings: SOP class, SOP instance and standing of each reference; at least one. not_committed: the Failure Reason
+    of SOP instances that were accepted, and that an archive does not commit.
     """
     information = Dataset()
     information.TransactionUID = transaction_uid
@@ -140,10 +147,11 @@ def report(transaction_uid: str, standings: Sequence[tuple[str, str, Standing]])
     for sop_class, sop_instance, standing in standings:
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_instance
-        if standing is Standing.ACCEPTED:
+        reason = not_committed.get(sop_instance) if standing is Standing.ACCEPTED else REASONS[standing]
+        if reason is None:
             committed.append(item)
         else:
-            item.FailureReason = REASONS[standing]
+            item.FailureReason = reason
             failed.append(item)
     if committed:
         information.ReferencedSOPSequence = committed
@@ -156,11 +164,20 @@ class Reporter(threading.Thread):
     """Looks how open requests stand and reports those that are decided. What it knows is in the queue's file."""
 
     def __init__(
-        self, *, config: Config, commitments: Commitments, asked: Bell, metrics: Metrics, log: Log
+        self,
+        *,
+        config: Config,
+        commitments: Commitments,
+        user: CommitmentUser,
+        asked: Bell,
+        metrics: Metrics,
+        log: Log,
     ) -> None:
+        """user: outlives this thread, with what archives have answered."""
         super().__init__(name="commitment", daemon=True)
         self._config = config
         self._commitments = commitments
+        self._user = user
         self._asked = asked
         self._metrics = metrics
         self._log = log
@@ -197,11 +214,13 @@ class Reporter(threading.Thread):
         terms = self._config.commitment
         standings = self._commitments.standings(request)
         late = age_s > terms.wait_hours * HOUR_S
-        if not late and any(standing is Standing.OPEN for _, _, standing in standings):
+        waits = any(standing is Standing.OPEN for _, _, standing in standings)
+        not_committed = {} if waits and not late else self._not_committed(request, late=late)
+        if not late and (waits or not_committed is None):
             wait_s = min(LOOK_MOST_S, max(LOOK_AGAIN_S, age_s * AGE_PART))
             self._commitments.later(request, delay_s=wait_s, attempted=False)
             return True
-        kind, information = report(request.transaction_uid, standings)
+        kind, information = report(request.transaction_uid, standings, not_committed or {})
         try:
             self._send(request, kind, information)
         except (PeerError, KeyFileError) as error:
@@ -210,6 +229,24 @@ class Reporter(threading.Thread):
         ending = Ending.COMMITTED if kind == SUCCESSFUL else Ending.FAILED
         self._end(request, ending, failed=len(information.get("FailedSOPSequence", [])))
         return True
+
+    def _not_committed(self, request: Request, *, late: bool) -> dict[str, int] | None:
+        """Failure Reasons by the archives that are asked; None while one has not answered and it is not `late`.
+
+        Raises ResourceError.
+        """
+        reasons: dict[str, int] = {}
+        answered = True
+        for name, references in self._commitments.held(request).items():
+            destination = self._config.destination_named(name)
+            if destination is None or not destination.commitment:
+                continue
+            failures = self._user.failures(request.id, destination, references, self._config)
+            if failures is None and late:
+                failures = {instance: PROCESSING_FAILURE for _, instance in references}
+            answered = answered and failures is not None
+            reasons |= failures or {}
+        return reasons if answered else None
 
     def _send(self, request: Request, kind: int, information: Dataset) -> None:
         """Raises PeerError, KeyFileError (TLS)."""
@@ -235,6 +272,7 @@ class Reporter(threading.Thread):
 
     def _end(self, request: Request, ending: Ending, *, failed: int = 0) -> None:
         self._commitments.end(request, ending)
+        self._user.forget(request.id)
         self._metrics.count("sealgate_commitments_total", outcome=str(ending))
         level = self._log.info if ending is Ending.COMMITTED else self._log.warning
         level("commitment ended", calling=request.calling, outcome=str(ending), failed=failed)

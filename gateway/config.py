@@ -95,6 +95,7 @@ class Destination(Table):
     failover: str | None = None  # the destination that gets as well what this one does not take
     failover_after_s: Seconds = 600.0
     tls: ClientTls | None = None  # true: TLS with the system's authorities
+    commitment: bool = False  # storage commitment waits until this archive has committed as well
 
     @field_validator("tls", mode="before")
     @classmethod
@@ -221,6 +222,7 @@ class Commitment(Table):
     wait_hours: float = Field(
         default=24.0, gt=0
     )  # for deliveries, then what is missing is reported as failed
+    answer_minutes: float = Field(default=10.0, gt=0)  # for an archive to answer; then it is asked again
     report_hours: float = Field(default=72.0, gt=0)  # how long it is tried to reach the requester after that
 
 

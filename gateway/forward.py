@@ -8,7 +8,7 @@ starts after the last one.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -48,6 +48,8 @@ CONVERTED_BYTES_MAX = (
     256 << 20
 )  # of a file; it is converted in memory, which the service shares with all else
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"  # the well-known one of the Push Model, PS3.4 J.3.5
+ANSWERED_S = 0.1  # for our answer to a report to be on its way before the association is released
+REQUEST_COMMITMENT = 1  # action type, PS3.4 J.3.2
 # Of a C-STORE request, PS3.7 9.3.1.1 (Priority): medium 0, high 1, low 2
 PRIORITIES = {Priority.URGENT: 1, Priority.NORMAL: 0, Priority.LOW: 2}
 TLS_HINT = "Compare its certificate with destination.tls (ca, fingerprint, server_name), and ours with what it trusts."
@@ -133,6 +135,38 @@ class Sender:
         if status.get("Status") != 0x0000:
             raise PeerFailed(f"{self._destination.name} did not take the report of storage commitment")
 
+    def ask_commitment(
+        self,
+        transaction_uid: str,
+        references: Iterable[tuple[str, str]],
+        *,
+        told: Callable[[Any], int],
+        wait: Callable[[], object],
+    ) -> None:
+        """An N-ACTION of storage commitment, as its SCU, on an association of its own (PS3.4 J.3.2).
+
+        references: SOP class and SOP instance. told: gets the event of an N-EVENT-REPORT on the same association,
+        returns the DIMSE status. wait: for that, before the association is released. Raises PeerUnreachable,
+        PeerFailed.
+        """
+        information = Dataset()
+        information.TransactionUID = transaction_uid
+        information.ReferencedSOPSequence = [_reference(*pair) for pair in references]
+        association = self._associate(
+            [(STORAGE_COMMITMENT, syntax) for syntax in FALLBACKS],
+            handlers=[(evt.EVT_N_EVENT_REPORT, lambda event: (told(event), None))],
+        )
+        try:
+            status, _ = association.send_n_action(
+                information, REQUEST_COMMITMENT, UID(STORAGE_COMMITMENT), UID(COMMITMENT_INSTANCE)
+            )
+            if status.get("Status") != 0x0000:
+                raise PeerFailed(f"{self._destination.name} did not take the request of storage commitment")
+            wait()
+            time.sleep(ANSWERED_S)
+        finally:
+            association.release()
+
     def expect(self, pairs: Iterable[Pair]) -> None:
         """Make sure that all these were offered on the open association; opens a new one if not.
 
@@ -202,7 +236,9 @@ class Sender:
         association._reactor_checkpoint.set()  # the peer ended it; its own thread cleans up
         return None
 
-    def _associate(self, pairs: list[Pair], *, as_scp: str | None = None) -> Association:
+    def _associate(
+        self, pairs: list[Pair], *, as_scp: str | None = None, handlers: Sequence[Any] = ()
+    ) -> Association:
         destination = self._destination
         association = self._entity.associate(
             destination.host,
@@ -211,7 +247,7 @@ class Sender:
             ae_title=destination.ae_title,
             ext_neg=[build_role(as_scp, scp_role=True)] if as_scp is not None else [],
             max_pdu=self._limits.pdu_bytes,
-            evt_handlers=[(evt.EVT_CONN_OPEN, self._connected)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, self._connected), *handlers],
             tls_args=self._tls_arguments(),
         )
         if association.is_established:
@@ -304,6 +340,12 @@ class Sender:
                 self.abort()
                 raise PeerFailed(f"{self._destination.name} takes the object too slowly", hint=SLOW_HINT)
             time.sleep(0.0005)
+
+
+def _reference(sop_class: str, sop_instance: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_instance
+    return item
 
 
 def _alive(association: Association) -> bool:

@@ -81,7 +81,8 @@ class Listener:
     """Accepts associations of known nodes for known called AE titles, answers C-ECHO, hands each C-STORE to `store`.
 
     config: the configuration in force, asked at each association; addresses and limits are those at the start.
-    store, commit (N-ACTION): get the event and the link, return the DIMSE status; run in the association's thread.
+    store, commit (N-ACTION), told (N-EVENT-REPORT): get the event and the link, return the DIMSE status; run in the
+    association's thread.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Listener:
         spool: Spool,
         store: Callable[[Any, Link], int],
         commit: Callable[[Any, Link], int],
+        told: Callable[[Any, Link], int],
         metrics: Metrics,
         log: Log,
     ) -> None:
@@ -99,7 +101,7 @@ class Listener:
         self._access = Access(config)
         self._certificates = certificates
         self._spool = spool
-        self._store, self._commit = store, commit
+        self._store, self._commit, self._told = store, commit, told
         self._metrics = metrics
         self._log = log
         self._door = Door()
@@ -147,15 +149,18 @@ class Listener:
             (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_C_STORE, self._stored),
-            (evt.EVT_N_ACTION, lambda event: (self._asked(event), None)),
+            (evt.EVT_N_ACTION, lambda event: (self._answer(self._commit, event), None)),
+            (evt.EVT_N_EVENT_REPORT, lambda event: (self._answer(self._told, event), None)),
         ]
         host, limits = self._config.listener.host, self._config.limits
+        commitment = build_context(STORAGE_COMMITMENT)
+        commitment.scu_role = commitment.scp_role = True  # an archive that reports to us is its SCP
         try:
             made = entity.make_server(
                 (host, port),
                 contexts=[
                     build_context(VERIFICATION),
-                    build_context(STORAGE_COMMITMENT),
+                    commitment,
                     *non_patient_contexts(),
                 ],
                 evt_handlers=handlers,
@@ -326,10 +331,10 @@ class Listener:
         self._metrics.time("sealgate_store_seconds", time.monotonic() - started)
         return status
 
-    def _asked(self, event: Any) -> int:
-        """N-ACTION, which only storage commitment has here."""
+    def _answer(self, answer: Callable[[Any, Link], int], event: Any) -> int:
+        """Of N-ACTION and N-EVENT-REPORT, which only storage commitment has here."""
         try:
-            return self._commit(event, self._links[event.assoc])
+            return answer(event, self._links[event.assoc])
         except Exception as error:  # noqa: BLE001 - a defect of ours: told, and nothing is promised
             self._log.error("commitment failed", code="internal", problem=where(error))
             return PROCESSING_FAILURE

@@ -14,7 +14,7 @@ from gateway.tables import AETitle, FilePath, Table
 VERIFICATION = "1.2.840.10008.1.1"  # SOP class of C-ECHO, PS3.4 annex A
 STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # Push Model, PS3.4 annex J
 
-Service = Literal["echo", "store", "commit"]
+Service = Literal["echo", "store", "commit", "report"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
@@ -71,9 +71,10 @@ class Node(Table):
     def may(self, sop_class: str) -> bool:
         """Whether a presentation context, or an object, of this SOP class is for this node."""
         service = service_of(sop_class)
-        if service not in self.services or (service == "commit" and self.report_to is None):
-            return False
-        return service != "store" or self.may_store(sop_class)
+        if service == "commit":  # asking for commitment, and telling us of it, use the same SOP class
+            may_ask = "commit" in self.services and self.report_to is not None
+            return may_ask or "report" in self.services
+        return self.may_store(sop_class) if service == "store" else service in self.services
 
     def may_store(self, sop_class: str) -> bool:
         return "store" in self.services and (

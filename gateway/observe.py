@@ -52,6 +52,12 @@ METRICS = (
     Metric(
         "sealgate_commitments_open", "gauge", "Such requests that wait for deliveries or for their report."
     ),
+    Metric(
+        "sealgate_archive_commitments_total",
+        "counter",
+        "Questions to archives about storage commitment, by what they answered.",
+        ("destination", "outcome"),
+    ),
     Metric("sealgate_refused_total", "counter", "C-STORE requests answered with a failure.", ("status",)),
     Metric("sealgate_associations_total", "counter", "Incoming associations ended.", ("outcome",)),
     Metric("sealgate_associations_active", "gauge", "Incoming associations open now."),

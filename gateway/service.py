@@ -19,6 +19,7 @@ from gateway.bell import Bell
 from gateway.bypass import NOTICE, Bypass
 from gateway.certificates import Certificates
 from gateway.commitment import CommitmentProvider, Reporter
+from gateway.commitment_user import CommitmentUser
 from gateway.config import Config, Destination, Limits, load
 from gateway.delivering import Deliverer, deliverers
 from gateway.errors import AlreadyRunning, ConfigurationError, GatewayError, KeyFileError, ResourceError
@@ -95,6 +96,7 @@ class Service:
         self._queue = open_queue(config)
         self._commitments = open_commitments(config)
         self._arrived, self._prepared, self._asked = Bell(), Bell(), Bell()
+        self._commitment_user = CommitmentUser(metrics=self._metrics, log=self._log, answered=self._asked)
         self._bypass = bypass
         self._metrics.set("sealgate_bypass", int(bypass))
         self._bypasses: list[Bypass] = []
@@ -117,6 +119,7 @@ class Service:
             spool=self._spool,
             store=self._receiver().store,
             commit=self._commitment_provider().ask,
+            told=self._commitment_user.told,
             metrics=self._metrics,
             log=self._log,
         )
@@ -209,6 +212,7 @@ class Service:
             Reporter(
                 config=self._config,
                 commitments=self._commitments,
+                user=self._commitment_user,
                 asked=self._asked,
                 metrics=self._metrics,
                 log=self._log,

@@ -82,6 +82,13 @@ class Commitments:
         rows = self._database.read("commitment_standings", id=request.id)
         return [(row["sop_class"], row["sop_instance"], Standing(row["standing"])) for row in rows]
 
+    def held(self, request: Request) -> dict[str, list[tuple[str, str]]]:
+        """SOP class and SOP instance of the references that each destination got, by its name."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for row in self._database.read("commitment_held", id=request.id):
+            found.setdefault(row["destination"], []).append((row["sop_class"], row["sop_instance"]))
+        return found
+
     def later(self, request: Request, *, delay_s: float, attempted: bool) -> None:
         """Due again after `delay_s`. attempted: reporting was tried and failed."""
         until = self._database.clock() + delay_s

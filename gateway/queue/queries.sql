@@ -291,6 +291,13 @@ SELECT item.sop_class, item.sop_instance, CASE
     ELSE 'accepted' END AS standing
 FROM commitment_item AS item WHERE item.commitment_id = :id ORDER BY item.id;
 
+-- commitment_held --
+-- What each destination got of the referenced instances.
+SELECT DISTINCT job.destination, item.sop_class, item.sop_instance FROM commitment_item AS item
+JOIN instance ON instance.pseudonym = item.pseudonym
+JOIN job ON job.instance_id = instance.id AND job.step = 'deliver' AND job.state = 'done'
+WHERE item.commitment_id = :id ORDER BY job.destination, item.id;
+
 -- commitment_later --
 UPDATE commitment SET not_before = :not_before, attempts = attempts + :attempted WHERE id = :id AND ended_at IS NULL;
 

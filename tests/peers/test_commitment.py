@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.presentation import build_role
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from gateway.demo.process import free_port
@@ -101,9 +103,15 @@ def modality() -> Iterator[Requester]:
 
 
 def gateway_for(
-    folder: Path, modality: Requester, destinations: dict[str, int], *, action: str = "pass", extra: str = ""
+    folder: Path,
+    modality: Requester,
+    destinations: dict[str, int],
+    *,
+    action: str = "pass",
+    extra: str = "",
+    to: tuple[str, ...] = (),
 ) -> RunningGateway:
-    """Sends all it gets to every destination. Not started."""
+    """Sends all it gets to every destination, and `to`. Not started."""
     nodes = [Node(name=name, ae_title="PEER", port=port) for name, port in destinations.items()]
     node = (
         f'[[node]]\nname = "ct1"\nae_title = "{modality.ae_title}"\nhosts = "127.0.0.1"\nreport_to = "ct1"\n'
@@ -111,7 +119,7 @@ def gateway_for(
     return RunningGateway(
         folder,
         nodes=[*nodes, Node(name="ct1", ae_title=modality.ae_title, port=modality.port)],
-        routes=[Route(called="SEALGATE", action=action, to=tuple(destinations))],
+        routes=[Route(called="SEALGATE", action=action, to=(*destinations, *to))],
         extra=QUICK + extra + node,
         dicom_port=free_port(),
         http_port=free_port(),
@@ -257,3 +265,169 @@ def test_orthanc_as_the_modality_asks_and_understands_the_report(tmp_path: Path)
             assert b"Path" in asked
             report = f"/storage-commitment/{json.loads(asked)['ID']}"
             wait_for(lambda: orthanc.get(report)["Status"] == "Success", what="Orthanc's report")
+
+
+# -- the gateway as the user of an archive's storage commitment
+
+
+@dataclass
+class Archive:
+    """A storage SCP that is asked for commitment, and answers on the same association or on another, or not at all."""
+
+    gateway_port: int
+    same: bool = True
+    silent: int = 0  # questions that it leaves unanswered
+    status: int = 0x0000  # its answer to N-ACTION
+    failing: frozenset[str] = frozenset()
+    ae_title: str = "ARCHIVE"
+    calling: str = "ARCHIVE"  # when it reports
+    asked: list[str] = field(default_factory=list)  # transaction UIDs
+    answers: list[int] = field(default_factory=list)  # the gateway's, to reports
+    port: int = 0
+    _server: Any = None
+
+    def __enter__(self) -> Archive:
+        entity = AE(ae_title=self.ae_title)
+        entity.add_supported_context(CT)
+        entity.add_supported_context(StorageCommitmentPushModel)
+        handlers = [(evt.EVT_C_STORE, lambda _event: 0x0000), (evt.EVT_N_ACTION, self._action)]
+        self._server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        self.port = int(self._server.server_address[1])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+
+    def _action(self, event: evt.Event) -> tuple[int, None]:
+        information = event.action_information
+        self.asked.append(str(information.TransactionUID))
+        if self.status == 0 and len(self.asked) > self.silent:
+            threading.Thread(target=self._report, args=(event.assoc, information), daemon=True).start()
+        return self.status, None
+
+    def _report(self, association: Any, asked: Dataset) -> None:
+        time.sleep(0.3)
+        information = Dataset()
+        information.TransactionUID = asked.TransactionUID
+        references = list(asked.ReferencedSOPSequence)
+        good = [item for item in references if item.ReferencedSOPInstanceUID not in self.failing]
+        bad = [item for item in references if item.ReferencedSOPInstanceUID in self.failing]
+        for item in bad:
+            item.FailureReason = 0x0112
+        if good:
+            information.ReferencedSOPSequence = good
+        if bad:
+            information.FailedSOPSequence = bad
+        if not self.same:
+            entity = AE(ae_title=self.calling)
+            entity.add_requested_context(StorageCommitmentPushModel)
+            role = build_role(StorageCommitmentPushModel, scp_role=True)
+            association = entity.associate(
+                "127.0.0.1", self.gateway_port, ae_title="SEALGATE", ext_neg=[role]
+            )
+        kind = FAILURES_EXIST if bad else SUCCESSFUL
+        status, _ = association.send_n_event_report(
+            information, kind, StorageCommitmentPushModel, COMMITMENT_INSTANCE
+        )
+        self.answers.append(int(status.get("Status", -1)))
+        if not self.same:
+            association.release()
+
+
+def archiving(folder: Path, modality: Requester, archive: Any, *, extra: str = "") -> RunningGateway:
+    """Sends all it gets to `archive`, which must commit. Not started."""
+    tables = (
+        f'[[destination]]\nname = "archive"\nae_title = "{archive.ae_title}"\nhost = "127.0.0.1"\n'
+        f"port = {archive.port}\ncommitment = true\n"
+        f'[[node]]\nname = "archive"\nae_title = "{archive.ae_title}"\nhosts = "127.0.0.1"\nservices = "report"\n'
+    )
+    gateway = gateway_for(folder, modality, {}, extra=extra + tables, to=("archive",))
+    gateway.dicom_port = archive.gateway_port
+    return gateway
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same association", "another association"])
+def test_an_archive_that_must_commit_is_asked_and_its_failures_are_named(
+    tmp_path: Path, modality: Requester, same: bool
+) -> None:
+    with Archive(free_port(), same=same) as archive, archiving(tmp_path, modality, archive) as gateway:
+        instances = sent(gateway.dicom_port)
+        archive.failing = frozenset(instances[:1])
+        assert modality.ask(gateway.dicom_port, instances) == 0
+        wait_for(lambda: bool(modality.reports), what="the report")
+        wait_for(lambda: bool(archive.answers), what="the archive's report is answered")
+        assert (
+            gateway.metric("sealgate_archive_commitments_total", destination="archive", outcome="failed") == 1
+        )
+    ((kind, information),) = modality.reports
+    assert kind == FAILURES_EXIST
+    (failed,) = information.FailedSOPSequence
+    assert (failed.ReferencedSOPInstanceUID, failed.FailureReason) == (instances[0], 0x0112)
+    assert {item.ReferencedSOPInstanceUID for item in information.ReferencedSOPSequence} == set(instances[1:])
+    assert archive.answers == [0]
+    assert len(archive.asked) == 1
+
+
+def test_an_archive_that_does_not_answer_is_asked_anew_also_after_a_restart(
+    tmp_path: Path, modality: Requester
+) -> None:
+    impatient = "[commitment]\nanswer_minutes = 0.05\n"
+    with Archive(free_port(), same=False, silent=2) as archive:
+        gateway = archiving(tmp_path, modality, archive, extra=impatient)
+        with gateway:
+            instances = sent(gateway.dicom_port)
+            assert modality.ask(gateway.dicom_port, instances) == 0
+            wait_for(lambda: len(archive.asked) == 1, what="the first question")
+            gateway.kill()
+        with gateway:
+            wait_for(lambda: bool(modality.reports), what="the report")
+    assert [kind for kind, _ in modality.reports] == [SUCCESSFUL]
+    assert len(set(archive.asked)) == len(archive.asked) >= 3
+
+
+def test_without_the_archives_word_nothing_is_committed(tmp_path: Path, modality: Requester) -> None:
+    """It refuses the question, and a stranger under another name answers instead of it."""
+    terms = "[commitment]\nwait_hours = 0.002\nanswer_minutes = 1.0\n"
+    with (
+        Archive(free_port(), same=False, calling="MODALITY") as archive,
+        archiving(tmp_path, modality, archive, extra=terms) as gateway,
+    ):
+        instances = sent(gateway.dicom_port)
+        assert modality.ask(gateway.dicom_port, instances) == 0
+        wait_for(lambda: bool(archive.answers), what="the false report")
+        assert archive.answers == [0x0110]
+        assert not modality.reports
+        wait_for(lambda: bool(modality.reports), what="the report of failure")
+    ((kind, information),) = modality.reports
+    assert kind == FAILURES_EXIST
+    assert len(information.FailedSOPSequence) == 3
+
+
+def test_an_archive_that_refuses_the_question_is_told_in_the_log(tmp_path: Path, modality: Requester) -> None:
+    with (
+        Archive(free_port(), status=0x0110) as archive,
+        archiving(tmp_path, modality, archive) as gateway,
+    ):
+        assert modality.ask(gateway.dicom_port, sent(gateway.dicom_port)) == 0
+        wait_for(lambda: "commitment not asked" in gateway.log, what="the line in the log")
+        assert not modality.reports
+        archive.status = 0x0000
+        wait_for(lambda: bool(modality.reports), what="the report, once it answers")
+
+
+def test_orthanc_as_the_archive_commits_and_names_what_it_lost(tmp_path: Path, modality: Requester) -> None:
+    port = free_port()
+    settings = {"DicomModalities": {"gateway": {"AET": "SEALGATE", "Host": "127.0.0.1", "Port": port}}}
+    with Orthanc(tmp_path / "orthanc", ae_title="ARCHIVE", settings=settings) as orthanc:
+        archive = Archive(
+            port, port=orthanc.dicom_port
+        )  # only its address and title: Orthanc itself is there
+        with archiving(tmp_path / "gateway", modality, archive) as gateway:
+            instances = sent(gateway.dicom_port)
+            assert modality.ask(gateway.dicom_port, instances) == 0
+            wait_for(lambda: len(modality.reports) == 1, what="Orthanc's commitment")
+            orthanc.request("DELETE", f"/instances/{orthanc.instances()[0]}")
+            assert modality.ask(gateway.dicom_port, instances) == 0
+            wait_for(lambda: len(modality.reports) == 2, what="the second report")
+    assert [kind for kind, _ in modality.reports] == [SUCCESSFUL, FAILURES_EXIST]
+    assert len(modality.reports[1][1].FailedSOPSequence) == 1

@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.receive",
         "gateway.commitment",
     ),
+    ("gateway.commitment_user",),
     ("gateway.workshop",),
     ("gateway.worker", "gateway.forward", "gateway.reconcile", "gateway.backup", "gateway.failover"),
     ("gateway.listener",),
