@@ -68,6 +68,7 @@ campaign: venv peers ## the long runs: every file and series of the collection b
 bench: venv peers ## instances per second, milliseconds of each step of sealing, of hiding and of revealing, memory
 	$(BIN)/python -m tests.benchmarks.gateway
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.codec
+	$(BIN)/python -m tests.benchmarks.associations
 
 train: $(VENV)/.train ## train the networks (CPU, about 15 minutes)
 	$(BIN)/python -m export.train
