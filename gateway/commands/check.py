@@ -52,8 +52,15 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
 
 
 def _cautions(settings: config.Config) -> list[str]:
-    """What is open, or does not work, over HTTP: written so on purpose, perhaps."""
+    """What is open, or does not work: written so on purpose, perhaps."""
     http, found = settings.http, []
+    may_report = {node.ae_title for node in settings.node if "report" in node.services}
+    found += [
+        f'{one.name}: no [[node]] {one.ae_title} has services = "report"; its answers to storage commitment are '
+        "taken only on the association of the question"
+        for one in settings.destination
+        if one.commitment and settings.listener.accept != "any" and one.ae_title not in may_report
+    ]
     if http.insecure and http.tls is None:
         found.append("http.insecure: tokens and records may cross the network in clear")
     if http.insecure and http.verifies_for_all:

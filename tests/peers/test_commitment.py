@@ -415,6 +415,19 @@ def test_an_archive_that_refuses_the_question_is_told_in_the_log(tmp_path: Path,
         wait_for(lambda: bool(modality.reports), what="the report, once it answers")
 
 
+def test_check_warns_where_an_archive_could_not_report_to_us(tmp_path: Path, modality: Requester) -> None:
+    gateway = archiving(tmp_path, modality, Archive(free_port(), port=free_port()))
+    gateway.prepare()
+    command = ["check", "--config", str(gateway.config)]
+    tables = gateway.config.read_text().replace('accept = "any"', 'accept = "nodes"')
+    gateway.config.write_text(tables)
+    assert "storage commitment" not in sealgate(command, tmp_path).stderr
+    gateway.config.write_text(tables.replace('services = "report"', 'services = "echo"'))
+    done = sealgate(command, tmp_path)
+    assert 'archive: no [[node]] ARCHIVE has services = "report"' in done.stderr
+    assert done.returncode == 0
+
+
 def test_orthanc_as_the_archive_commits_and_names_what_it_lost(tmp_path: Path, modality: Requester) -> None:
     port = free_port()
     settings = {"DicomModalities": {"gateway": {"AET": "SEALGATE", "Host": "127.0.0.1", "Port": port}}}
