@@ -38,7 +38,7 @@ noise, at most 50 iterations of normalised min-sum. A point ends after {errors} 
 "raw": share of code bits received with the wrong sign. "wrong": another codeword than the one sent; the CRC-32 and the
 envelope behind the code refuse those. Intervals are Clopper-Pearson's, 95 %. No code of rate 1/2 works below
 {capacity} dB.
-`tests/unit/codec/test_ldpc.py` compares encoder and decoder with those of an independent library.
+`tests/unit/seal/codec/test_ldpc.py` compares encoder and decoder with those of an independent library.
 
 ![Frame error rate against Eb/N0](ldpc.png)
 

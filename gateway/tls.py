@@ -8,18 +8,17 @@ from __future__ import annotations
 import hashlib
 import ssl
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self, cast
+from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import Field, model_validator
 
+from gateway.config import Config
+from gateway.config.tls import ClientTlsSettings, TlsIdentity
 from gateway.errors import KeyFileError
 from gateway.keys.files import read_private
-from gateway.nodes import Fingerprint
-from gateway.tables import FilePath, Port, Table
 
 # RFC 9325 4.2.1; those of TLS 1.3 (RFC 8446 B.4) are all good and stay as OpenSSL has them.
 SUITES_OF_1_2 = (
@@ -28,41 +27,6 @@ SUITES_OF_1_2 = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-GCM-SHA256",
 )
-
-
-class Identity(Table):
-    """A certificate with its key, and whom we believe: PEM files."""
-
-    certificate: FilePath | None = None  # ours, with intermediate ones after it
-    key: FilePath | None = None  # its private key, mode 0600
-    ca: FilePath | None = None  # authorities (or single certificates) that the other side's must come from
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together (give both or none)")
-        return self
-
-
-class Tls(Identity):
-    """The TLS port; it is open when there is a certificate. With `ca` every caller must show a certificate."""
-
-    port: Port = 2762
-    plain: bool = True  # whether listener.port, without TLS, is open as well
-
-    @model_validator(mode="after")
-    def _can_be_reached(self) -> Self:
-        if not self.plain and self.certificate is None:
-            raise ValueError("plain = false, but there is no certificate: no port would be open")
-        return self
-
-
-class ClientTls(Identity):
-    """TLS towards a destination. Without `ca` and `fingerprint`, the system's authorities are believed."""
-
-    fingerprint: Fingerprint | None = None  # SHA-256 of the one certificate that is believed
-    check_hostname: bool = True  # compared with the certificate, unless only the fingerprint counts
-    server_name: str | None = Field(default=None, min_length=1)  # what it is compared with; None: the host
 
 
 @dataclass(frozen=True)
@@ -86,7 +50,7 @@ class Certificate:
         return cls(hashlib.sha256(first.public_bytes(Encoding.DER)).hexdigest(), first.not_valid_after_utc)
 
 
-def server_context(table: Identity) -> ssl.SSLContext:
+def server_context(table: TlsIdentity) -> ssl.SSLContext:
     """For the TLS port. Raises KeyFileError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context)
@@ -98,13 +62,13 @@ def server_context(table: Identity) -> ssl.SSLContext:
     return context
 
 
-def renew(context: ssl.SSLContext, table: Identity) -> None:
+def renew(context: ssl.SSLContext, table: TlsIdentity) -> None:
     """New connections are shown what the files hold now. Raises KeyFileError, and then nothing has changed."""
     server_context(table)
     _show(context, table)
 
 
-def client_context(table: ClientTls) -> ClientContext:
+def client_context(table: ClientTlsSettings) -> ClientContext:
     """For associations to one destination. Raises KeyFileError."""
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     _restrict(context)
@@ -154,7 +118,7 @@ def _restrict(context: ssl.SSLContext) -> None:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
-def _show(context: ssl.SSLContext, table: Identity) -> None:
+def _show(context: ssl.SSLContext, table: TlsIdentity) -> None:
     if table.certificate is None or table.key is None:
         return
     Certificate.read(table.certificate)
@@ -179,3 +143,44 @@ def _believe(context: ssl.SSLContext, ca: Path) -> None:
         raise KeyFileError(
             f"can't read certificates of authorities from {ca}", hint="Give a PEM file with one or several."
         ) from error
+
+
+def own_certificates(config: Config) -> dict[str, Certificate]:
+    """What we show: `listener`, `http`, and destinations by name. Every file of TLS is read. Raises KeyFileError."""
+    found: dict[str, Certificate] = {}
+    if config.tls.certificate is not None:
+        server_context(config.tls)
+        found["listener"] = Certificate.read(config.tls.certificate)
+    if config.http.tls is not None and config.http.tls.certificate is not None:
+        server_context(config.http.tls)
+        found["http"] = Certificate.read(config.http.tls.certificate)
+    for destination in config.destination:
+        if destination.tls is not None:
+            client_context(destination.tls)
+            if destination.tls.certificate is not None:
+                found[f"destination {destination.name}"] = Certificate.read(destination.tls.certificate)
+    return found
+
+
+class Certificates:
+    """A new association gets what was read last; those that are open keep theirs."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises KeyFileError."""
+        self.reload(config)
+
+    def reload(self, config: Config) -> None:
+        """Raises KeyFileError, and then nothing has changed."""
+        certificates = own_certificates(config)
+        self._server = server_context(config.tls) if config.tls.certificate is not None else None
+        self._own = certificates
+
+    def server(self) -> ssl.SSLContext:
+        """For the TLS port, which is open only if there is one."""
+        assert self._server is not None
+        return self._server
+
+    def seconds_left(self) -> dict[str, float]:
+        """Until each certificate of ours expires; negative after that."""
+        now = datetime.now(UTC)
+        return {name: (item.not_after - now).total_seconds() for name, item in self._own.items()}

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve, uniform_filter
 from skimage.metrics import structural_similarity
 
-from gateway.seal import restoring
 from gateway.seal.codec import Hidden
+from gateway.seal.undo import restoring_element
 
 Image = NDArray[Any]
 REGION = 32
@@ -86,7 +86,9 @@ def _region_means(plane: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def restoring_share(cover: Image, hidden: Hidden) -> float:
     """Bytes that undo the change, as the restoring element stores them, to bytes of uncompressed pixel data."""
-    undoing = restoring.coded(restoring.change_of(cover[None], hidden.container), hidden.synthesis)
+    undoing = restoring_element.coded(
+        restoring_element.change_of(cover[None], hidden.container), hidden.synthesis
+    )
     return len(cbor2.dumps(undoing, canonical=True)) / cover.nbytes
 
 

@@ -3,7 +3,7 @@
 HEAD = """# What the codec costs, and what it survives
 
 Made by `make evaluate` from the shipped networks; do not edit. Every figure is in a CSV file beside this one, one row
-for each image, so that anything can be recomputed and grouped otherwise. `tests/unit/test_report.py` measures a
+for each image, so that anything can be recomputed and grouped otherwise. `tests/unit/export/test_report.py` measures a
 sample of the rows again and fails when this report is older or better than the networks.
 
 All images were kept from training, which uses other sources. A payload is 160 random bytes, the size of a usual

@@ -11,7 +11,12 @@ import numpy as np
 from export.data import Item
 from export.evaluation import measures
 from export.evaluation.images import Subject, load, windowed
-from gateway.seal.codec import Codec, Hidden, HideFailed, Profile
+from gateway.seal.codec import (
+    Codec,
+    Hidden,
+    HideFailed,
+    Profile,
+)
 
 PAYLOAD_BYTES = 160  # a default record of usual length in its envelope, X25519
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from gateway import config
-from gateway.backup import back_up
-from gateway.commands import options
-from gateway.commands.exits import Exit
-from gateway.commands.printing import Printer
+from gateway.commands.common import options
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.printing import Printer
+from gateway.service.backup import back_up
 
 
 @click.command("backup")

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import click
 
-from gateway import certificates, config, service, users
-from gateway.commands import options
-from gateway.commands.exits import Exit
-from gateway.commands.printing import Printer
+from gateway import config, tls
+from gateway.commands.common import options
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.printing import Printer
+from gateway.dimse import users
 from gateway.errors import PeerError
-from gateway.keyring import KeyRing, spool_key
+from gateway.service import service
 from gateway.tls import Certificate
+from gateway.work.keyring import KeyRing, spool_key
 
 EXPIRES_SOON = timedelta(days=30)
 
@@ -33,7 +35,7 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
     settings = config.load(config_path)
     KeyRing.load(settings.keys)
     spool_key(settings)
-    own = certificates.own(settings)
+    own = tls.own_certificates(settings)
     if settings.users.file is not None:
         users.read(settings.users.file)
         if settings.tls.plain:

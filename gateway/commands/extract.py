@@ -9,18 +9,18 @@ from typing import Any
 
 import click
 
-from gateway.commands import batch, loading, options
-from gateway.commands.exits import Exit
-from gateway.commands.files import Item, inputs
-from gateway.commands.printing import Printer
-from gateway.verify import extract
+from gateway.commands.common import batch, loading, options
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.files import InputFile, inputs
+from gateway.commands.common.printing import Printer
+from gateway.seal.verifying import extract
 
 
 @dataclass(frozen=True)
 class ExtractFile:
     recipient_key: Path
 
-    def __call__(self, item: Item) -> batch.Outcome:
+    def __call__(self, item: InputFile) -> batch.FileResult:
         found = extract(
             item.source.read_bytes(),
             recipient_key=loading.recipient_key(self.recipient_key),
@@ -34,14 +34,14 @@ class ExtractFile:
             "raw_bit_error_rate": found.raw_bit_error_rate,
         }
         values = ", ".join(f"{keyword}={value}" for keyword, value in (found.record or {}).items())
-        return batch.Outcome(
+        return batch.FileResult(
             line=line,
             word="found" if found.found else "nothing",
             text=f"{item.source}  {values}".rstrip(),
             exit_code=Exit.OK if found.found else Exit.FINDINGS,
         )
 
-    def failed(self, item: Item, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
         nothing: dict[str, Any] = {"found": False, "mode": None, "record": {}, "raw_bit_error_rate": None}
         return {"path": str(item.source)} | nothing | {"reason": code}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from gateway import keys
-from gateway.commands import fingerprints
-from gateway.commands.options import ANY_PATH, EXISTING
-from gateway.commands.printing import Printer
+from gateway.commands.common import fingerprints
+from gateway.commands.common.options import ANY_PATH, EXISTING
+from gateway.commands.common.printing import Printer
 
 NEXT = """\
 {folder}/recipient.pub  give to every gateway: it encrypts the hidden records

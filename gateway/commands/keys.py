@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from gateway.ciphered import write_spool_key
-from gateway.commands import fingerprints, options
-from gateway.commands.printing import Printer
+from gateway.commands.common import fingerprints, options
+from gateway.commands.common.printing import Printer
+from gateway.spool.cipher import write_spool_key
 
 
 @click.group("keys")

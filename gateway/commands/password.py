@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from gateway import users
-from gateway.commands.printing import Printer
+from gateway.commands.common.printing import Printer
+from gateway.dimse import users
 
 
 @click.command("password")

@@ -14,15 +14,15 @@ from typing import Any
 import click
 
 from gateway import config
-from gateway.commands import options
-from gateway.commands.exits import Exit
-from gateway.commands.printing import Printer
+from gateway.commands.common import options
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.printing import Printer
 from gateway.config import Config
+from gateway.dicom.lazy_bytes import pieces
 from gateway.errors import ResourceError, UsageError
-from gateway.keyring import spool_key
-from gateway.quarantine import Entry, Quarantine
-from gateway.queue import Desk, State, open_desk
-from gateway.seal.octets import pieces
+from gateway.queue import QueueAdmin, State, open_admin
+from gateway.spool.quarantine import Entry, Quarantine
+from gateway.work.keyring import spool_key
 
 ID_SHOWN = 12  # digits of an id that a list shows; any unique beginning names an object
 
@@ -130,9 +130,9 @@ def drop(ids: tuple[str, ...], config_path: Path) -> None:
 
 
 @contextmanager
-def _opened(config_path: Path) -> Iterator[tuple[Quarantine, Desk]]:
+def _opened(config_path: Path) -> Iterator[tuple[Quarantine, QueueAdmin]]:
     settings: Config = config.load(config_path)
-    desk = open_desk(settings)
+    desk = open_admin(settings)
     try:
         yield Quarantine(settings.gateway.data_dir), desk
     finally:

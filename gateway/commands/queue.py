@@ -13,16 +13,23 @@ from typing import Any
 import click
 
 from gateway import config
-from gateway.commands import options
-from gateway.commands.exits import Exit
-from gateway.commands.printing import Printer
+from gateway.commands.common import options
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.printing import Printer
 from gateway.config import Config
 from gateway.errors import UsageError
-from gateway.pseudonym import Pseudonyms
-from gateway.queue import Desk, Job, Notes, State, lines, open_desk
+from gateway.observe.pseudonyms import Pseudonyms
+from gateway.queue import (
+    Job,
+    Notes,
+    QueueAdmin,
+    State,
+    open_admin,
+)
+from gateway.queue.as_json import job_as_json, time_as_text
 from gateway.queue.model import NEXT
 
-Steering = Callable[[Desk, Sequence[int]], Sequence[int]]
+Steering = Callable[[QueueAdmin, Sequence[int]], Sequence[int]]
 
 # (title, width) of the columns that `queue list` shows
 COLUMNS = (
@@ -71,7 +78,7 @@ def selecting(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _selected(
-    desk: Desk,
+    desk: QueueAdmin,
     configured: Config,
     *,
     state: str | None,
@@ -109,7 +116,7 @@ def list_jobs(config_path: Path, as_json: bool, limit: int, **selection: Any) ->
     printer.prose(f"{len(jobs)} jobs")
     for note in notes:
         if note.paused_at is not None:
-            printer.prose(f"{note.name} is paused since {lines.time(note.paused_at)}")
+            printer.prose(f"{note.name} is paused since {time_as_text(note.paused_at)}")
 
 
 @command.command("show")
@@ -124,9 +131,9 @@ def show(job_id: int, config_path: Path, as_json: bool) -> None:
     if job is None:
         raise UsageError(f"there is no job {job_id}", hint="See them with: sealgate queue list")
     if as_json:
-        printer.line(lines.line(job))
+        printer.line(job_as_json(job))
         return
-    for name, value in lines.line(job).items():
+    for name, value in job_as_json(job).items():
         printer.text(f"{name:<14} {'' if value is None else value}")
 
 
@@ -142,7 +149,7 @@ def destinations(config_path: Path, as_json: bool) -> None:
         counts = Counter({(depth.destination, depth.state): depth.jobs for depth in desk.depth()})
     for name in (destination.name for destination in configured.destination):
         note = notes.get(name, Notes(name=name, paused_at=None, down_since=None))
-        paused, down = lines.time(note.paused_at or 0), lines.time(note.down_since or 0)
+        paused, down = time_as_text(note.paused_at or 0), time_as_text(note.down_since or 0)
         if as_json:
             jobs = {state.value: counts[name, state] for state in State if counts[name, state]}
             line = {
@@ -160,7 +167,7 @@ def destinations(config_path: Path, as_json: bool) -> None:
         printer.text(f"{name:<14} {'; '.join(standing) or 'works'}; {jobs_told or 'nothing waits'}")
 
 
-def _standing(name: str, change: Callable[[Desk, str], bool], done: str, meaning: str) -> None:
+def _standing(name: str, change: Callable[[QueueAdmin, str], bool], done: str, meaning: str) -> None:
     @command.command(name, help=meaning)
     @click.argument("destination")
     @options.config_file
@@ -227,8 +234,8 @@ _steering("drop", lambda desk, ids: desk.drop(ids), "Give jobs up for good; thei
 
 
 @contextmanager
-def _desk(config_path: Path) -> Iterator[Desk]:
-    desk = open_desk(config.load(config_path))
+def _desk(config_path: Path) -> Iterator[QueueAdmin]:
+    desk = open_admin(config.load(config_path))
     try:
         yield desk
     finally:
@@ -237,11 +244,11 @@ def _desk(config_path: Path) -> Iterator[Desk]:
 
 def _print(job: Job, printer: Printer, *, as_json: bool) -> None:
     if as_json:
-        printer.line(lines.line(job))
+        printer.line(job_as_json(job))
         return
     reason = job.reason or (f"instead of {job.instead_of}" if job.instead_of else "")
     values = (
-        job.id, job.state.value, job.step.value, job.destination or "-", job.attempts, lines.time(job.not_before),
+        job.id, job.state.value, job.step.value, job.destination or "-", job.attempts, time_as_text(job.not_before),
         job.pseudonym, f"{reason} ({job.hint})" if job.hint else reason,
     )  # fmt: skip
     cells = (f"{value!s:<{width}}" for value, (_, width) in zip(values, COLUMNS, strict=True))

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from gateway.commands import batch, loading, options
-from gateway.commands.exits import Exit
-from gateway.commands.files import Item, inputs_and_outputs, write_atomically
-from gateway.commands.printing import Printer
-from gateway.restore import restore
-from gateway.seal.octets import Octets
-from gateway.spool import opened
+from gateway.commands.common import batch, loading, options
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.files import InputFile, inputs_and_outputs, write_atomically
+from gateway.commands.common.printing import Printer
+from gateway.dicom.lazy_bytes import ByteSource
+from gateway.seal.restoring import restore
+from gateway.spool.stored import opened
 
 NOT_RESTORED = ".not-restored"
 
@@ -24,11 +24,11 @@ NOT_RESTORED = ".not-restored"
 class RestoreFile:
     recipient_key: Path
 
-    def __call__(self, item: Item) -> batch.Outcome:
+    def __call__(self, item: InputFile) -> batch.FileResult:
         with opened(item.source) as data:
             return self._restored(item, data)
 
-    def _restored(self, item: Item, data: Octets) -> batch.Outcome:
+    def _restored(self, item: InputFile, data: ByteSource) -> batch.FileResult:
         original, restoration = restore(
             data, recipient_key=loading.recipient_key(self.recipient_key), codec=loading.codec()
         )
@@ -39,7 +39,7 @@ class RestoreFile:
             "reason": restoration.reason,
         }
         if original is None:
-            return batch.Outcome(
+            return batch.FileResult(
                 line=line,
                 word="not-restored",
                 text=f"{item.source}  ({restoration.reason})",
@@ -48,9 +48,9 @@ class RestoreFile:
             )
         if item.target is not None:
             write_atomically(item.target, original)
-        return batch.Outcome(line=line, word="restored", text=f"{item.source}  ({restoration.reason})")
+        return batch.FileResult(line=line, word="restored", text=f"{item.source}  ({restoration.reason})")
 
-    def failed(self, item: Item, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
         return {"path": str(item.source), "restored": False, "original_digest": None, "reason": code}
 
 
@@ -71,7 +71,7 @@ def command(given: Path, out: Path, recipient_key: Path, jobs: int, as_json: boo
     sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=Printer(as_json=as_json)))
 
 
-def _kept_aside(item: Item, data: Octets) -> tuple[str, ...]:
+def _kept_aside(item: InputFile, data: ByteSource) -> tuple[str, ...]:
     if item.target is None:
         return ()
     aside = item.target.with_name(item.target.name + NOT_RESTORED)

@@ -10,16 +10,21 @@ from typing import Any
 
 import click
 
-from gateway.commands import batch, loading, options
-from gateway.commands.files import Item, inputs_and_outputs, write_atomically
-from gateway.commands.printing import Printer
+from gateway.commands.common import batch, loading, options
+from gateway.commands.common.files import InputFile, inputs_and_outputs, write_atomically
+from gateway.commands.common.printing import Printer
+from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import UnreadableObject
-from gateway.seal import DEFAULT_FIELDS, SealOptions, SealResult, seal
+from gateway.seal import (
+    DEFAULT_FIELDS,
+    SealOptions,
+    SealResult,
+    seal,
+)
 from gateway.seal.codec import Profile
-from gateway.seal.fields import field
-from gateway.seal.octets import Octets
-from gateway.spool import opened
-from gateway.verify import reopen
+from gateway.seal.record.fields import field
+from gateway.seal.verifying import reopen
+from gateway.spool.stored import opened
 
 FIELDS = (
     "sop_instance_uid", "level", "reason", "mode", "payload_bits", "coded_bits",
@@ -36,11 +41,11 @@ class SealFile:
     signers: Path | None = None  # with the recipient key: sealed objects are sealed anew
     recipient_key: Path | None = None
 
-    def __call__(self, item: Item) -> batch.Outcome:
+    def __call__(self, item: InputFile) -> batch.FileResult:
         with opened(item.source) as data:
             return self._sealed(item, data)
 
-    def _sealed(self, item: Item, data: Octets) -> batch.Outcome:
+    def _sealed(self, item: InputFile, data: ByteSource) -> batch.FileResult:
         try:
             sealed, result = seal(
                 data,
@@ -60,9 +65,9 @@ class SealFile:
             raise
         _write(item, sealed)
         line = {"path": str(item.source)} | {name: getattr(result, name) for name in FIELDS}
-        return batch.Outcome(line=line, word=result.level, text=f"{item.source}  {_described(result)}")
+        return batch.FileResult(line=line, word=result.level, text=f"{item.source}  {_described(result)}")
 
-    def _reopen(self, data: Octets) -> tuple[Octets | None, str]:
+    def _reopen(self, data: ByteSource) -> tuple[ByteSource | None, str]:
         """For sealed objects, which only `--reseal` opens."""
         if self.signers is None or self.recipient_key is None:
             return None, "reseal-without-key"
@@ -73,7 +78,7 @@ class SealFile:
             codec=loading.codec(),
         )
 
-    def failed(self, item: Item, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
         return {"path": str(item.source)} | dict.fromkeys(FIELDS) | {"level": "pass", "reason": code}
 
 
@@ -135,7 +140,7 @@ def command(
     sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=Printer(as_json=as_json)))
 
 
-def _write(item: Item, data: Octets) -> None:
+def _write(item: InputFile, data: ByteSource) -> None:
     if item.target is not None:
         write_atomically(item.target, data)
 

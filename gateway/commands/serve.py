@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from gateway import config, service
-from gateway.commands import options
+from gateway import config
+from gateway.commands.common import options
+from gateway.service import service
 
 
 @click.command("serve")

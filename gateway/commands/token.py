@@ -8,9 +8,9 @@ from typing import get_args
 
 import click
 
-from gateway.commands.printing import Printer
+from gateway.commands.common.printing import Printer
+from gateway.config.http import Role, Token
 from gateway.errors import UsageError
-from gateway.web.settings import Role, Token
 
 PREFIX = "sealgate_"  # by which scanners for leaked secrets can know it
 TOKEN_BYTES = 32

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from gateway.commands import batch, loading, options
-from gateway.commands.exits import Exit
-from gateway.commands.files import Item, inputs
-from gateway.commands.printing import Printer
-from gateway.spool import opened
-from gateway.verify import Report, verify
+from gateway.commands.common import batch, loading, options
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.files import InputFile, inputs
+from gateway.commands.common.printing import Printer
+from gateway.seal.verifying import Report, verify
+from gateway.spool.stored import opened
 
 TILES_SHOWN = 4
 
@@ -24,7 +24,7 @@ class VerifyFile:
     signers: Path | None
     recipient_key: Path | None
 
-    def __call__(self, item: Item) -> batch.Outcome:
+    def __call__(self, item: InputFile) -> batch.FileResult:
         with opened(item.source) as data:
             report = verify(
                 data,
@@ -32,14 +32,14 @@ class VerifyFile:
                 recipient_key=loading.recipient_key(self.recipient_key) if self.recipient_key else None,
                 codec=loading.codec(),
             )
-        return batch.Outcome(
+        return batch.FileResult(
             line={"path": str(item.source)} | report.to_json(),
             word=report.verdict.value,
             text=f"{item.source}{described(report)}",
             exit_code=Exit.OK if report.ok else Exit.FINDINGS,
         )
 
-    def failed(self, item: Item, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
         return {
             "path": str(item.source),
             "sop_instance_uid": None,

@@ -17,10 +17,22 @@ from gateway.keys.identity import (
     is_recipient,
     signer_id,
 )
-from gateway.keys.memory import forbid_dumps
-from gateway.keys.provider import KeyProvider, key_provider, load_recipient_key, load_signer
-from gateway.keys.roles import SUITES, OpeningKey, Recipient, RecipientKey, Signer, SigningKey
+from gateway.keys.provider import (
+    KeyProvider,
+    key_provider,
+    load_recipient_key,
+    load_signer,
+)
+from gateway.keys.roles import (
+    SUITES,
+    OpeningKey,
+    Recipient,
+    RecipientKey,
+    Signer,
+    SigningKey,
+)
 from gateway.keys.trust import TrustedSigner, TrustedSigners, Validity
+from gateway.runtime.core_dumps import forbid_dumps
 
 __all__ = [
     "RECIPIENT_ID_BYTES",

@@ -20,9 +20,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from gateway.errors import KeyFileError
 from gateway.keys.identity import RecipientPublic, is_recipient
-from gateway.keys.memory import forbid_dumps
-from gateway.keys.roles import HeldOpeningKey, HeldSigningKey, Recipient, RecipientPrivate
-from gateway.keys.trust import TrustedSigner, TrustedSigners, check_no_orphans, validity_of
+from gateway.keys.roles import (
+    HeldOpeningKey,
+    HeldSigningKey,
+    Recipient,
+    RecipientPrivate,
+)
+from gateway.keys.trust import (
+    TrustedSigner,
+    TrustedSigners,
+    check_no_orphans,
+    validity_of,
+)
+from gateway.runtime.core_dumps import forbid_dumps
 
 PUBLIC_SUFFIXES = frozenset({".pub", ".pem"})
 PRIVATE_SUFFIXES = frozenset({".key", ".pem"})

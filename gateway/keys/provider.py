@@ -13,8 +13,13 @@ from typing import Protocol, runtime_checkable
 
 from gateway.errors import KeyFileError
 from gateway.keys.files import KeyFiles, Passphrases
-from gateway.keys.memory import forbid_dumps
-from gateway.keys.roles import OpeningKey, RecipientKey, Signer, SigningKey
+from gateway.keys.roles import (
+    OpeningKey,
+    RecipientKey,
+    Signer,
+    SigningKey,
+)
+from gateway.runtime.core_dumps import forbid_dumps
 
 HINT = 'Write "package.module:function"; the function gives an object with signing_key and opening_keys.'
 

@@ -15,7 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from gateway.errors import ResourceError
-from gateway.keys.identity import Curve, RecipientPublic, fingerprint, recipient_id, signer_id
+from gateway.keys.identity import (
+    Curve,
+    RecipientPublic,
+    fingerprint,
+    recipient_id,
+    signer_id,
+)
 
 RecipientPrivate = x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey
 

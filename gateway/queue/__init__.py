@@ -1,35 +1,22 @@
 """The queue: what must still be done with which instance, durable, steered by people.
 
-`open_queue` is for the service, `open_desk` for people (`sealgate queue`).
+`open_queue` is for the service, `open_admin` for people (`sealgate queue`).
 """
 
 from __future__ import annotations
 
 from gateway.config import Config
 from gateway.errors import ResourceError
-from gateway.queue.commitments import Commitments
-from gateway.queue.desk import SqliteDesk
-from gateway.queue.model import (
-    Arrival,
-    Depth,
-    Desk,
-    Job,
-    Kept,
-    Notes,
-    Prepared,
-    Priority,
-    Put,
-    Queue,
-    State,
-    Step,
-)
-from gateway.queue.sqlite import SqliteQueue
+from gateway.queue.contract import Queue, QueueAdmin
+from gateway.queue.model import Arrival, Depth, Job, Kept, Notes, Prepared, Priority, Put, State, Step
+from gateway.queue.sqlite.admin import SqliteQueueAdmin
+from gateway.queue.sqlite.commitments import Commitments
+from gateway.queue.sqlite.queue import SqliteQueue
 
 __all__ = [
     "Arrival",
     "Commitments",
     "Depth",
-    "Desk",
     "Job",
     "Kept",
     "Notes",
@@ -37,10 +24,11 @@ __all__ = [
     "Priority",
     "Put",
     "Queue",
+    "QueueAdmin",
     "State",
     "Step",
+    "open_admin",
     "open_commitments",
-    "open_desk",
     "open_queue",
 ]
 
@@ -65,7 +53,7 @@ def open_commitments(config: Config) -> Commitments:
     return Commitments(config.gateway.data_dir / FILE_NAME)
 
 
-def open_desk(config: Config) -> Desk:
+def open_admin(config: Config) -> QueueAdmin:
     """Raises ResourceError when the file can't be opened."""
     config.gateway.data_dir.mkdir(parents=True, exist_ok=True)
-    return SqliteDesk(config.gateway.data_dir / FILE_NAME)
+    return SqliteQueueAdmin(config.gateway.data_dir / FILE_NAME)

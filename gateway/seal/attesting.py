@@ -7,19 +7,24 @@ from dataclasses import dataclass, replace
 
 from blake3 import blake3
 
+from gateway.dicom.compressed import fragments
+from gateway.dicom.image import (
+    PIXEL_DATA,
+    HighBits,
+    PixelFormat,
+    Pixels,
+)
+from gateway.dicom.lazy_bytes import ByteRange, ByteSource
+from gateway.dicom.part10 import Part10
+from gateway.dicom.pixels import decode_in_pieces, in_common
 from gateway.errors import UnsupportedPixels
-from gateway.seal import block, digest, statement
-from gateway.seal.block import Block
+from gateway.seal.block import digest, private_block, statement
+from gateway.seal.block.private_block import Block
+from gateway.seal.block.statement import Domain, Level, Statement
 from gateway.seal.codec import Hidden
-from gateway.seal.compressed import fragments
+from gateway.seal.context import SealContext
 from gateway.seal.documenting import SOP_CLASS_UID, SOP_INSTANCE_UID, Edits
-from gateway.seal.fields import field
-from gateway.seal.image import PIXEL_DATA, HighBits, PixelFormat, Pixels
-from gateway.seal.job import Job
-from gateway.seal.octets import Octets, Stretch
-from gateway.seal.part10 import Part10
-from gateway.seal.pixels import decode_in_pieces, in_common
-from gateway.seal.statement import Domain, Level, Statement
+from gateway.seal.record.fields import field
 
 _SALT_BYTES = 16
 
@@ -36,7 +41,7 @@ def domain_of(file: Part10, pixels: Pixels | None) -> Domain:
 def digest_encoded(file: Part10) -> bytes:
     """The digest of domain `fragments`. Raises UnsupportedPixels when the encapsulation is damaged."""
     element = file.index[PIXEL_DATA]
-    value: Octets = Stretch(file.body, element.value, element.end)
+    value: ByteSource = ByteRange(file.body, element.value, element.end)
     if file.in_memory:
         value = value[:]
     return digest.of_fragments(fragments(value) if element.undefined else [value])
@@ -91,7 +96,7 @@ def _pixels_in_pieces(file: Part10, shape: PixelFormat) -> Covered:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
+class Embedded:
     """What was put into the pixels. envelope: empty unless the payload is a locator. syntax: of the sealed object."""
 
     mode: str
@@ -104,11 +109,11 @@ class Mark:
 
 def attested(
     file: Part10,
-    job: Job,
+    job: SealContext,
     *,
     reason: str,
     content: Covered,
-    mark: Mark | None = None,
+    mark: Embedded | None = None,
 ) -> tuple[Edits, bytes]:
     """Edits that insert the signed block, and the digest it states.
 
@@ -129,7 +134,7 @@ def attested(
         sealed_at=int(job.now.timestamp()),
         signer_id=job.signer.key_id,
         tile_edge=content.edge,
-        tiles_hash=block.hash_part(tiles),
+        tiles_hash=private_block.hash_part(tiles),
     )
     if mark:
         said = _marked(said, mark, job)
@@ -143,10 +148,10 @@ def attested(
         restoring=mark.restoring if mark else b"",
         envelope=mark.envelope if mark else b"",
     )
-    return block.edits(made, file), found
+    return private_block.edits(made, file), found
 
 
-def _marked(said: Statement, mark: Mark, job: Job) -> Statement:
+def _marked(said: Statement, mark: Embedded, job: SealContext) -> Statement:
     return replace(
         said,
         transfer_syntax=mark.syntax,
@@ -156,8 +161,8 @@ def _marked(said: Statement, mark: Mark, job: Job) -> Statement:
         codec_id=mark.hidden.codec_id,
         profile=str(mark.hidden.profile),
         hint=dict(mark.hidden.hint),
-        restoring_hash=block.hash_part(mark.restoring),
-        envelope_hash=block.hash_part(mark.envelope),
+        restoring_hash=private_block.hash_part(mark.restoring),
+        envelope_hash=private_block.hash_part(mark.envelope),
     )
 
 

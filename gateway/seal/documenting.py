@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway import __version__
-from gateway.seal.elements import IMPLICIT_LE, Encoding, encode, item, items, walk
-from gateway.seal.part10 import Part10
+from gateway.dicom.elements import (
+    IMPLICIT_LE,
+    Encoding,
+    encode,
+    item,
+    items,
+    walk,
+)
+from gateway.dicom.part10 import Part10
 
 CONTRIBUTING_EQUIPMENT = 0x0018A001
 DERIVATION_DESCRIPTION = 0x00082111

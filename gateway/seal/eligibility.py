@@ -8,11 +8,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from gateway.dicom.image import PIXEL_DATA, PixelFormat, pixel_format
+from gateway.dicom.part10 import Part10
 from gateway.errors import UnreadableObject, UnsupportedPixels
-from gateway.seal import block
-from gateway.seal.image import PIXEL_DATA, PixelFormat, pixel_format
-from gateway.seal.part10 import Part10
-from gateway.seal.statement import Level
+from gateway.seal.block import private_block
+from gateway.seal.block.statement import Level
 
 SOP_CLASS_UID = 0x00080016
 MODALITY = 0x00080060
@@ -50,7 +50,7 @@ def judge(file: Part10) -> Decision:
     if _DIRECTORY_RECORDS in file.index:
         # Directory records point to each other by their offsets in the file (PS3.3 F.3.2.2).
         return Decision(Level.PASS, "media-directory", None)
-    if block.has_block(file):
+    if private_block.has_block(file):
         return Decision(Level.PASS, "already-sealed", None)
     if DIGITAL_SIGNATURES in file.index:
         # Every change, even a private block, could break a signature made by someone else (PS3.15 C).

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from gateway.seal.digest import Tile
+from gateway.seal.block.digest import Tile
 
 
 class Verdict(StrEnum):

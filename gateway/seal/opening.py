@@ -4,16 +4,19 @@ original.
 
 from __future__ import annotations
 
+from gateway.dicom.image import PixelFormat, Pixels
+from gateway.dicom.part10 import Part10
+from gateway.dicom.pixels import encoded, writable_syntax
 from gateway.errors import SealBroken
 from gateway.keys import RecipientKey
-from gateway.seal import block, digest, documenting, envelope, record, restoring
-from gateway.seal.block import Block
-from gateway.seal.envelope import LOCATOR_ID_BYTES, Envelope, Locator
-from gateway.seal.image import PixelFormat, Pixels
-from gateway.seal.part10 import Part10
-from gateway.seal.pixels import encoded, writable_syntax
-from gateway.seal.record import Record
-from gateway.seal.restoring import Facts
+from gateway.seal import documenting
+from gateway.seal.block import digest, private_block
+from gateway.seal.block.private_block import Block
+from gateway.seal.record import envelope, record
+from gateway.seal.record.envelope import LOCATOR_ID_BYTES, Envelope, Locator
+from gateway.seal.record.record import Record
+from gateway.seal.undo import restoring_element
+from gateway.seal.undo.restoring_element import Facts
 
 PAYLOAD_CHECK, RECORD_CHECK, RESTORED_CHECK = 7, 8, 9  # of FORMAT.md
 
@@ -50,8 +53,8 @@ def undone_pixels(
     """The original pixels, whose digest was compared. Raises SealBroken."""
     if not found.restoring:
         raise SealBroken("the private block has no restoring element", check=RESTORED_CHECK)
-    facts, change = restoring.open_element(found.restoring, restore_key, shape.shape)
-    original = restoring.undo(pixels.samples, change, facts)
+    facts, change = restoring_element.open_element(found.restoring, restore_key, shape.shape)
+    original = restoring_element.undo(pixels.samples, change, facts)
     if digest.of_pixels(original.samples, shape) != facts.original_digest:
         raise SealBroken("undoing the change does not give the original pixels", check=RESTORED_CHECK)
     return facts, original
@@ -67,7 +70,7 @@ def undone(
     """
     facts, original = undone_pixels(shape, pixels, found, restore_key)
     syntax = writable_syntax(file.transfer_syntax) or file.transfer_syntax
-    edits = block.removal(file) | encoded(file, original, shape, syntax)
+    edits = private_block.removal(file) | encoded(file, original, shape, syntax)
     edits |= documenting.undocument(file, facts.added, facts.replaced, facts.sop_instance_uid)
     restored = file.edited(
         edits,

@@ -12,21 +12,30 @@ from dataclasses import replace
 from datetime import datetime
 from typing import overload
 
+from gateway.dicom.image import PixelFormat
+from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dicom.part10 import Part10, read
+from gateway.dicom.pixels import LOSSLESS_SYNTAXES, decode
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import Recipient, Signer
-from gateway.seal import eligibility, overwriting
+from gateway.seal import eligibility, resealing
 from gateway.seal.attesting import attested, covered_in_pieces
+from gateway.seal.block.statement import Level
 from gateway.seal.codec import Codec
+from gateway.seal.context import (
+    Entropy,
+    KeptAsIs,
+    NotEmbedded,
+    Reopen,
+    SealContext,
+    SealOptions,
+    SealResult,
+    Steps,
+)
 from gateway.seal.documenting import SOP_INSTANCE_UID
 from gateway.seal.eligibility import Decision
-from gateway.seal.fields import field
-from gateway.seal.image import PixelFormat
-from gateway.seal.job import Entropy, Job, KeptAsIs, NotMarked, Reopen, SealOptions, SealResult, Steps
-from gateway.seal.marking import marked
-from gateway.seal.octets import Octets
-from gateway.seal.part10 import Part10, read
-from gateway.seal.pixels import LOSSLESS_SYNTAXES, decode
-from gateway.seal.statement import Level
+from gateway.seal.embedding import embedded
+from gateway.seal.record.fields import field
 
 
 @overload
@@ -46,7 +55,7 @@ def seal(
 
 @overload
 def seal(
-    data: Octets,
+    data: ByteSource,
     *,
     recipient: Recipient,
     signer: Signer,
@@ -56,11 +65,11 @@ def seal(
     entropy: Entropy = os.urandom,
     timer: Callable[[], float] = time.perf_counter,
     reopen: Reopen | None = None,
-) -> tuple[Octets, SealResult]: ...
+) -> tuple[ByteSource, SealResult]: ...
 
 
 def seal(
-    data: Octets,
+    data: ByteSource,
     *,
     recipient: Recipient,
     signer: Signer,
@@ -70,16 +79,16 @@ def seal(
     entropy: Entropy = os.urandom,
     timer: Callable[[], float] = time.perf_counter,
     reopen: Reopen | None = None,
-) -> tuple[Octets, SealResult]:
+) -> tuple[ByteSource, SealResult]:
     """A sealed file and what was done to it; at level pass the very bytes that came.
 
     data: a complete DICOM file (PS3.10); if it is not in memory, the result of level digest is not either, and only
     pixels that are to carry a record are taken there. now: with its time zone. reopen: what gives the original of a
-    sealed object, for policy "reseal" (`gateway.verify.reopen`). Raises UnreadableObject for bytes that can't be
+    sealed object, for policy "reseal" (`verifying.reopen`). Raises UnreadableObject for bytes that can't be
     parsed, AlreadySealed by policy "refuse", ConfigurationError for fields that can't be recorded; everything else
     ends in a level with its reason.
     """
-    job = Job(recipient, signer, codec, options or SealOptions(), now, entropy, Steps(timer), reopen)
+    job = SealContext(recipient, signer, codec, options or SealOptions(), now, entropy, Steps(timer), reopen)
     for keyword in job.options.identity_fields:
         field(keyword)
     with job.steps.step("parse"):
@@ -93,18 +102,20 @@ def seal(
         return data, _passed(file, kept.reason, job)
 
 
-def _resealed(data: Octets, file: Part10, job: Job) -> tuple[Octets, SealResult]:
+def _resealed(data: ByteSource, file: Part10, job: SealContext) -> tuple[ByteSource, SealResult]:
     """Raises KeptAsIs when the seal that is there stays."""
     with job.steps.step("reopen"):
-        original = overwriting.original_of(data, job)
+        original = resealing.original_of(data, job)
         under = read(original)
         decision = eligibility.judge(under)
     sealed, result = _sealed(original, under, decision, job)
-    overwriting.check_as_good(file, result)
+    resealing.check_as_good(file, result)
     return sealed, replace(result, resealed=True)
 
 
-def _sealed(data: Octets, file: Part10, decision: Decision, job: Job) -> tuple[Octets, SealResult]:
+def _sealed(
+    data: ByteSource, file: Part10, decision: Decision, job: SealContext
+) -> tuple[ByteSource, SealResult]:
     """Raises KeptAsIs when the pixels hold a record already."""
     if decision.level is Level.PASS:
         return data, _passed(file, decision.reason, job)
@@ -113,7 +124,7 @@ def _sealed(data: Octets, file: Part10, decision: Decision, job: Job) -> tuple[O
     if decision.level is Level.FULL and decision.shape:
         try:
             return _marked(file, decision.shape, job)
-        except NotMarked as refusal:
+        except NotEmbedded as refusal:
             reason = refusal.reason
     try:
         return _attest(file, shape, reason, job)
@@ -122,18 +133,18 @@ def _sealed(data: Octets, file: Part10, decision: Decision, job: Job) -> tuple[O
         return data, _passed(file, "structure", job)
 
 
-def _marked(file: Part10, shape: PixelFormat, job: Job) -> tuple[bytes, SealResult]:
+def _marked(file: Part10, shape: PixelFormat, job: SealContext) -> tuple[bytes, SealResult]:
     """Raises NotMarked, and KeptAsIs when the pixels hold a record already."""
     try:
         with job.steps.step("decode"):
             pixels = decode(file, shape)
     except UnsupportedPixels:
-        raise NotMarked("undecodable") from None
-    overwriting.check_bare(file, pixels, job)
-    return marked(file, shape, pixels, job)
+        raise NotEmbedded("undecodable") from None
+    resealing.check_bare(file, pixels, job)
+    return embedded(file, shape, pixels, job)
 
 
-def _passed(file: Part10, reason: str, job: Job) -> SealResult:
+def _passed(file: Part10, reason: str, job: SealContext) -> SealResult:
     return SealResult(
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
         level=Level.PASS.value,
@@ -143,7 +154,9 @@ def _passed(file: Part10, reason: str, job: Job) -> SealResult:
     )
 
 
-def _attest(file: Part10, shape: PixelFormat | None, reason: str, job: Job) -> tuple[Octets, SealResult]:
+def _attest(
+    file: Part10, shape: PixelFormat | None, reason: str, job: SealContext
+) -> tuple[ByteSource, SealResult]:
     """Level digest: the private block is spliced in, every other byte stays."""
     with job.steps.step("attest"):
         content = covered_in_pieces(file, shape, job.options.identity_fields)

@@ -1,0 +1,1 @@
+"""HTTP: probes, metrics and the API, and who may call them."""

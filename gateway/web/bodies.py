@@ -9,8 +9,8 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.web.refusals import BadRequest, TooLarge, TooSlow
-from gateway.web.settings import Http
+from gateway.config.http import HttpSettings
+from gateway.web.errors import BadRequest, TooLarge, TooSlow
 
 OBJECTS_MAX = 1000  # in one multipart body
 
@@ -19,7 +19,7 @@ def is_multipart(request: Request) -> bool:
     return request.headers.get("content-type", "").startswith("multipart/form-data")
 
 
-async def objects(request: Request, settings: Http) -> list[tuple[str, bytes]]:
+async def objects(request: Request, settings: HttpSettings) -> list[tuple[str, bytes]]:
     """(name, content) of each file of a multipart body, or of the whole body as "body".
 
     Raises BadRequest, TooLarge, TooSlow.
@@ -28,7 +28,7 @@ async def objects(request: Request, settings: Http) -> list[tuple[str, bytes]]:
     return await _parts(request, body) if is_multipart(request) else [("body", body)]
 
 
-async def _limited(request: Request, settings: Http) -> bytes:
+async def _limited(request: Request, settings: HttpSettings) -> bytes:
     """Refused as soon as it is known to be too large, whatever Content-Length says."""
     body = bytearray()
     try:

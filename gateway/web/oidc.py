@@ -17,8 +17,8 @@ from typing import Any
 
 import jwt
 
-from gateway.web.refusals import IdentityUnavailable, Unauthenticated
-from gateway.web.settings import Oidc, Role
+from gateway.config.http import OidcSettings, Role
+from gateway.web.errors import IdentityUnavailable, Unauthenticated
 
 FETCH_TIMEOUT_S = 5.0
 FETCH_BYTES_MAX = 1 << 20
@@ -38,7 +38,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 class KeySet:
     """The provider's keys, read when needed and again when they are `keys_max_age_s` old. For several threads."""
 
-    def __init__(self, settings: Oidc, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: OidcSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ class KeySet:
 class Provider:
     """Tells who a token is of, and what they may do here."""
 
-    def __init__(self, settings: Oidc, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: OidcSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._keys = KeySet(settings, clock)
 

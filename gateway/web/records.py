@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from gateway.audit import AuditLog
 from gateway.errors import GatewayError, UsageError
-from gateway.pseudonym import Pseudonyms
-from gateway.quarantine import Quarantine
-from gateway.web.door import Visit
-from gateway.web.refusals import NotConfigured, NotFound, TooLarge
+from gateway.observe.access_log import AccessLog
+from gateway.observe.pseudonyms import Pseudonyms
+from gateway.spool.quarantine import Quarantine
+from gateway.web.admission import Visit
+from gateway.web.errors import NotConfigured, NotFound, TooLarge
 
 SOP_INSTANCE_UID = "SOPInstanceUID"
 Result = TypeVar("Result")
@@ -33,7 +33,7 @@ class Records:
 
     opener: Callable[[], Opener | None]
     pseudonyms: Pseudonyms
-    log: AuditLog
+    log: AccessLog
     quarantine: Quarantine
 
     def extract(self, visit: Visit, data: bytes) -> dict[str, Any]:

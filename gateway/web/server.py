@@ -11,8 +11,8 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gateway.config.http import HttpSettings
 from gateway.tls import renew, server_context
-from gateway.web.settings import Http
 
 STOP_TIMEOUT_S = 5
 CONNECTIONS_MAX = 256  # above it the answer is 503
@@ -74,7 +74,7 @@ class BoundedListening(socket.socket):
 
 
 class WebServer:
-    def __init__(self, app: Starlette, settings: Http) -> None:
+    def __init__(self, app: Starlette, settings: HttpSettings) -> None:
         """Raises KeyFileError."""
         self._settings = settings
         self._context = server_context(settings.tls) if settings.tls is not None else None

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.support import objects, pdus
 from tests.support.dcmtk import Storescp
-from tests.support.gateway import Node, Route, RunningGateway
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway
 from tests.support.modality import Parcel, parcel
 from tests.support.orthanc import Orthanc
 
@@ -56,8 +56,8 @@ def main() -> None:
         with Orthanc(folder / "orthanc", settings={"SyncStorageArea": True}) as orthanc:
             found["Orthanc"] = rate(orthanc.dicom_port, orthanc.ae_title, parcels)
         with Storescp(folder / "target") as target:
-            nodes = [Node(name="target", ae_title=target.ae_title, port=target.port)]
-            routes = [Route(called="SEALGATE", action="seal", to=("target",))]
+            nodes = [DemoDestination(name="target", ae_title=target.ae_title, port=target.port)]
+            routes = [DemoRoute(called="SEALGATE", action="seal", to=("target",))]
             gateway = RunningGateway(
                 folder / "gateway", nodes=nodes, routes=routes, extra='[seal]\nprofile = "fidelity"'
             )

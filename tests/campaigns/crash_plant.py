@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.demo.process import Process, free_port
-from tests.support.gateway import Node, Route, RunningGateway
+from gateway.commands.demo.process import Process, free_port
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway
 from tests.support.modality_process import acknowledged
 from tests.support.objects import ct, uid
 from tests.support.orthanc import Orthanc
@@ -59,15 +59,15 @@ class Plant:
     def __enter__(self) -> Self:
         self.orthanc.start()
         self.witness.__enter__()
-        pacs = Node(name="pacs", ae_title=self.orthanc.ae_title, port=self.orthanc.dicom_port)
-        witness = Node(name="witness", ae_title="WITNESS", port=self.witness.port)
+        pacs = DemoDestination(name="pacs", ae_title=self.orthanc.ae_title, port=self.orthanc.dicom_port)
+        witness = DemoDestination(name="witness", ae_title="WITNESS", port=self.witness.port)
         both = ("pacs", "witness")
         self.gateway = RunningGateway(
             self.folder / "gateway",
             nodes=[pacs, witness],
             routes=[
-                Route(called="SEALGATE", action="seal", to=both),
-                Route(called="PASS", action="pass", to=both),
+                DemoRoute(called="SEALGATE", action="seal", to=both),
+                DemoRoute(called="PASS", action="pass", to=both),
             ],
             extra=QUICK,
             dicom_port=free_port(),

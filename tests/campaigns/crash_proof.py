@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from blake3 import blake3
 
 from gateway import keys
-from gateway.pseudonym import Pseudonyms
-from gateway.restore import restore
+from gateway.observe.pseudonyms import Pseudonyms
 from gateway.seal.codec import Codec
-from gateway.verify import Verdict, verify
+from gateway.seal.restoring import restore
+from gateway.seal.verifying import Verdict, verify
 from tests.campaigns.crash_plant import Plant, called, original
 from tests.support.gateway import RunningGateway
 from tests.support.modality import parcel
@@ -32,7 +32,7 @@ class Findings:
 
 def parked(gateway: RunningGateway) -> dict[str, str]:
     """Pseudonym -> reason, as `sealgate queue list` shows it to people."""
-    command = [gateway.python, "-m", "gateway.cli", "queue", "list", "--state", "parked", "--json"]
+    command = [gateway.python, "-m", "gateway.commands.main", "queue", "list", "--state", "parked", "--json"]
     listed = subprocess.run(
         [*command, "--limit", "100000", "--config", str(gateway.config)],
         capture_output=True,

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.demo.process import free_port
+from gateway.commands.demo.process import free_port
 from tests.campaigns.faults_peers import Patient
-from tests.support.gateway import Node, Route, RunningGateway
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway
 
 IMPATIENT = """
 [queue]
@@ -31,7 +31,7 @@ PATIENCE = {
 
 def sending_to(
     folder: Path,
-    nodes: Sequence[Node],
+    nodes: Sequence[DemoDestination],
     *,
     action: str = "pass",
     environment: Mapping[str, str] | None = None,
@@ -41,7 +41,7 @@ def sending_to(
     return RunningGateway(
         folder,
         nodes=nodes,
-        routes=[Route(called="SEALGATE", action=action, to=tuple(node.name for node in nodes))],
+        routes=[DemoRoute(called="SEALGATE", action=action, to=tuple(node.name for node in nodes))],
         extra=IMPATIENT,
         environment={**PATIENCE, **(environment or {})},
         wrapper=wrapper,
@@ -50,13 +50,13 @@ def sending_to(
     )
 
 
-def node(name: str, patient: Patient) -> Node:
-    return Node(name=name, ae_title="PEER", port=patient.port)
+def node(name: str, patient: Patient) -> DemoDestination:
+    return DemoDestination(name=name, ae_title="PEER", port=patient.port)
 
 
 def queue(gateway: RunningGateway, *words: str) -> list[dict[str, Any]]:
     """`sealgate queue WORDS --json`: the jobs it prints."""
-    command = [gateway.python, "-m", "gateway.cli", "queue", *words, "--json"]
+    command = [gateway.python, "-m", "gateway.commands.main", "queue", *words, "--json"]
     done = subprocess.run(
         [*command, "--config", str(gateway.config)], capture_output=True, check=True, timeout=60
     )

@@ -15,13 +15,16 @@ import atheris
 
 with atheris.instrument_imports(include=["gateway"]):
     from gateway import keys
+    from gateway.dicom import pixels
+    from gateway.dicom.image import pixel_format
+    from gateway.dicom.part10 import read
     from gateway.errors import InputError, SealBroken
-    from gateway.seal import block, envelope, pixels, record, residual, statement
-    from gateway.seal.bitcoding import ResidualDamaged
+    from gateway.seal.block import private_block, statement
     from gateway.seal.codec import Codec
-    from gateway.seal.image import pixel_format
-    from gateway.seal.part10 import read
-    from gateway.verify import verify
+    from gateway.seal.record import envelope, record
+    from gateway.seal.undo import residual
+    from gateway.seal.undo.bitcoding import ResidualDamaged
+    from gateway.seal.verifying import verify
 
 SHAPE = (2, 24, 40, 1)
 PIXEL_BYTES_MAX = 1 << 20
@@ -31,7 +34,7 @@ def parse_object(data: bytes) -> None:
     """A file, its private block, its statement and its pixels."""
     with contextlib.suppress(InputError, SealBroken):
         file = read(data)
-        found = block.find(file)
+        found = private_block.find(file)
         if found is not None:
             statement.decode(found.statement)
         shape = pixel_format(file)

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from pynetdicom import AE
 
-from gateway.demo.dcmtk import echoscu
+from gateway.commands.demo.dcmtk import echoscu
 from tests.campaigns.faults_gateway import queue
 from tests.support.gateway import RunningGateway
 from tests.support.modality import Parcel, parcel, send

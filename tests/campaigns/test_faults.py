@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.demo.dcmtk import echoscu
+from gateway.commands.demo.dcmtk import echoscu
 from gateway.queue import FILE_NAME
 from tests.campaigns.faults_gateway import jobs, node, queue, sending_to, spooled
 from tests.campaigns.faults_peers import PARKS, Mood, Patient

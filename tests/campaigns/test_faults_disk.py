@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.demo.dcmtk import echoscu
+from gateway.commands.demo.dcmtk import echoscu
 from tests.campaigns.faults_gateway import jobs, node, sending_to
 from tests.campaigns.faults_peers import Mood, Patient
 from tests.support.campaign import write_figures

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.demo.process import Process, free_port, program
+from gateway.commands.demo.process import Process, free_port, program
 from tests.campaigns.faults_gateway import jobs, node, sending_to, spooled
 from tests.campaigns.faults_network import Cut, Wire, wire
 from tests.campaigns.faults_peers import Mood, Patient
 from tests.support.campaign import write_figures
-from tests.support.gateway import Node, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, RunningGateway, wait_for
 from tests.support.modality import Parcel, parcel, send
 from tests.support.modality_process import acknowledged
 from tests.support.objects import ct
@@ -93,7 +93,10 @@ def test_a_pacs_cut_off_inside_an_object_gets_it_whole_when_it_is_back(tmp_path:
         port = free_port()
         storescp = [str(program("storescp", "dcmtk")), "-aet", "PACS", "+xa", "+B", "-od", str(received)]
         pacs = Process([*joined.inside, *storescp, str(port)], log=tmp_path / "storescp.log")
-        nodes = [Node(name="pacs", ae_title="PACS", host=joined.far, port=port), node("healthy", healthy)]
+        nodes = [
+            DemoDestination(name="pacs", ae_title="PACS", host=joined.far, port=port),
+            node("healthy", healthy),
+        ]
         pacs.start()
         try:
             with sending_to(tmp_path / "gateway", nodes) as gateway:

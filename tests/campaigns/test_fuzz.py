@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from gateway.seal import block
-from gateway.seal.part10 import read
+from gateway.dicom.part10 import read
+from gateway.seal.block import private_block
 from tests.docs.tables import REPOSITORY
 from tests.support import objects
 from tests.support.campaign import CAMPAIGNS, number, seed, write_figures
@@ -44,10 +44,10 @@ def begin(corpus: Path, target: str) -> None:
         (corpus / blake3(data).hexdigest()[:16]).write_bytes(data)
 
 
-def _block(data: bytes) -> block.Block | None:
+def _block(data: bytes) -> private_block.Block | None:
     """None also for vectors that are wrong on purpose."""
     try:
-        return block.find(read(data))
+        return private_block.find(read(data))
     except Exception:  # noqa: BLE001 - the corpus takes what is good
         return None
 

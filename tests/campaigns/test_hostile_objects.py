@@ -18,7 +18,7 @@ import pytest
 
 from gateway import keys
 from gateway.errors import ResourceError
-from gateway.pseudonym import Pseudonyms
+from gateway.observe.pseudonyms import Pseudonyms
 from gateway.seal import SealOptions, seal
 from gateway.seal.codec.codec import Codec
 from tests.campaigns.hostile_objects import hostile

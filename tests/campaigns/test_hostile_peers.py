@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.demo.process import free_port
+from gateway.commands.demo.process import free_port
 from tests.campaigns import hostile_peers as attacks
 from tests.campaigns.honest_peer import Answers, HonestPeer
 from tests.support.campaign import CAMPAIGNS, Progress, number, seed, write_figures
 from tests.support.dcmtk import Storescp
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct
 from tests.support.vitals import Vitals, vitals
@@ -44,8 +44,8 @@ def plant(tmp_path: Path) -> Iterator[tuple[RunningGateway, Storescp]]:
     with Storescp(tmp_path / "pacs") as pacs:
         gateway = RunningGateway(
             tmp_path / "gateway",
-            nodes=[Node(name="pacs", ae_title=pacs.ae_title, port=pacs.port)],
-            routes=[Route(called="SEALGATE", action="seal", to=("pacs",))],
+            nodes=[DemoDestination(name="pacs", ae_title=pacs.ae_title, port=pacs.port)],
+            routes=[DemoRoute(called="SEALGATE", action="seal", to=("pacs",))],
             extra=LIMITS,
             dicom_port=free_port(),
             http_port=free_port(),

@@ -19,14 +19,14 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 
-from gateway.demo.process import free_port
-from gateway.fileformat import unwrap
-from gateway.seal.octets import Stretch, pieces
-from gateway.seal.part10 import read
-from gateway.spool import StoredFile
+from gateway.commands.demo.process import free_port
+from gateway.dicom.file_meta import unwrap
+from gateway.dicom.lazy_bytes import ByteRange, pieces
+from gateway.dicom.part10 import read
+from gateway.spool.stored import StoredFile
 from tests.support.campaign import number, write_figures
 from tests.support.dcmtk import Storescp, storescu
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.objects import as_file, multi_frame, picture
 from tests.support.vitals import family, peak
 
@@ -81,12 +81,12 @@ def there_and_back(folder: Path, source: Path, *, options: Sequence[str] = ()) -
         gateway = RunningGateway(
             folder / "gateway",
             nodes=[
-                Node(name="pacs", ae_title=pacs.ae_title, port=pacs.port),
-                Node(name="viewer", ae_title=viewer.ae_title, port=viewer.port),
+                DemoDestination(name="pacs", ae_title=pacs.ae_title, port=pacs.port),
+                DemoDestination(name="viewer", ae_title=viewer.ae_title, port=viewer.port),
             ],
             routes=[
-                Route(called="SEALGATE", action="seal", to=("pacs",)),
-                Route(called="VERIFY", action="restore", to=("viewer",)),
+                DemoRoute(called="SEALGATE", action="seal", to=("pacs",)),
+                DemoRoute(called="VERIFY", action="restore", to=("viewer",)),
             ],
             dicom_port=free_port(),
             http_port=free_port(),
@@ -155,7 +155,7 @@ def _header(frames: int, bits: int, syntax: str) -> bytes:
 def same_data_set(one: Path, other: Path) -> bool:
     """Byte for byte, file meta information apart."""
     with closing(StoredFile(one)) as first, closing(StoredFile(other)) as second:
-        ours, theirs = (Stretch(file, unwrap(file).offset, len(file)) for file in (first, second))
+        ours, theirs = (ByteRange(file, unwrap(file).offset, len(file)) for file in (first, second))
         return len(ours) == len(theirs) and all(
             a == b for a, b in zip(pieces(ours), pieces(theirs), strict=True)
         )

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.demo.process import free_port
+from gateway.commands.demo.process import free_port
 from tests.campaigns.faults_gateway import PATIENCE, jobs
 from tests.campaigns.soak_errors import Errors
 from tests.campaigns.soak_samples import Record, Sample, per_hour, sample
 from tests.support.campaign import CAMPAIGNS, number, seed, write_figures
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import Parcel, parcel, send
 from tests.support.objects import ct
 from tests.support.witness import Witness
@@ -111,13 +111,13 @@ def _soak(
 @contextmanager
 def _plant(folder: Path, seed: int) -> Iterator[tuple[RunningGateway, Witness]]:
     with Witness(folder / "witness.txt", seed=seed, restless=RESTLESS) as witness:
-        node = Node(name="pacs", ae_title="WITNESS", port=witness.port)
+        node = DemoDestination(name="pacs", ae_title="WITNESS", port=witness.port)
         gateway = RunningGateway(
             folder / "gateway",
             nodes=[node],
             routes=[
-                Route(called="SEALGATE", action="seal", to=("pacs",)),
-                Route(called="PASS", action="pass", to=("pacs",)),
+                DemoRoute(called="SEALGATE", action="seal", to=("pacs",)),
+                DemoRoute(called="PASS", action="pass", to=("pacs",)),
             ],
             extra=EXTRA,
             environment={**PATIENCE, "SEALGATE_LIMITS__IDLE_RELEASE_S": "1"},

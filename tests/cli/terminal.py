@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pydicom.filereader import dcmread
 
-from gateway.demo.study import with_one_pixel_changed
+from gateway.commands.demo.study import with_one_pixel_changed
 from tests.support.dcmtk import remove_private_elements, set_element
 
 COMMAND_TIMEOUT_S = 240
@@ -76,7 +76,7 @@ def play(script: str, folder: Path) -> None:
 def sealgate(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run `sealgate` as its own process in `folder`."""
     return subprocess.run(
-        [sys.executable, "-m", "gateway.cli", *arguments],
+        [sys.executable, "-m", "gateway.commands.main", *arguments],
         cwd=folder,
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,

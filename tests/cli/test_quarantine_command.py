@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.commands.demo.process import free_port
 from gateway.commands.quarantine import command
-from gateway.demo.process import free_port
 from gateway.errors import UsageError
-from gateway.queue.desk import SqliteDesk
 from gateway.queue.model import State
+from gateway.queue.sqlite.admin import SqliteQueueAdmin
 from tests.support.dcmtk import Storescp
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import Parcel, parcel, send
 from tests.support.objects import ct
 
@@ -28,10 +28,10 @@ GARBAGE = Parcel("1.2.840.10008.5.1.4.1.1.7", "2.25.1", "1.2.840.10008.1.2.1", b
 def gateway(tmp_path: Path, storescp: Storescp) -> Iterator[RunningGateway]:
     running = RunningGateway(
         tmp_path / "gateway",
-        nodes=[Node(name="pacs", ae_title=storescp.ae_title, port=storescp.port)],
+        nodes=[DemoDestination(name="pacs", ae_title=storescp.ae_title, port=storescp.port)],
         routes=[
-            Route(called="SEALGATE", action="seal", to=("pacs",)),
-            Route(called="VERIFY", action="verify", to=("pacs",)),
+            DemoRoute(called="SEALGATE", action="seal", to=("pacs",)),
+            DemoRoute(called="VERIFY", action="verify", to=("pacs",)),
         ],
     )
     running.environment["SEALGATE_GATEWAY__WORKERS"] = "1"
@@ -92,8 +92,8 @@ def test_quarantined_objects_are_listed_saved_released_and_dropped(
 def test_what_was_refused_can_be_saved_but_not_released(tmp_path: Path) -> None:
     gateway = RunningGateway(
         tmp_path / "gateway",
-        nodes=[Node(name="pacs", ae_title="PACS", port=free_port())],
-        routes=[Route(called="SEALGATE", action="pass", to=("pacs",))],
+        nodes=[DemoDestination(name="pacs", ae_title="PACS", port=free_port())],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=("pacs",))],
     )
     gateway.environment["SEALGATE_LISTENER__UNREADABLE"] = "refuse"
     with gateway:
@@ -108,7 +108,7 @@ def test_what_was_refused_can_be_saved_but_not_released(tmp_path: Path) -> None:
 
 
 def _job(gateway: RunningGateway, job_id: int) -> State | None:
-    desk = SqliteDesk(gateway.folder / "data" / "queue.sqlite")
+    desk = SqliteQueueAdmin(gateway.folder / "data" / "queue.sqlite")
     try:
         job = desk.show(job_id)
         return None if job is None else job.state

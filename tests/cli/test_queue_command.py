@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from gateway import config, keys
 from gateway.commands.queue import command
 from gateway.errors import UsageError
-from gateway.pseudonym import Pseudonyms
+from gateway.observe.pseudonyms import Pseudonyms
 from gateway.queue import Arrival, open_queue
 from tests.support.data import REPOSITORY
 

@@ -14,17 +14,22 @@ from typing import Any
 import pytest
 
 from gateway import keys
-from gateway.commands import batch
-from gateway.commands.exits import Exit
-from gateway.commands.files import Item, inputs, inputs_and_outputs, write_atomically
-from gateway.commands.printing import Printer, printable
+from gateway.commands.common import batch
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.files import (
+    InputFile,
+    inputs,
+    inputs_and_outputs,
+    write_atomically,
+)
+from gateway.commands.common.printing import Printer, printable
 from gateway.errors import ResourceError, UnreadableObject, UsageError
 from tests.support import objects
 
 
 def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", *arguments],
+        [sys.executable, "-m", "gateway.commands.main", *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -72,21 +77,23 @@ def test_a_reader_that_leaves_ends_the_command_quietly(study: Path) -> None:
 class Misbehaving:
     """What a file's name says: it may kill its process, or hit a defect of ours."""
 
-    def __call__(self, item: Item) -> batch.Outcome:
+    def __call__(self, item: InputFile) -> batch.FileResult:
         if item.source.name == "killer":
             os.kill(os.getpid(), signal.SIGKILL)
         if item.source.name == "defect":
             raise ZeroDivisionError
         if item.source.name == "bad":
             raise UnreadableObject("not DICOM")
-        return batch.Outcome(line={"path": str(item.source), "ok": True}, word="good", text=str(item.source))
+        return batch.FileResult(
+            line={"path": str(item.source), "ok": True}, word="good", text=str(item.source)
+        )
 
-    def failed(self, item: Item, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
         return {"path": str(item.source), "ok": False, "code": code}
 
 
 def _run(names: list[str], jobs: int, capsys: pytest.CaptureFixture[str]) -> tuple[Exit, list[str], str]:
-    items = [Item(Path(name)) for name in names]
+    items = [InputFile(Path(name)) for name in names]
     worst = batch.run(Misbehaving(), items, jobs=jobs, printer=Printer(as_json=True))
     out, errors = capsys.readouterr()
     lines = [json.loads(line) for line in out.splitlines()]
@@ -145,7 +152,7 @@ def test_a_link_to_nowhere_is_one_bad_file_among_others(
 ) -> None:
     @dataclass(frozen=True)
     class Reading(Misbehaving):
-        def __call__(self, item: Item) -> batch.Outcome:
+        def __call__(self, item: InputFile) -> batch.FileResult:
             item.source.read_bytes()
             return super().__call__(item)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway import keys
-from gateway.demo.process import free_port
+from gateway.commands.demo.process import free_port
 from tests.cli.terminal import play
 from tests.support import objects
 from tests.support.data import REPOSITORY

@@ -11,11 +11,21 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ChangedInstance, ResourceError
-from gateway.queue import Arrival, Desk, Job, Prepared, Priority, Put, Queue, State, Step
-from gateway.queue.database import VERSION
-from gateway.queue.desk import SqliteDesk
+from gateway.queue import (
+    Arrival,
+    Job,
+    Prepared,
+    Priority,
+    Put,
+    Queue,
+    QueueAdmin,
+    State,
+    Step,
+)
 from gateway.queue.model import NEXT
-from gateway.queue.sqlite import SqliteQueue
+from gateway.queue.sqlite.admin import SqliteQueueAdmin
+from gateway.queue.sqlite.database import VERSION
+from gateway.queue.sqlite.queue import SqliteQueue
 
 
 class Clock:
@@ -26,7 +36,7 @@ class Clock:
         return self.now
 
 
-OPEN = {"sqlite": (SqliteQueue, SqliteDesk)}
+OPEN = {"sqlite": (SqliteQueue, SqliteQueueAdmin)}
 
 
 @pytest.fixture
@@ -35,7 +45,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=sorted(OPEN))
-def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[tuple[Queue, Desk]]:
+def opened(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+) -> Iterator[tuple[Queue, QueueAdmin]]:
     open_queue, open_desk = OPEN[request.param]
     queue, desk = open_queue(tmp_path / "queue", clock=clock), open_desk(tmp_path / "queue", clock=clock)
     yield queue, desk
@@ -44,12 +56,12 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iter
 
 
 @pytest.fixture
-def queue(opened: tuple[Queue, Desk]) -> Queue:
+def queue(opened: tuple[Queue, QueueAdmin]) -> Queue:
     return opened[0]
 
 
 @pytest.fixture
-def desk(opened: tuple[Queue, Desk]) -> Desk:
+def desk(opened: tuple[Queue, QueueAdmin]) -> QueueAdmin:
     return opened[1]
 
 
@@ -196,7 +208,9 @@ def test_giving_back_keeps_the_failure_that_was_noted(queue: Queue) -> None:
     assert (job.attempts, job.reason) == (1, "peer-failed")
 
 
-def test_a_parked_job_waits_for_a_person_or_for_its_sender_to_try_again(queue: Queue, desk: Desk) -> None:
+def test_a_parked_job_waits_for_a_person_or_for_its_sender_to_try_again(
+    queue: Queue, desk: QueueAdmin
+) -> None:
     queue.put(arrival(action="pass"))
     (job,) = claim_deliveries(queue)
     queue.park("d", job, reason="refused-by-peer", hint="ask them")
@@ -239,7 +253,7 @@ def parked_older_and_delivered_newer(queue: Queue) -> Job:
 
 
 def test_an_older_version_is_not_delivered_after_a_newer_one_when_people_retry_it(
-    queue: Queue, desk: Desk
+    queue: Queue, desk: QueueAdmin
 ) -> None:
     older = parked_older_and_delivered_newer(queue)
     assert desk.retry([older.id]) == []
@@ -251,7 +265,7 @@ def test_an_older_version_is_not_delivered_after_a_newer_one_when_people_retry_i
 
 
 def test_an_older_version_is_not_delivered_after_a_newer_one_when_it_is_released_or_sent_again(
-    queue: Queue, desk: Desk
+    queue: Queue, desk: QueueAdmin
 ) -> None:
     older = parked_older_and_delivered_newer(queue)
     desk.hold([older.id])
@@ -267,7 +281,9 @@ def test_an_older_version_is_not_delivered_after_a_newer_one_when_it_is_released
     assert claim_deliveries(queue) == []
 
 
-def test_an_older_version_prepared_late_is_not_delivered_after_a_newer_one(queue: Queue, desk: Desk) -> None:
+def test_an_older_version_prepared_late_is_not_delivered_after_a_newer_one(
+    queue: Queue, desk: QueueAdmin
+) -> None:
     queue.put(arrival(version=1))
     (damaged,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
     queue.park("w", damaged, reason="worker-died", hint="")
@@ -326,7 +342,7 @@ def test_at_start_all_leases_end_without_blame(queue: Queue) -> None:
     assert job.deaths == 0
 
 
-def test_held_jobs_are_not_claimed_until_released(queue: Queue, desk: Desk) -> None:
+def test_held_jobs_are_not_claimed_until_released(queue: Queue, desk: QueueAdmin) -> None:
     queue.put(arrival())
     (prepare,) = desk.list(state=State.READY)
     assert desk.hold([prepare.id]) == [prepare.id]
@@ -335,7 +351,7 @@ def test_held_jobs_are_not_claimed_until_released(queue: Queue, desk: Desk) -> N
     assert len(queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)) == 1
 
 
-def test_a_delivery_held_before_it_was_prepared_goes_back_to_waiting(queue: Queue, desk: Desk) -> None:
+def test_a_delivery_held_before_it_was_prepared_goes_back_to_waiting(queue: Queue, desk: QueueAdmin) -> None:
     queue.put(arrival())
     (delivery,) = desk.list(state=State.WAITING)
     desk.hold([delivery.id])
@@ -349,7 +365,7 @@ def test_a_delivery_held_before_it_was_prepared_goes_back_to_waiting(queue: Queu
     assert len(claim_deliveries(queue)) == 1
 
 
-def test_a_dropped_instance_is_given_up_whole_and_not_known_any_more(queue: Queue, desk: Desk) -> None:
+def test_a_dropped_instance_is_given_up_whole_and_not_known_any_more(queue: Queue, desk: QueueAdmin) -> None:
     queue.put(arrival())
     (prepare,) = desk.list(state=State.READY)
     assert desk.drop([prepare.id]) == [prepare.id]
@@ -358,20 +374,20 @@ def test_a_dropped_instance_is_given_up_whole_and_not_known_any_more(queue: Queu
     assert queue.put(arrival())
 
 
-def test_dropping_one_destination_leaves_the_others(queue: Queue, desk: Desk) -> None:
+def test_dropping_one_destination_leaves_the_others(queue: Queue, desk: QueueAdmin) -> None:
     queue.put(arrival(to=("pacs", "archive"), action="pass"))
     (archive,) = desk.list(destination="archive")
     desk.drop([archive.id])
     assert queue.delivered("d", claim_deliveries(queue)) == ["in-1-1"]
 
 
-def test_a_leased_job_is_not_steered_behind_its_worker(queue: Queue, desk: Desk) -> None:
+def test_a_leased_job_is_not_steered_behind_its_worker(queue: Queue, desk: QueueAdmin) -> None:
     queue.put(arrival())
     (job,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
     assert desk.hold([job.id]) == desk.drop([job.id]) == desk.retry([job.id]) == desk.release([job.id]) == []
 
 
-def test_steering_follows_the_table_of_states(queue: Queue, desk: Desk) -> None:
+def test_steering_follows_the_table_of_states(queue: Queue, desk: QueueAdmin) -> None:
     """Each state a job can be brought into by hand, each thing people do: only what NEXT lists has an effect."""
     deeds = {"hold": desk.hold, "release": desk.release, "drop": desk.drop, "retry": desk.retry}
     for number, state in enumerate((State.READY, State.WAITING, State.PARKED, State.HELD)):
@@ -389,7 +405,7 @@ def test_steering_follows_the_table_of_states(queue: Queue, desk: Desk) -> None:
 
 
 def test_a_parked_preparation_can_be_passed_on_and_what_was_received_is_delivered(
-    queue: Queue, desk: Desk
+    queue: Queue, desk: QueueAdmin
 ) -> None:
     queue.put(arrival(1))
     (job,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
@@ -401,7 +417,7 @@ def test_a_parked_preparation_can_be_passed_on_and_what_was_received_is_delivere
     assert (delivery.outgoing, delivery.level, delivery.outcome) == (None, "pass", "released")
 
 
-def _job_in(state: State, queue: Queue, desk: Desk, number: int) -> int:
+def _job_in(state: State, queue: Queue, desk: QueueAdmin, number: int) -> int:
     queue.put(arrival(number, action="seal" if state is State.WAITING else "pass"))
     job = next(job for job in desk.list(pseudonym=f"{number:016x}") if job.step is Step.DELIVER)
     if state is State.HELD:
@@ -455,7 +471,7 @@ def test_a_queue_made_by_the_first_version_opens_and_goes_on(tmp_path: Path, clo
     made = sqlite3.connect(path)
     made.executescript((Path(__file__).parent / "queue-0.sql").read_text())
     made.close()
-    queue, desk = SqliteQueue(path, clock=clock), SqliteDesk(path, clock=clock)
+    queue, desk = SqliteQueue(path, clock=clock), SqliteQueueAdmin(path, clock=clock)
     states = {(job.id, job.step.value, job.destination): job.state for job in desk.list()}
     assert states == {
         (3, "deliver", "archive"): State.READY,
@@ -508,7 +524,7 @@ def test_a_queue_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) ->
 
 
 def test_a_paused_destination_gets_nothing_until_it_is_resumed_and_others_go_on(
-    queue: Queue, desk: Desk, clock: Clock
+    queue: Queue, desk: QueueAdmin, clock: Clock
 ) -> None:
     queue.put(arrival(to=("pacs", "archive"), action="pass"))
     assert desk.pause("pacs") and not desk.pause("pacs")
@@ -532,7 +548,9 @@ def test_a_delivery_that_waits_for_its_time_comes_at_once_when_the_clock_was_set
     assert len(claim_deliveries(queue)) == 1
 
 
-def test_what_failed_long_enough_goes_to_the_stand_in_as_well(queue: Queue, desk: Desk, clock: Clock) -> None:
+def test_what_failed_long_enough_goes_to_the_stand_in_as_well(
+    queue: Queue, desk: QueueAdmin, clock: Clock
+) -> None:
     queue.put(arrival(1, action="pass"))
     queue.put(arrival(2, action="pass"))
     first, second = claim_deliveries(queue)
@@ -550,7 +568,7 @@ def test_what_failed_long_enough_goes_to_the_stand_in_as_well(queue: Queue, desk
 
 
 def test_all_that_waits_for_an_unreachable_destination_goes_to_the_stand_in(
-    queue: Queue, desk: Desk, clock: Clock
+    queue: Queue, desk: QueueAdmin, clock: Clock
 ) -> None:
     queue.unreachable("pacs")
     clock.now += 90
@@ -568,7 +586,7 @@ def test_all_that_waits_for_an_unreachable_destination_goes_to_the_stand_in(
     assert queue.fail_over("pacs", other="archive", after_s=100) == 0, "it answers again"
 
 
-def test_a_paused_destination_is_not_stood_in_for(queue: Queue, desk: Desk, clock: Clock) -> None:
+def test_a_paused_destination_is_not_stood_in_for(queue: Queue, desk: QueueAdmin, clock: Clock) -> None:
     queue.put(arrival(action="pass"))
     queue.unreachable("pacs")
     desk.pause("pacs")
@@ -621,7 +639,7 @@ def test_an_urgent_newer_version_still_follows_the_older_one(queue: Queue) -> No
 
 
 def test_jobs_are_found_by_study_and_by_the_time_of_their_arrival(
-    queue: Queue, desk: Desk, clock: Clock
+    queue: Queue, desk: QueueAdmin, clock: Clock
 ) -> None:
     for number in range(4):
         queue.put(replace(arrival(number, action="pass"), study=f"study-{number % 2}"))
@@ -638,7 +656,7 @@ def test_jobs_are_found_by_study_and_by_the_time_of_their_arrival(
 
 @pytest.mark.parametrize("action", ["seal", "pass"])
 def test_a_changed_instance_can_be_held_until_a_person_releases_it(
-    queue: Queue, desk: Desk, action: str
+    queue: Queue, desk: QueueAdmin, action: str
 ) -> None:
     queue.put(arrival(version=1, action="pass"))
     queue.delivered("d", claim_deliveries(queue))
@@ -653,7 +671,9 @@ def test_a_changed_instance_can_be_held_until_a_person_releases_it(
     assert delivery.incoming == "in-1-2"
 
 
-def test_a_held_changed_instance_that_is_dropped_is_new_when_it_comes_again(queue: Queue, desk: Desk) -> None:
+def test_a_held_changed_instance_that_is_dropped_is_new_when_it_comes_again(
+    queue: Queue, desk: QueueAdmin
+) -> None:
     queue.put(arrival(version=1, action="pass"))
     queue.put(replace(arrival(version=2), changed="hold"))
     desk.drop([job.id for job in desk.list(state=State.HELD)])
@@ -661,7 +681,7 @@ def test_a_held_changed_instance_that_is_dropped_is_new_when_it_comes_again(queu
     assert len(desk.list(state=State.HELD)) == 1
 
 
-def test_a_changed_instance_can_be_refused_and_leaves_no_trace(queue: Queue, desk: Desk) -> None:
+def test_a_changed_instance_can_be_refused_and_leaves_no_trace(queue: Queue, desk: QueueAdmin) -> None:
     queue.put(arrival(version=1))
     before = desk.list()
     with pytest.raises(ChangedInstance):
@@ -711,7 +731,7 @@ def test_only_what_is_finished_can_be_purged(queue: Queue) -> None:
     assert queue.purge([job.instance_id]) == []
 
 
-def test_what_is_kept_can_be_sent_again_to_one_destination(queue: Queue, desk: Desk) -> None:
+def test_what_is_kept_can_be_sent_again_to_one_destination(queue: Queue, desk: QueueAdmin) -> None:
     delivered_and_kept(queue, 1, to=("pacs", "archive"))
     done = desk.list(state=State.DONE, destination="pacs")
     assert desk.resend([job.id for job in done]) == [done[0].id]
@@ -724,7 +744,7 @@ def test_what_is_kept_can_be_sent_again_to_one_destination(queue: Queue, desk: D
     assert desk.resend([again.id]) == [], "its file is gone"
 
 
-def test_an_older_version_is_not_sent_again_after_a_newer_one(queue: Queue, desk: Desk) -> None:
+def test_an_older_version_is_not_sent_again_after_a_newer_one(queue: Queue, desk: QueueAdmin) -> None:
     delivered_and_kept(queue, 1)
     (older,) = desk.list(state=State.DONE)
     queue.put(arrival(1, version=2, action="pass"))
@@ -732,7 +752,7 @@ def test_an_older_version_is_not_sent_again_after_a_newer_one(queue: Queue, desk
 
 
 def test_files_of_an_instance_that_was_dropped_for_one_destination_are_not_kept(
-    queue: Queue, desk: Desk
+    queue: Queue, desk: QueueAdmin
 ) -> None:
     queue.put(arrival(to=("pacs", "archive"), action="pass"))
     desk.drop([job.id for job in desk.list(destination="archive")])

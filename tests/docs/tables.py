@@ -9,23 +9,25 @@ from pathlib import Path
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES
 
-from gateway import observe, statuses
-from gateway.seal import block, eligibility
-from gateway.seal.pixels import LOSSLESS_SYNTAXES
+from gateway.dicom.pixels import LOSSLESS_SYNTAXES
+from gateway.dimse import statuses
+from gateway.observe.metrics import METRICS
+from gateway.seal import eligibility
+from gateway.seal.block import private_block
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = (REPOSITORY / "docs" / "conformance.md", REPOSITORY / "docs" / "operations.md")
 
 # element of the private block -> (VR, what it holds)
 PRIVATE_ELEMENTS = {
-    block.VERSION: ("LO", "version of the format"),
-    block.LEVEL: ("LO", "level: FULL or DIGEST"),
-    block.DIGEST: ("LO", "BLAKE3 of what the seal covers, 64 hexadecimal characters"),
-    block.STATEMENT: ("OB", "what the gateway vouches for"),
-    block.SIGNATURE: ("OB", "Ed25519 signature of the statement"),
-    block.TILES: ("OB", "digests of the tiles of the pixel data"),
-    block.RESTORING: ("OB", "encrypted: what undoes the change of the pixels"),
-    block.ENVELOPE: ("OB", "the encrypted record, where the pixels hold only a locator"),
+    private_block.VERSION: ("LO", "version of the format"),
+    private_block.LEVEL: ("LO", "level: FULL or DIGEST"),
+    private_block.DIGEST: ("LO", "BLAKE3 of what the seal covers, 64 hexadecimal characters"),
+    private_block.STATEMENT: ("OB", "what the gateway vouches for"),
+    private_block.SIGNATURE: ("OB", "Ed25519 signature of the statement"),
+    private_block.TILES: ("OB", "digests of the tiles of the pixel data"),
+    private_block.RESTORING: ("OB", "encrypted: what undoes the change of the pixels"),
+    private_block.ENVELOPE: ("OB", "the encrypted record, where the pixels hold only a locator"),
 }
 
 
@@ -72,15 +74,15 @@ def layouts() -> Iterable[str]:
 def private_dictionary() -> Iterable[str]:
     yield "| tag | VR | VM | contents |"
     yield "|---|---|---|---|"
-    yield f"| ({block.GROUP:04X},00xx) | LO | 1 | private creator `{block.CREATOR.decode()}` |"
+    yield f"| ({private_block.GROUP:04X},00xx) | LO | 1 | private creator `{private_block.CREATOR.decode()}` |"
     for element, (vr, contents) in PRIVATE_ELEMENTS.items():
-        yield f"| ({block.GROUP:04X},xx{element:02X}) | {vr} | 1 | {contents} |"
+        yield f"| ({private_block.GROUP:04X},xx{element:02X}) | {vr} | 1 | {contents} |"
 
 
 def metrics() -> Iterable[str]:
     yield "| metric | kind | labels | meaning |"
     yield "|---|---|---|---|"
-    for metric in observe.METRICS:
+    for metric in METRICS:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         yield f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |"
 

@@ -15,8 +15,10 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gateway import cli, config, keys, observe
-from gateway.verify import Verdict
+from gateway import config, keys
+from gateway.commands import main
+from gateway.observe.metrics import METRICS, Metric
+from gateway.seal.verifying import Verdict
 from tests.cli.terminal import sealgate
 from tests.docs.tables import PAGES, REPOSITORY, regenerated
 
@@ -66,13 +68,13 @@ def _told(field: FieldInfo) -> str:
     return "any" if default in ((), {}) else f"`{default}`"
 
 
-@pytest.mark.parametrize("metric", observe.METRICS, ids=lambda metric: metric.name)
-def test_every_metric_is_explained(metric: observe.Metric) -> None:
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_every_metric_is_explained(metric: Metric) -> None:
     assert f"`{metric.name}`" in OPERATIONS
 
 
 def test_metrics_named_in_the_text_exist() -> None:
-    known = {metric.name for metric in observe.METRICS}
+    known = {metric.name for metric in METRICS}
     assert set(re.findall(r"\bsealgate_[a-z_]+\b", OPERATIONS)) <= known
 
 
@@ -101,7 +103,7 @@ def test_links_to_files_lead_somewhere(document: Path) -> None:
 def test_commands_in_the_documents_exist_with_their_options(document: Path) -> None:
     for line in re.findall(r"^\$ (sealgate .*?)(?: +#.*)?$", document.read_text(), re.MULTILINE):
         name, *words = shlex.split(line)[1:]
-        command = cli.sealgate.get_command(click.Context(cli.sealgate), name)
+        command = main.sealgate.get_command(click.Context(main.sealgate), name)
         assert command is not None, line
         if isinstance(command, click.Group):
             command = command.get_command(click.Context(command), words.pop(0))

@@ -16,14 +16,14 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from gateway import users
-from gateway.demo.dcmtk import echoscu, storescu
-from gateway.demo.process import free_port
+from gateway.commands.demo.dcmtk import echoscu, storescu
+from gateway.commands.demo.process import free_port
+from gateway.config.nodes import VERIFICATION
+from gateway.dimse import users
+from gateway.dimse.negotiation import Negotiation
 from gateway.errors import PeerError
-from gateway.negotiation import Negotiation
-from gateway.nodes import VERIFICATION
 from tests.support import pdus
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import Parcel, _answers_for_us, _send_one, parcel, send
 from tests.support.objects import ct
 
@@ -64,8 +64,8 @@ def guarded(folder: Path, *, extra: str = NODES, listener: str = "") -> RunningG
     """A gateway (not started) that lets in nodes only; its destination does not exist."""
     return RunningGateway(
         folder,
-        nodes=[Node(name="pacs", ae_title="ORTHANC", port=free_port())],
-        routes=[Route(called="SEALGATE", action="pass", to=("pacs",))],
+        nodes=[DemoDestination(name="pacs", ae_title="ORTHANC", port=free_port())],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=("pacs",))],
         extra=extra,
         listener=listener,
         dicom_port=free_port(),
@@ -341,8 +341,8 @@ def test_strangers_leave_room_for_the_configured_nodes(tmp_path: Path) -> None:
     node = '[[node]]\nname = "ct"\nae_title = "CT"\nhosts = "127.0.0.1"\n'
     with RunningGateway(
         tmp_path,
-        nodes=[Node(name="pacs", ae_title="PACS", port=free_port())],
-        routes=[Route(called="SEALGATE", action="pass", to=("pacs",))],
+        nodes=[DemoDestination(name="pacs", ae_title="PACS", port=free_port())],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=("pacs",))],
         extra=limits + node,
     ) as gateway:
         request = pdus.associate_rq([(1, pdus.VERIFICATION, [pdus.IMPLICIT])], calling="STRANGER")

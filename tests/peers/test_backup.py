@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gateway.backup import back_up
 from gateway.commands.backup import command
-from gateway.demo.process import free_port
+from gateway.commands.demo.process import free_port
 from gateway.errors import UsageError
-from gateway.queue.sqlite import SqliteQueue
+from gateway.queue.sqlite.queue import SqliteQueue
+from gateway.service.backup import back_up
 from gateway.spool import Spool
 from tests.peers.test_workers import Fed, configured
 from tests.support.dcmtk import Storescp
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct, series
 
@@ -50,7 +50,16 @@ def test_a_copy_taken_under_load_delivers_what_was_acknowledged_before_and_nothi
         wait_for(lambda: len(acknowledged) >= 40, what="work to be copied")
         before = set(acknowledged)
         copy = subprocess.run(
-            [sys.executable, "-m", "gateway.cli", "backup", "copy", "--json", "--config", gateway.config],
+            [
+                sys.executable,
+                "-m",
+                "gateway.commands.main",
+                "backup",
+                "copy",
+                "--json",
+                "--config",
+                gateway.config,
+            ],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -88,12 +97,12 @@ def passing(folder: Path, now: int, later: int) -> RunningGateway:
     return RunningGateway(
         folder,
         nodes=[
-            Node(name="now", ae_title="VIEWER", port=now),
-            Node(name="later", ae_title="LATE", port=later),
+            DemoDestination(name="now", ae_title="VIEWER", port=now),
+            DemoDestination(name="later", ae_title="LATE", port=later),
         ],
         routes=[
-            Route(called="NOW", action="pass", to=("now",)),
-            Route(called="LATER", action="pass", to=("later",)),
+            DemoRoute(called="NOW", action="pass", to=("now",)),
+            DemoRoute(called="LATER", action="pass", to=("later",)),
         ],
         extra="[queue]\nbackoff_s = 0.2\nbackoff_max_s = 0.5",
         dicom_port=free_port(),

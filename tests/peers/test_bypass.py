@@ -8,18 +8,18 @@ from pathlib import Path
 
 import structlog
 
-from gateway.bell import Bell
-from gateway.bypass import NOTICE, Bypass
+from gateway.dicom.part10 import file_meta
 from gateway.observe import Metrics
-from gateway.preparing import Shop
-from gateway.queue.desk import SqliteDesk
 from gateway.queue.model import State, Step
-from gateway.queue.sqlite import SqliteQueue
-from gateway.seal.part10 import file_meta
+from gateway.queue.sqlite.admin import SqliteQueueAdmin
+from gateway.queue.sqlite.queue import SqliteQueue
+from gateway.runtime.wakeup import Wakeup
 from gateway.spool import Spool
+from gateway.work.bypass import NOTICE, Bypass
+from gateway.work.preparer import WorkContext
 from tests.peers.test_workers import configured
 from tests.support.dcmtk import Storescp
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct
 
@@ -33,10 +33,10 @@ def test_bypass_forwards_what_waits_and_what_comes_untouched_without_keys(
 ) -> None:
     gateway = RunningGateway(
         tmp_path / "gateway",
-        nodes=[Node(name="pacs", ae_title=storescp.ae_title, port=storescp.port)],
+        nodes=[DemoDestination(name="pacs", ae_title=storescp.ae_title, port=storescp.port)],
         routes=[
-            Route(called="SEALGATE", action="seal", to=("pacs",)),
-            Route(called="VERIFY", action="restore", to=("pacs",)),
+            DemoRoute(called="SEALGATE", action="seal", to=("pacs",)),
+            DemoRoute(called="VERIFY", action="restore", to=("pacs",)),
         ],
     )
     gateway.environment["SEALGATE_GATEWAY__WORKERS"] = "1"
@@ -74,7 +74,7 @@ def test_bypass_forwards_what_waits_and_what_comes_untouched_without_keys(
         assert json.loads(gateway.get("/readyz"))["notices"] == [NOTICE]
         assert NOTICE in gateway.get("/healthz")
         assert f'"event": "{NOTICE}"' in gateway.log
-    desk = SqliteDesk(gateway.folder / "data" / "queue.sqlite")
+    desk = SqliteQueueAdmin(gateway.folder / "data" / "queue.sqlite")
     delivered = [job for job in desk.list(state=State.DONE) if job.step is Step.DELIVER]
     assert [(job.level, job.outcome) for job in delivered] == [("pass", "bypass")] * 3
     desk.close()
@@ -100,7 +100,7 @@ def test_the_log_is_told_again_and_again_that_nothing_is_sealed(tmp_path: Path) 
     log = structlog.wrap_logger(
         structlog.PrintLogger(), processors=[heard], wrapper_class=structlog.stdlib.BoundLogger
     )
-    bypass = Bypass(Shop(config, queue, spool, Metrics(), log, Bell(), Bell()), tell_s=0.01)
+    bypass = Bypass(WorkContext(config, queue, spool, Metrics(), log, Wakeup(), Wakeup()), tell_s=0.01)
     bypass.start()
     wait_for(lambda: sum(line["event"] == NOTICE for line in heard.entries) >= 2, what="a second reminder")
     bypass.stop()

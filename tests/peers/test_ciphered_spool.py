@@ -11,14 +11,14 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
 from gateway import keys
-from gateway.ciphered import write_spool_key
-from gateway.demo.dcmtk import storescu
-from gateway.demo.process import free_port
-from gateway.restore import restore
+from gateway.commands.demo.dcmtk import storescu
+from gateway.commands.demo.process import free_port
 from gateway.seal.codec import Codec
+from gateway.seal.restoring import restore
+from gateway.spool.cipher import write_spool_key
 from tests.cli.terminal import sealgate
 from tests.support.dcmtk import Storescp
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct, multi_frame
 
@@ -33,10 +33,10 @@ def gateway(tmp_path: Path) -> Iterator[RunningGateway]:
     write_spool_key(tmp_path / "spool.key")
     yield RunningGateway(
         tmp_path / "gateway",
-        nodes=[Node(name="pacs", ae_title="VIEWER", port=free_port())],
+        nodes=[DemoDestination(name="pacs", ae_title="VIEWER", port=free_port())],
         routes=[
-            Route(called="SEALGATE", action="seal", to=("pacs",)),
-            Route(called="VERIFY", action="verify", to=("pacs",)),
+            DemoRoute(called="SEALGATE", action="seal", to=("pacs",)),
+            DemoRoute(called="VERIFY", action="verify", to=("pacs",)),
         ],
         extra="[queue]\nbackoff_s = 0.2\nbackoff_max_s = 0.5\n[limits]\nfree_bytes_min = 0\n",
         environment={VARIABLE: str(tmp_path / "spool.key")},
@@ -67,7 +67,7 @@ def test_nothing_clear_is_on_the_disk_and_what_waits_is_delivered_after_a_restar
     assert not [path.name for path in files if MARK in path.read_bytes()]
     (pacs,) = gateway.nodes
     with Storescp(tmp_path / "pacs") as storescp:
-        gateway.nodes = [Node(name=pacs.name, ae_title=pacs.ae_title, port=storescp.port)]
+        gateway.nodes = [DemoDestination(name=pacs.name, ae_title=pacs.ae_title, port=storescp.port)]
         with gateway:
             wait_for(lambda: len(storescp.files()) == 2, what="both delivered", timeout_s=60)
             listed = sealgate(["quarantine", "list", "--json", *_with(gateway)], gateway.folder)

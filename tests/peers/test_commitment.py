@@ -17,10 +17,10 @@ from pynetdicom import AE, evt
 from pynetdicom.presentation import build_role
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from gateway.demo.process import free_port
-from gateway.forward import COMMITMENT_INSTANCE
+from gateway.commands.demo.process import free_port
+from gateway.dimse.store_scu import COMMITMENT_INSTANCE
 from tests.cli.terminal import sealgate
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct, series, uid
 from tests.support.orthanc import Orthanc
@@ -112,14 +112,14 @@ def gateway_for(
     to: tuple[str, ...] = (),
 ) -> RunningGateway:
     """Sends all it gets to every destination, and `to`. Not started."""
-    nodes = [Node(name=name, ae_title="PEER", port=port) for name, port in destinations.items()]
+    nodes = [DemoDestination(name=name, ae_title="PEER", port=port) for name, port in destinations.items()]
     node = (
         f'[[node]]\nname = "ct1"\nae_title = "{modality.ae_title}"\nhosts = "127.0.0.1"\nreport_to = "ct1"\n'
     )
     return RunningGateway(
         folder,
-        nodes=[*nodes, Node(name="ct1", ae_title=modality.ae_title, port=modality.port)],
-        routes=[Route(called="SEALGATE", action=action, to=(*destinations, *to))],
+        nodes=[*nodes, DemoDestination(name="ct1", ae_title=modality.ae_title, port=modality.port)],
+        routes=[DemoRoute(called="SEALGATE", action=action, to=(*destinations, *to))],
         extra=QUICK + extra + node,
         dicom_port=free_port(),
         http_port=free_port(),

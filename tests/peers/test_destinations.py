@@ -20,12 +20,12 @@ from pathlib import Path
 from click.testing import CliRunner
 from pydicom import dcmread
 
+from gateway.commands.demo.process import free_port
 from gateway.commands.queue import command
-from gateway.demo.process import free_port
+from gateway.dimse.statuses import DUPLICATE_INSTANCE, OUT_OF_RESOURCES
 from gateway.queue import Job, State
-from gateway.queue.desk import SqliteDesk
-from gateway.statuses import DUPLICATE_INSTANCE, OUT_OF_RESOURCES
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from gateway.queue.sqlite.admin import SqliteQueueAdmin
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct, series
 from tests.support.storing_peer import StoringPeer
@@ -33,16 +33,16 @@ from tests.support.storing_peer import StoringPeer
 QUICK = "backoff_s = 0.05\nbackoff_max_s = 0.2"
 
 
-def node(name: str, port: int, *lines: str) -> Node:
-    return Node(name=name, ae_title="PEER", port=port, extra="\n".join(lines))
+def node(name: str, port: int, *lines: str) -> DemoDestination:
+    return DemoDestination(name=name, ae_title="PEER", port=port, extra="\n".join(lines))
 
 
-def passing(folder: Path, *nodes: Node, to: tuple[str, ...] = ()) -> RunningGateway:
+def passing(folder: Path, *nodes: DemoDestination, to: tuple[str, ...] = ()) -> RunningGateway:
     names = to or tuple(node.name for node in nodes)
     return RunningGateway(
         folder,
         nodes=nodes,
-        routes=[Route(called="SEALGATE", action="pass", to=names)],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=names)],
         extra=f"[queue]\n{QUICK}",
         dicom_port=free_port(),
         http_port=free_port(),
@@ -50,7 +50,7 @@ def passing(folder: Path, *nodes: Node, to: tuple[str, ...] = ()) -> RunningGate
 
 
 def jobs(gateway: RunningGateway, destination: str, state: State | None = None) -> list[Job]:
-    desk = SqliteDesk(gateway.folder / "data" / "queue.sqlite")
+    desk = SqliteQueueAdmin(gateway.folder / "data" / "queue.sqlite")
     found = desk.list(destination=destination, state=state)
     desk.close()
     return found
@@ -191,8 +191,8 @@ def test_urgent_studies_are_sent_first_and_say_so(tmp_path: Path) -> None:
         gateway = passing(tmp_path, node("pacs", pacs.port, "associations = 1"))
         gateway.routes = [
             *gateway.routes,
-            Route(called="STROKE", action="pass", to=("pacs",), extra='priority = "urgent"'),
-            Route(called="NIGHTLY", action="pass", to=("pacs",), extra='priority = "low"'),
+            DemoRoute(called="STROKE", action="pass", to=("pacs",), extra='priority = "urgent"'),
+            DemoRoute(called="NIGHTLY", action="pass", to=("pacs",), extra='priority = "low"'),
         ]
         with gateway:
             for called, priority, seed in (

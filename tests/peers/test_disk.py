@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.demo.process import free_port
+from gateway.commands.demo.process import free_port
 from gateway.spool import Spool
-from tests.support.gateway import Node, Route, RunningGateway
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway
 from tests.support.modality import parcel, send
 from tests.support.objects import ct
 
@@ -15,8 +15,8 @@ def test_the_spool_holds_clear_images_and_nobody_else_on_the_machine_can_read_th
     """Whoever takes the disk away can: the platform encrypts it, or nobody does."""
     gateway = RunningGateway(
         tmp_path / "gateway",
-        nodes=[Node(name="pacs", ae_title="PACS", port=free_port())],
-        routes=[Route(called="SEALGATE", action="pass", to=("pacs",))],
+        nodes=[DemoDestination(name="pacs", ae_title="PACS", port=free_port())],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=("pacs",))],
     )
     item = parcel(ct(rows=64, columns=64), fallback_uid="1.2.3")
     with gateway:

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from gateway import keys
-from gateway.demo.dcmtk import storescu
+from gateway.commands.demo.dcmtk import storescu
 from gateway.seal.codec import Codec
-from gateway.verify import Verdict, verify
+from gateway.seal.verifying import Verdict, verify
 from tests.support.gateway import sealing_to, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import series

@@ -12,10 +12,15 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 
 from gateway import keys
-from gateway.demo.study import make_series, with_one_pixel_changed, with_patient_id
-from gateway.restore import restore
+from gateway.commands.demo.study import make_series, with_one_pixel_changed, with_patient_id
 from gateway.seal.codec.codec import Codec
-from gateway.verify import Report, Verdict, extract, verify
+from gateway.seal.restoring import restore
+from gateway.seal.verifying import (
+    Report,
+    Verdict,
+    extract,
+    verify,
+)
 from tests.support import objects
 from tests.support.data import collection
 from tests.support.dcmtk import LOSSLESS_TRANSCODES, remove_private_elements, storescu, transcode

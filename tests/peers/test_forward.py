@@ -16,17 +16,22 @@ import pytest
 from pydicom import dcmread
 from pynetdicom.sop_class import _STORAGE_CLASSES
 
+from gateway.commands.demo.process import free_port
 from gateway.config import Destination, Limits
-from gateway.demo.process import free_port
-from gateway.errors import PeerFailed, PeerUnreachable, RefusedByPeer, UnsupportedPixels
-from gateway.fileformat import unwrap, wrap
-from gateway.forward import CONVERTED_BYTES_MAX, Sender
+from gateway.dicom.file_meta import unwrap, wrap
+from gateway.dicom.pixels import transcode
+from gateway.dimse.store_scu import CONVERTED_BYTES_MAX, Sender
+from gateway.errors import (
+    PeerFailed,
+    PeerUnreachable,
+    RefusedByPeer,
+    UnsupportedPixels,
+)
 from gateway.queue import Job, State
-from gateway.queue.desk import SqliteDesk
-from gateway.seal.pixels import transcode
-from gateway.spool import StoredFile
+from gateway.queue.sqlite.admin import SqliteQueueAdmin
+from gateway.spool.stored import StoredFile
 from tests.support.dcmtk import Storescp
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct, report, series
 from tests.support.storing_peer import CT, PLAIN, SlowLine, StoringPeer
@@ -205,8 +210,8 @@ def passing_to(folder: Path, port: int, *, attempts: int = 3) -> RunningGateway:
     extra = f"[queue]\nbackoff_s = 0.1\nbackoff_max_s = 0.5\nattempts = {attempts}"
     return RunningGateway(
         folder,
-        nodes=[Node(name="peer", ae_title="PEER", port=port)],
-        routes=[Route(called="SEALGATE", action="pass", to=("peer",))],
+        nodes=[DemoDestination(name="peer", ae_title="PEER", port=port)],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=("peer",))],
         extra=extra,
         dicom_port=free_port(),
         http_port=free_port(),
@@ -214,7 +219,7 @@ def passing_to(folder: Path, port: int, *, attempts: int = 3) -> RunningGateway:
 
 
 def parked(gateway: RunningGateway) -> list[Job]:
-    desk = SqliteDesk(gateway.folder / "data" / "queue.sqlite")
+    desk = SqliteQueueAdmin(gateway.folder / "data" / "queue.sqlite")
     jobs = desk.list(state=State.PARKED)
     desk.close()
     return jobs
@@ -271,7 +276,7 @@ def test_failures_that_pass_are_retried_and_then_parked_for_a_person(tmp_path: P
         (job,) = parked(gateway)
         assert (job.attempts, job.reason) == (3, "peer-failed")
         assert "A700" in (job.hint or "")
-        desk = SqliteDesk(tmp_path / "data" / "queue.sqlite")
+        desk = SqliteQueueAdmin(tmp_path / "data" / "queue.sqlite")
         desk.retry([job.id])
         desk.close()
         wait_for(lambda: len(peer.received) == 1, what="delivery after a person said so")

@@ -16,13 +16,13 @@ import pytest
 from pydicom.filereader import dcmread
 
 from gateway import keys
-from gateway.demo.process import free_port
-from gateway.pseudonym import Pseudonyms
+from gateway.commands.demo.process import free_port
+from gateway.observe.pseudonyms import Pseudonyms
 from gateway.seal import Device, SealOptions, seal
 from gateway.seal.codec import Codec
 from tests.support.certificates import Authority
 from tests.support.dcmtk import remove_private_elements
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.objects import ct
 from tests.support.web import audit_lines, bearer, token
 
@@ -56,8 +56,8 @@ def gateway(folder: Path, authority: Authority) -> Iterator[RunningGateway]:
     issued = authority.issue("gateway")
     running = RunningGateway(
         folder,
-        nodes=[Node(name="pacs", ae_title="NOBODY", port=free_port())],
-        routes=[Route(called="SEALGATE", action="seal", to=("pacs",))],
+        nodes=[DemoDestination(name="pacs", ae_title="NOBODY", port=free_port())],
+        routes=[DemoRoute(called="SEALGATE", action="seal", to=("pacs",))],
         extra=f'{_toml()}\n[http.tls]\ncertificate = "{issued.certificate}"\nkey = "{issued.key}"\n',
         dicom_port=free_port(),
         http_port=free_port(),

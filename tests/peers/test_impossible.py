@@ -18,12 +18,12 @@ from typing import Any
 from pydicom import dcmread
 
 import onnx_models
-from gateway.preparing import DEATHS_MAX
 from gateway.queue import Step
 from gateway.queue.model import State
+from gateway.work.preparer import DEATHS_MAX
 from tests.peers.test_workers import Fed, configured
 from tests.support.dcmtk import Storescp
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct
 
@@ -34,10 +34,10 @@ NOT_SEALED = "SEALGATE: not sealed: "
 def routed(folder: Path, storescp: Storescp, **more: Any) -> RunningGateway:
     """Two routes that seal: HELD keeps back what can't be sealed, MARKED sends it on with a mark."""
     routes = [
-        Route(called="HELD", action="seal", to=("pacs",)),
-        Route(called="MARKED", action="seal", to=("pacs",), extra='impossible = "forward-marked"'),
+        DemoRoute(called="HELD", action="seal", to=("pacs",)),
+        DemoRoute(called="MARKED", action="seal", to=("pacs",), extra='impossible = "forward-marked"'),
     ]
-    pacs = Node(name="pacs", ae_title=storescp.ae_title, port=storescp.port)
+    pacs = DemoDestination(name="pacs", ae_title=storescp.ae_title, port=storescp.port)
     gateway = RunningGateway(folder, nodes=[pacs], routes=routes, extra=QUICK, **more)
     gateway.environment["SEALGATE_GATEWAY__WORKERS"] = "1"
     return gateway

@@ -15,9 +15,9 @@ from pydicom import dcmread
 from gateway import keys
 from gateway.config import Config
 from gateway.errors import KeyFileError, ResourceError
-from gateway.keyring import KeyRing
 from gateway.spool import Spool
-from gateway.worker import Task, Workbench, guarded
+from gateway.work.keyring import KeyRing
+from gateway.work.worker import Executor, Task, guarded
 from tests.docs.tables import REPOSITORY
 from tests.support.gateway import wait_for
 from tests.support.objects import ct
@@ -69,7 +69,7 @@ def test_objects_are_sealed_and_restored_with_keys_that_only_another_process_has
 ) -> None:
     received = tmp_path / "received.dcm"
     received.write_bytes(ct())
-    bench = Workbench(configured(tmp_path, socket, "seal"))
+    bench = Executor(configured(tmp_path, socket, "seal"))
     spool = Spool(tmp_path / "data")
     sealed = bench.do(Task(action="seal", path=received))
     assert sealed.level == "full"
@@ -85,7 +85,7 @@ def test_a_key_holder_that_is_gone_is_a_failure_to_try_again(tmp_path: Path) -> 
     keys.generate(tmp_path / "public")
     received = tmp_path / "received.dcm"
     received.write_bytes(ct())
-    bench = Workbench(configured(tmp_path, tmp_path / "nobody", "seal"))
+    bench = Executor(configured(tmp_path, tmp_path / "nobody", "seal"))
     outcome = guarded(bench.do, Task(action="seal", path=received))
     assert outcome.failure is not None
     assert outcome.failure.retry

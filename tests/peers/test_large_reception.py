@@ -13,10 +13,11 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
-from gateway.demo.process import free_port
-from gateway.fileformat import unwrap, wrap
-from gateway.spool import IN_MEMORY_BYTES, Spool
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from gateway.commands.demo.process import free_port
+from gateway.dicom.file_meta import unwrap, wrap
+from gateway.spool import Spool
+from gateway.spool.stored import IN_MEMORY_BYTES
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import Parcel, parcel, send
 from tests.support.objects import as_file, ct
 
@@ -30,8 +31,8 @@ def keeping(folder: Path) -> RunningGateway:
     """
     return RunningGateway(
         folder,
-        nodes=[Node(name="pacs", ae_title="NOBODY", port=free_port())],
-        routes=[Route(called="SEALGATE", action="pass", to=("pacs",), extra='modality = "CT"')],
+        nodes=[DemoDestination(name="pacs", ae_title="NOBODY", port=free_port())],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=("pacs",), extra='modality = "CT"')],
         extra="[limits]\nfree_bytes_min = 0\nnetwork_timeout_s = 5\n",
         listener='accept = "any"\nunreadable = "refuse"',
         wrapper=("prlimit", f"--fsize={FILE_BYTES_MAX}"),

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.seal.pixels import transcode
-from gateway.verify import Verdict
+from gateway.dicom.pixels import transcode
+from gateway.seal.verifying import Verdict
 from tests.support import objects
 from tests.support.data import shipped
-from tests.unit.seal.conftest import Desk
+from tests.support.desk import Desk
 
 RLE, JPEG_LS, JPEG_2000 = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
 PROCESS_14, FIRST_ORDER = "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"

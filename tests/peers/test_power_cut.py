@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.demo.process import Process
-from gateway.pseudonym import Pseudonyms
+from gateway.commands.demo.process import Process
+from gateway.observe.pseudonyms import Pseudonyms
 from gateway.queue import FILE_NAME
 from tests.support.campaign import write_figures
 from tests.support.gateway import RunningGateway, sealing_to, wait_for
@@ -36,7 +36,7 @@ class Recorded:
     def __enter__(self) -> RunningGateway:
         gateway = self.gateway
         gateway.prepare()
-        serve = [gateway.python, "-m", "gateway.cli", "serve", "--config", str(gateway.config)]
+        serve = [gateway.python, "-m", "gateway.commands.main", "serve", "--config", str(gateway.config)]
         gateway.process = Process(
             [*COMMAND, "-o", str(self.trace), *serve],
             log=gateway.folder / "gateway.log",

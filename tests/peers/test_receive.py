@@ -15,12 +15,12 @@ from pynetdicom import AE
 from pynetdicom.presentation import NonPatientObjectPresentationContexts, build_context
 from pynetdicom.sop_class import _STORAGE_CLASSES
 
-from gateway.demo.dcmtk import echoscu
-from gateway.demo.process import PEER_ENVIRONMENT, Process, free_port
-from gateway.quarantine import Quarantine
+from gateway.commands.demo.dcmtk import echoscu
+from gateway.commands.demo.process import PEER_ENVIRONMENT, Process, free_port
 from gateway.spool import Spool
+from gateway.spool.quarantine import Quarantine
 from tests.support.dcmtk import Storescp
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import Parcel, parcel, send
 from tests.support.objects import ct, series
 
@@ -40,8 +40,8 @@ def passing_to(folder: Path, port: int, *, extra: str = LIMITS, route: str = "")
     """A gateway (not started) that forwards untouched to a node `pacs` on `port`."""
     return RunningGateway(
         folder,
-        nodes=[Node(name="pacs", ae_title="VIEWER", port=port)],
-        routes=[Route(called="SEALGATE", action="pass", to=("pacs",), extra=route)],
+        nodes=[DemoDestination(name="pacs", ae_title="VIEWER", port=port)],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=("pacs",), extra=route)],
         extra=extra,
         dicom_port=free_port(),
         http_port=free_port(),
@@ -214,7 +214,7 @@ def test_below_the_watermark_the_answer_is_a700_and_readiness_says_so(tmp_path: 
     extra = LIMITS.replace("free_bytes_min = 0", f"free_bytes_min = {1 << 62}")
     gateway = passing_to(tmp_path, free_port(), extra=extra)
     gateway.prepare()
-    command = [gateway.python, "-m", "gateway.cli", "serve", "--config", str(gateway.config)]
+    command = [gateway.python, "-m", "gateway.commands.main", "serve", "--config", str(gateway.config)]
     process = Process(command, log=tmp_path / "gateway.log")  # by hand, for it never becomes ready
     with process:
         process.start()

@@ -18,15 +18,20 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
+from gateway.commands.demo import dcmtk
+from gateway.commands.demo.process import (
+    PEER_ENVIRONMENT,
+    Process,
+    free_port,
+    program,
+)
 from gateway.config import Destination, Limits
-from gateway.demo import dcmtk
-from gateway.demo.process import PEER_ENVIRONMENT, Process, free_port, program
+from gateway.config.nodes import VERIFICATION
+from gateway.dimse.store_scu import Sender
 from gateway.errors import PeerUnreachable
-from gateway.forward import Sender
-from gateway.nodes import VERIFICATION
 from tests.cli.terminal import sealgate
 from tests.support.certificates import Authority, Issued
-from tests.support.gateway import Node, Route, RunningGateway, wait_for
+from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import series
 
@@ -61,8 +66,8 @@ def secured(folder: Path, *, extra: str = "", plain: bool = False, days: float =
     )
     gateway = RunningGateway(
         folder,
-        nodes=[Node(name="pacs", ae_title="ORTHANC", port=free_port())],
-        routes=[Route(called="SEALGATE", action="pass", to=("pacs",))],
+        nodes=[DemoDestination(name="pacs", ae_title="ORTHANC", port=free_port())],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=("pacs",))],
         extra=LIMITS + table + extra,
         dicom_port=free_port(),
         http_port=free_port(),
@@ -303,8 +308,10 @@ def _listens(port: int) -> bool:
 def sending(folder: Path, port: int, tls: str) -> RunningGateway:
     return RunningGateway(
         folder,
-        nodes=[Node(name="pacs", ae_title="VIEWER", port=port, extra=f"associations = 1\ntls = {tls}")],
-        routes=[Route(called="SEALGATE", action="pass", to=("pacs",))],
+        nodes=[
+            DemoDestination(name="pacs", ae_title="VIEWER", port=port, extra=f"associations = 1\ntls = {tls}")
+        ],
+        routes=[DemoRoute(called="SEALGATE", action="pass", to=("pacs",))],
         extra=LIMITS,
         dicom_port=free_port(),
         http_port=free_port(),

@@ -16,18 +16,23 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gateway import keys
-from gateway.bell import Bell
 from gateway.config import Config
 from gateway.errors import KeyFileError, WorkerDied
-from gateway.judging import Judge
 from gateway.observe import Metrics, logger
-from gateway.preparing import DEATHS_MAX, Preparer, Shop
-from gateway.queue import Arrival, Job, State, Step
-from gateway.queue.desk import SqliteDesk
-from gateway.queue.sqlite import SqliteQueue
+from gateway.queue import (
+    Arrival,
+    Job,
+    State,
+    Step,
+)
+from gateway.queue.sqlite.admin import SqliteQueueAdmin
+from gateway.queue.sqlite.queue import SqliteQueue
+from gateway.runtime.wakeup import Wakeup
 from gateway.spool import Spool
-from gateway.worker import Task, guarded
-from gateway.workshop import WorkerProcess
+from gateway.work.on_demand import OnDemand
+from gateway.work.preparer import DEATHS_MAX, Preparer, WorkContext
+from gateway.work.process import WorkerProcess
+from gateway.work.worker import Task, guarded
 from tests.support.gateway import wait_for
 from tests.support.objects import ct
 
@@ -205,10 +210,10 @@ class Fed:
     ) -> None:
         self.spool = Spool(config.gateway.data_dir)
         path = config.gateway.data_dir / "queue.sqlite"
-        self.queue, self.desk, self.metrics = SqliteQueue(path), SqliteDesk(path), Metrics()
+        self.queue, self.desk, self.metrics = SqliteQueue(path), SqliteQueueAdmin(path), Metrics()
         self.arrive(data, action=action, on_failure=on_failure)
-        shop = Shop(config, self.queue, self.spool, self.metrics, logger(), Bell(), Bell())
-        self.preparer, self._start = Preparer(0, shop), start
+        context = WorkContext(config, self.queue, self.spool, self.metrics, logger(), Wakeup(), Wakeup())
+        self.preparer, self._start = Preparer(0, context), start
 
     def arrive(
         self, data: bytes, *, pseudonym: str = "0" * 16, action: str = "seal", on_failure: str = "quarantine"
@@ -295,7 +300,7 @@ def test_a_job_cut_off_while_stopping_goes_back_without_blame(tmp_path: Path, or
 
 
 def test_http_callers_get_a_report_without_the_record(folder: Path, sealed: bytes) -> None:
-    judge = Judge(configured(folder))
+    judge = OnDemand(configured(folder))
     try:
         report = judge(sealed)
         assert (report["verdict"], report["level"]) == ("intact", "full")

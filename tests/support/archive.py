@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pynetdicom import AE, _config, evt
 
-from gateway.demo.dcmtk import echoscu
-from gateway.demo.process import Process, free_port
+from gateway.commands.demo.dcmtk import echoscu
+from gateway.commands.demo.process import Process, free_port
 from tests.support.modality import Parcel
 
 AE_TITLE = "ARCHIVE"

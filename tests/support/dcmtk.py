@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.demo.dcmtk import echoscu, run, storescu
-from gateway.demo.process import Process, free_port, program
+from gateway.commands.demo.dcmtk import echoscu, run, storescu
+from gateway.commands.demo.process import Process, free_port, program
 
 __all__ = ["Storescp", "echoscu", "remove_private_elements", "run", "set_element", "storescu", "transcode"]
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.demo.gateway_process import GatewayProcess, Node, Route
-from gateway.demo.process import free_port
+from gateway.commands.demo.gateway_process import DemoDestination, DemoRoute, GatewayProcess
+from gateway.commands.demo.process import free_port
 from tests.support.orthanc import Orthanc
 
-__all__ = ["Node", "Route", "RunningGateway", "sealing_to", "wait_for"]
+__all__ = ["DemoDestination", "DemoRoute", "RunningGateway", "sealing_to", "wait_for"]
 
 
 @dataclass
@@ -37,16 +37,16 @@ class RunningGateway(GatewayProcess):
 
 
 def sealing_to(
-    folder: Path, orthanc: Orthanc, *, extra: str = "", nodes: tuple[Node, ...] = ()
+    folder: Path, orthanc: Orthanc, *, extra: str = "", nodes: tuple[DemoDestination, ...] = ()
 ) -> RunningGateway:
     """A gateway (not started) that seals what SEALGATE receives and sends it to `orthanc`.
 
     nodes: further nodes; the first, if any, is where objects sent to VERIFY go after being restored.
     """
-    routes = [Route(called="SEALGATE", action="seal", to=("pacs",))]
+    routes = [DemoRoute(called="SEALGATE", action="seal", to=("pacs",))]
     if nodes:
-        routes.append(Route(called="VERIFY", action="restore", to=(nodes[0].name,)))
-    pacs = Node(name="pacs", ae_title=orthanc.ae_title, port=orthanc.dicom_port)
+        routes.append(DemoRoute(called="VERIFY", action="restore", to=(nodes[0].name,)))
+    pacs = DemoDestination(name="pacs", ae_title=orthanc.ae_title, port=orthanc.dicom_port)
     return RunningGateway(
         folder,
         nodes=[pacs, *nodes],

@@ -17,15 +17,15 @@ from pydicom.uid import (
 )
 
 from gateway import keys
-from gateway.demo.gateway_process import Node, Route
-from gateway.demo.process import free_port
+from gateway.commands.demo.gateway_process import DemoDestination, DemoRoute
+from gateway.commands.demo.process import free_port
+from gateway.dicom import part10
+from gateway.dicom.image import pixel_format
+from gateway.dicom.pixels import decode
 from gateway.errors import InputError
-from gateway.restore import restore
-from gateway.seal import part10
 from gateway.seal.codec.codec import Codec
-from gateway.seal.image import pixel_format
-from gateway.seal.pixels import decode
-from gateway.verify import Verdict, verify
+from gateway.seal.restoring import restore
+from gateway.seal.verifying import Verdict, verify
 from tests.cli.terminal import sealgate
 from tests.support import objects
 from tests.support.archive import AE_TITLE, Archive
@@ -68,8 +68,10 @@ def running_line(
     archive = Archive(folder / "archive").start()
     gateway = RunningGateway(
         folder / "gateway",
-        nodes=[Node(name="archive", ae_title=AE_TITLE, port=archive.port)],
-        routes=[Route(called=called, action=action, to=("archive",)) for called, action in actions.items()],
+        nodes=[DemoDestination(name="archive", ae_title=AE_TITLE, port=archive.port)],
+        routes=[
+            DemoRoute(called=called, action=action, to=("archive",)) for called, action in actions.items()
+        ],
         extra=extra,
         dicom_port=free_port(),
         http_port=free_port(),

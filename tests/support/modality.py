@@ -20,8 +20,8 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
+from gateway.dicom.part10 import file_meta
 from gateway.errors import UnreadableObject
-from gateway.seal.part10 import file_meta
 
 CONTEXT_REFUSED = 0x0122  # SOP class not supported (PS3.7 C.5.6): what a modality concludes
 CONTEXTS_MAX = 128  # PS3.8: presentation context ids are odd numbers of one byte

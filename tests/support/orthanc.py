@@ -1,5 +1,5 @@
 """Real Orthanc peers for tests; the class itself is the one that `sealgate demo` uses."""
 
-from gateway.demo.orthanc import Orthanc
+from gateway.commands.demo.orthanc import Orthanc
 
 __all__ = ["Orthanc"]

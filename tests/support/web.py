@@ -16,14 +16,14 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from gateway.audit import FILE_NAME, AuditLog
+from gateway.config.http import HttpSettings, Token
 from gateway.errors import WorkerDied
-from gateway.pseudonym import Pseudonyms
-from gateway.quarantine import Quarantine
-from gateway.web.app import Backend, application
+from gateway.observe.access_log import FILE_NAME, AccessLog
+from gateway.observe.pseudonyms import Pseudonyms
+from gateway.spool.quarantine import Quarantine
+from gateway.web.api import Backend, application
 from gateway.web.records import Records
 from gateway.web.server import WebServer
-from gateway.web.settings import Http, Token
 
 ISSUER, AUDIENCE = "https://identity.example/realms/hospital", "sealgate"
 
@@ -40,7 +40,7 @@ def backend(folder: Path, **parts: Any) -> Backend:
     records = Records(
         opener=lambda: None,
         pseudonyms=Pseudonyms.load(folder),
-        log=AuditLog(folder),
+        log=AccessLog(folder),
         quarantine=Quarantine(folder),
     )
     return Backend(
@@ -57,7 +57,7 @@ def backend(folder: Path, **parts: Any) -> Backend:
 
 
 @contextmanager
-def serving(settings: Http, parts: Backend) -> Iterator[str]:
+def serving(settings: HttpSettings, parts: Backend) -> Iterator[str]:
     """The URL of a running server; `settings` need port 0."""
     server = WebServer(application(lambda: settings, parts), settings)
     port = server.start()

@@ -6,11 +6,13 @@ import textwrap
 
 import numpy as np
 
-from gateway.seal import digest, likeness, residual, statement
-from gateway.seal.envelope import Locator
-from gateway.seal.image import PixelFormat
-from gateway.seal.record import Record, pack
-from gateway.seal.statement import Statement
+from gateway.dicom.image import PixelFormat
+from gateway.seal.block import digest, statement
+from gateway.seal.block.statement import Statement
+from gateway.seal.record import likeness
+from gateway.seal.record.envelope import Locator
+from gateway.seal.record.record import Record, pack
+from gateway.seal.undo import residual
 
 KEY = bytes(range(16))
 SHOWN_SHAPE = PixelFormat(

@@ -22,12 +22,13 @@ from pathlib import Path
 import imagecodecs
 
 from gateway import keys
-from gateway.seal import SealOptions, block, seal
+from gateway.dicom.elements import EXPLICIT_LE, encode
+from gateway.dicom.image import pixel_format
+from gateway.dicom.part10 import read
+from gateway.dicom.pixels import decode, transcode
+from gateway.seal import SealOptions, seal
+from gateway.seal.block import private_block
 from gateway.seal.codec import Codec, Frames, Profile
-from gateway.seal.elements import EXPLICIT_LE, encode
-from gateway.seal.image import pixel_format
-from gateway.seal.part10 import read
-from gateway.seal.pixels import decode, transcode
 from tests.support import objects
 
 PIXEL_DATA, PATIENT_ID, INSTANCE_UID, STUDY_TIME = 0x7FE00010, 0x00100020, 0x00080018, 0x00080030
@@ -116,7 +117,7 @@ def changed(sealed: Sealer, image: bytes, report: bytes) -> list[Vector]:
         Vector(
             "instance-uid-changed", "misidentified 4 6 8", replaced(image, INSTANCE_UID, b"UI", flipped(-2))
         ),
-        Vector("stripped", "stripped 2", file.edited(block.removal(file))),
+        Vector("stripped", "stripped 2", file.edited(private_block.removal(file))),
         Vector("unsealed", "unsealed 2", ct()),
         Vector("foreign-signer", "unknown-signer 3", sealed(objects.report(), by="stranger/signer.key")),
         Vector("truncated", "unreadable 1", image[:-4000]),
@@ -127,18 +128,18 @@ def malformed(image: bytes) -> list[Vector]:
     """Private blocks a reader must reject."""
     second = encode(0x00710011, b"LO", b"SEALGATE", EXPLICIT_LE)
     parts = {
-        "version-unknown": (block.VERSION, b"LO", 0),
-        "level-changed": (block.LEVEL, b"LO", 0),
-        "digest-text-changed": (block.DIGEST, b"LO", 5),
-        "statement-changed": (block.STATEMENT, b"OB", 1),
-        "tiles-changed": (block.TILES, b"OB", 3),
-        "restoring-changed": (block.RESTORING, b"OB", 30),
+        "version-unknown": (private_block.VERSION, b"LO", 0),
+        "level-changed": (private_block.LEVEL, b"LO", 0),
+        "digest-text-changed": (private_block.DIGEST, b"LO", 5),
+        "statement-changed": (private_block.STATEMENT, b"OB", 1),
+        "tiles-changed": (private_block.TILES, b"OB", 3),
+        "restoring-changed": (private_block.RESTORING, b"OB", 30),
     }
     made = [
         Vector(name, "tampered 2", replaced(image, BLOCK | element, vr, flipped(at)))
         for name, (element, vr, at) in parts.items()
     ]
-    signature = replaced(image, BLOCK | block.SIGNATURE, b"OB", flipped(10))
+    signature = replaced(image, BLOCK | private_block.SIGNATURE, b"OB", flipped(10))
     return [
         *made,
         Vector("signature-changed", "tampered 3", signature),
@@ -170,7 +171,9 @@ def codec_2(sealed: Sealer) -> list[Vector]:
         Vector("stripped", "stripped 2", bare(image)),
         Vector("stripped-robust-rgb", "stripped 2", bare(colour)),
         Vector(
-            "restoring-changed", "tampered 2", replaced(colour, BLOCK | block.RESTORING, b"OB", flipped(30))
+            "restoring-changed",
+            "tampered 2",
+            replaced(colour, BLOCK | private_block.RESTORING, b"OB", flipped(30)),
         ),
         Vector("robust-rgb-jpeg-75", "lossy 5", compressed(colour)),
     ]
@@ -198,7 +201,7 @@ def robust(sealed: Sealer) -> list[Vector]:
 
 def bare(data: bytes) -> bytes:
     file = read(data)
-    return file.edited(block.removal(file))
+    return file.edited(private_block.removal(file))
 
 
 def transplanted(codec: Codec, sealed: bytes, target: bytes) -> bytes:

@@ -25,7 +25,12 @@ from export.evaluation.baselines.method import (
     rung_for,
     usable,
 )
-from gateway.seal.codec.layout import CELL, from_cells, to_cells, unframe
+from gateway.seal.codec.layout import (
+    CELL,
+    from_cells,
+    to_cells,
+    unframe,
+)
 
 _COEFFICIENTS = (
     (0, 1),

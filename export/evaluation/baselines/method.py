@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from export.evaluation.measures import psnr
 from gateway.seal.codec import ldpc
-from gateway.seal.codec.layout import Rung, frame, rungs_for, to_cells, unframe
+from gateway.seal.codec.layout import (
+    Rung,
+    frame,
+    rungs_for,
+    to_cells,
+    unframe,
+)
 from gateway.seal.codec.order import gather, spread
 
 Image = NDArray[np.uint8]

@@ -31,7 +31,12 @@ from export.evaluation.baselines.method import (
     usable,
 )
 from export.evaluation.images import windowed
-from gateway.seal.codec.layout import CELL, PIXELS, from_cells, to_cells
+from gateway.seal.codec.layout import (
+    CELL,
+    PIXELS,
+    from_cells,
+    to_cells,
+)
 
 BITS = 4
 STEPS = 1500

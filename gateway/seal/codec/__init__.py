@@ -7,6 +7,11 @@ cells of an image by `order`, written and read by the ONNX networks of `networks
 from gateway.seal.codec.codec import Codec
 from gateway.seal.codec.cover import HideFailed
 from gateway.seal.codec.hiding import Cover
-from gateway.seal.codec.results import Frames, Hidden, Profile, Revealed
+from gateway.seal.codec.results import (
+    Frames,
+    Hidden,
+    Profile,
+    Revealed,
+)
 
 __all__ = ["Codec", "Cover", "Frames", "Hidden", "HideFailed", "Profile", "Revealed"]

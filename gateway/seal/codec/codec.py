@@ -13,13 +13,23 @@ from numpy.typing import NDArray
 from gateway.seal.codec.cover import HideFailed
 from gateway.seal.codec.hiding import Cover, Hider, Writing
 from gateway.seal.codec.layout import CELL, PAYLOAD_MAX, frame_counts
-from gateway.seal.codec.networks import Revealer, read_card, release_key, shipped
+from gateway.seal.codec.networks import (
+    Revealer,
+    read_card,
+    release_key,
+    shipped,
+)
 from gateway.seal.codec.plane import GREEN, LUMA, Plane
-from gateway.seal.codec.reading import Reader, Reading
-from gateway.seal.codec.results import Frames, Hidden, Profile, Revealed
+from gateway.seal.codec.reading import PayloadReader, Reading
+from gateway.seal.codec.results import (
+    Frames,
+    Hidden,
+    Profile,
+    Revealed,
+)
 from gateway.seal.codec.synthesis import Synthesis
 from gateway.seal.codec.v1 import reading as reading_v1
-from gateway.seal.codec.v1.card import Card as CardV1
+from gateway.seal.codec.v1.card import CardV1 as CardV1
 
 _SINGLE_FRAMES = 64  # frames that a deep look reads one by one
 
@@ -168,7 +178,7 @@ class _Version2:
             for frames in frame_counts(len(pixels)):
                 if hint.get("frames", frames) != frames:
                     continue
-                reader = Reader(self._revealer, self._card, plane, frames)
+                reader = PayloadReader(self._revealer, self._card, plane, frames)
                 for found in reader.read(hint, scaled=scaled, deep=deep):
                     where = {"plane": name, "frames": frames, "frame": first}
                     yield _revealed(

@@ -9,9 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.errors import GatewayError
-from gateway.seal.codec import header, ldpc, order, strength
+from gateway.seal.codec import (
+    header,
+    ldpc,
+    order,
+    strength,
+)
 from gateway.seal.codec.card import Card
-from gateway.seal.codec.layout import BITS, PIXELS, Rung, frame, rungs_for
+from gateway.seal.codec.layout import (
+    BITS,
+    PIXELS,
+    Rung,
+    frame,
+    rungs_for,
+)
 from gateway.seal.codec.plane import Plane
 
 _LONGER = 3  # code lengths offered
@@ -108,7 +119,7 @@ class CoverCells:
     ) -> list[Attempt]:
         """Code lengths at one strength: the shortest that suffices, or the longest affordable, and a few longer."""
         start = self._widths[-1]
-        arrival = order.Arrival(self._believed(cells, strength.unit_of(unit), window))
+        arrival = order.UsablePlaces(self._believed(cells, strength.unit_of(unit), window))
         width = next((w for w in self._widths if arrival.until(w) >= _HEADER_LEAST), start)
         shares = [
             (arrival.until(start + rung.length) - arrival.until(start)) / ldpc.code_bits(rung.lift)
@@ -118,7 +129,7 @@ class CoverCells:
         first = next((i for i, share in enumerate(shares) if share >= wanted), len(shares) - 1)
         if self._card.eight_bit:
             writable = self._card.writable(cells, strength.unit_of(unit), *self._limits)
-            written = order.Arrival(writable)
+            written = order.UsablePlaces(writable)
             peak = float(np.ptp(cells))
             while (
                 first + 1 < len(offered)

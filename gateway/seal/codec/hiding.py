@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from gateway.seal.codec import strength
 from gateway.seal.codec.card import Card
-from gateway.seal.codec.cover import Attempt, CoverCells, HideFailed, Plan
+from gateway.seal.codec.cover import (
+    Attempt,
+    CoverCells,
+    HideFailed,
+    Plan,
+)
 from gateway.seal.codec.layout import BITS, PIXELS, frame_counts
 from gateway.seal.codec.networks import Network, levelled
 from gateway.seal.codec.plane import GREEN, LUMA, Plane

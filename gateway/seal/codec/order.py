@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.seal.codec import ldpc
-from gateway.seal.codec.layout import BITS, PERMUTATION_KEY, Rung, permuted
+from gateway.seal.codec.layout import (
+    BITS,
+    PERMUTATION_KEY,
+    Rung,
+    permuted,
+)
 
 GROUP = 4
 """Patterns of a cell that are filled together: few cells are touched, and each carries several bits."""
@@ -41,7 +46,7 @@ def places(start: int, stop: int, count: int) -> NDArray[np.int64]:
     return numbers
 
 
-class Arrival:
+class UsablePlaces:
     """How many of the leading places lie in usable cells."""
 
     def __init__(self, usable: NDArray[np.bool_]) -> None:

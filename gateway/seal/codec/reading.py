@@ -8,9 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.seal.codec import header, ldpc, order, strength
+from gateway.seal.codec import (
+    header,
+    ldpc,
+    order,
+    strength,
+)
 from gateway.seal.codec.card import Card
-from gateway.seal.codec.layout import BITS, RUNGS, Rung, frame, unframe
+from gateway.seal.codec.layout import (
+    BITS,
+    RUNGS,
+    Rung,
+    frame,
+    unframe,
+)
 from gateway.seal.codec.networks import Revealer, levelled
 from gateway.seal.codec.plane import Plane
 
@@ -40,7 +51,7 @@ class _Candidate:
     unit: int
 
 
-class Reader:
+class PayloadReader:
     """The leading frames of a plane, read with one pair of networks."""
 
     def __init__(self, revealer: Revealer, card: Card, plane: Plane, frames: int) -> None:

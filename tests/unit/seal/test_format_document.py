@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 import gateway.seal
-from gateway.seal import block, eligibility, record
+from gateway.seal import eligibility
+from gateway.seal.block import private_block
+from gateway.seal.block.statement import _FIELDS, Domain
 from gateway.seal.findings import CHECKS
-from gateway.seal.statement import _FIELDS, Domain
-from gateway.verify import Verdict
+from gateway.seal.record import record
+from gateway.seal.verifying import Verdict
 from tests.vectors import example
 
 PAGE = (Path(gateway.seal.__file__).parent / "FORMAT.md").read_text("utf-8")
@@ -57,7 +59,14 @@ def test_every_check_has_its_number(number: int, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "element", [block.VERSION, block.STATEMENT, block.TILES, block.RESTORING, block.ENVELOPE]
+    "element",
+    [
+        private_block.VERSION,
+        private_block.STATEMENT,
+        private_block.TILES,
+        private_block.RESTORING,
+        private_block.ENVELOPE,
+    ],
 )
 def test_every_element_of_the_block_is_listed(element: int) -> None:
     assert f"(0071,xx{element:02X})" in PAGE

@@ -12,7 +12,7 @@ from gateway import keys
 from gateway.errors import KeyFileError
 from gateway.seal.codec import Codec
 from tests.support import objects
-from tests.unit.seal.conftest import Desk
+from tests.support.desk import Desk
 
 SEALED_ON = "2025-03-01"  # conftest.NOW
 

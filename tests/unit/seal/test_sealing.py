@@ -11,15 +11,21 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
+from gateway.dicom.elements import EXPLICIT_LE, encode
+from gateway.dicom.image import pixel_format
+from gateway.dicom.part10 import (
+    DEFLATED_LE,
+    EXPLICIT_VR_BE,
+    EXPLICIT_VR_LE,
+    IMPLICIT_VR_LE,
+    read,
+)
+from gateway.dicom.pixels import LOSSLESS_SYNTAXES, decode, transcode
 from gateway.errors import ConfigurationError, UnreadableObject
-from gateway.seal import block
-from gateway.seal.elements import EXPLICIT_LE, encode
-from gateway.seal.image import pixel_format
-from gateway.seal.part10 import DEFLATED_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE, read
-from gateway.seal.pixels import LOSSLESS_SYNTAXES, decode, transcode
+from gateway.seal.block import private_block
 from tests.support import objects
 from tests.support.data import shipped
-from tests.unit.seal.conftest import Desk
+from tests.support.desk import Desk
 
 LOSSLESS = sorted(LOSSLESS_SYNTAXES - {DEFLATED_LE, "1.2.840.10008.1.2.4.202"})
 BUILDERS = [objects.ct, objects.mr, objects.signed_ct, objects.fundus, objects.multi_frame]
@@ -151,7 +157,7 @@ def test_level_digest_only_adds_the_block(desk: Desk, syntax: str) -> None:
     sealed, result = desk.seal(data)
     assert (result.level, result.reason) == ("digest", "non-image")
     file = read(sealed)
-    assert file.edited(block.removal(file)) == data
+    assert file.edited(private_block.removal(file)) == data
     assert desk.restore(sealed)[0] == data
 
 

@@ -13,14 +13,15 @@ import pydicom
 import pytest
 
 from gateway import keys
+from gateway.dicom.elements import EXPLICIT_LE, encode
+from gateway.dicom.part10 import read
 from gateway.errors import KeyFileError
-from gateway.seal import block, seal
-from gateway.seal import statement as statements
-from gateway.seal.elements import EXPLICIT_LE, encode
-from gateway.seal.part10 import read
-from gateway.verify import Report, Verdict
+from gateway.seal import seal
+from gateway.seal.block import private_block
+from gateway.seal.block import statement as statements
+from gateway.seal.verifying import Report, Verdict
 from tests.support import objects
-from tests.unit.seal.conftest import NOW, Desk
+from tests.support.desk import NOW, Desk
 
 PIXEL_DATA = 0x7FE00010
 
@@ -45,16 +46,16 @@ def pixels_of(data: bytes) -> np.ndarray:
 
 def stripped(data: bytes) -> bytes:
     file = read(data)
-    return file.edited(block.removal(file))
+    return file.edited(private_block.removal(file))
 
 
-def with_block(data: bytes, new: block.Block) -> bytes:
+def with_block(data: bytes, new: private_block.Block) -> bytes:
     bare = read(stripped(data))
-    return bare.edited(block.edits(new, bare))
+    return bare.edited(private_block.edits(new, bare))
 
 
-def block_of(data: bytes) -> block.Block:
-    found = block.find(read(data))
+def block_of(data: bytes) -> private_block.Block:
+    found = private_block.find(read(data))
     assert found is not None
     return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway import keys
 from gateway.seal.codec import Codec
-from gateway.verify import restore, verify
+from gateway.seal.verifying import restore, verify
 
 ROOT = Path(__file__).parents[2] / "vectors"
 EXPECTED = [

@@ -13,7 +13,7 @@ from gateway.seal.codec.networks import ModelFileError
 
 
 @dataclass(frozen=True)
-class Card:
+class CardV1:
     """groups: patterns in the order in which they are filled. units: strengths, in stored values of one step unit.
 
     range_unit: the first unit follows the range of the image instead of being the smallest.
@@ -29,7 +29,7 @@ class Card:
     margin: float
 
     @classmethod
-    def of(cls, card: dict[str, Any]) -> Card:
+    def of(cls, card: dict[str, Any]) -> CardV1:
         """Raises ModelFileError."""
         try:
             layout = card["layout"]

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.seal.codec import ldpc
-from gateway.seal.codec.layout import BITS, PERMUTATION_KEY, PLACES_MAX, Rung, permuted
+from gateway.seal.codec.layout import (
+    BITS,
+    PERMUTATION_KEY,
+    PLACES_MAX,
+    Rung,
+    permuted,
+)
 
 REFERENCE_MAX = 1 << 13
 """Unwritten places that a reader looks at."""

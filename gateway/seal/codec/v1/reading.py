@@ -11,7 +11,7 @@ from gateway.seal.codec.layout import BITS, RUNGS
 from gateway.seal.codec.networks import Revealer
 from gateway.seal.codec.plane import Plane
 from gateway.seal.codec.reading import Reading
-from gateway.seal.codec.v1.card import Card
+from gateway.seal.codec.v1.card import CardV1
 from gateway.seal.codec.v1.detect import HEAD, Contrast, decoded
 from gateway.seal.codec.v1.places import places
 
@@ -19,7 +19,7 @@ _AT_ONCE = 1 << 13  # cells: up to here, reading all of them costs no more than 
 
 
 def read(
-    revealer: Revealer, card: Card, plane: Plane, frames: int, hint: dict[str, int], *, deep: bool = False
+    revealer: Revealer, card: CardV1, plane: Plane, frames: int, hint: dict[str, int], *, deep: bool = False
 ) -> Iterator[Reading]:
     """Everything revealed from the leading frames of a plane, at the hinted strength and code length or at all.
 
@@ -62,7 +62,7 @@ class _Look:
         self._pattern = chosen % BITS
 
     def logits(
-        self, revealer: Revealer, card: Card, unit: float, low: float, high: float
+        self, revealer: Revealer, card: CardV1, unit: float, low: float, high: float
     ) -> NDArray[np.float32]:
         """Of the places, in their order; 0 in cells that are not usable."""
         usable = card.usable(self._cells, unit, low, high)[:, None]
@@ -70,7 +70,7 @@ class _Look:
         return found[self._row, self._pattern]
 
 
-def _likely_units(card: Card, cells: NDArray[np.float32]) -> list[int]:
+def _likely_units(card: CardV1, cells: NDArray[np.float32]) -> list[int]:
     """All strengths by index, those nearest to what the image suggests first."""
     first = 0
     if card.range_unit:

@@ -1,0 +1,84 @@
+"""Which files a command works on, where its output goes, and writing so that no half file is ever seen."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.dicom.lazy_bytes import ByteSource, pieces
+from gateway.errors import ResourceError, UsageError
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One input file and, for commands that write, its output file."""
+
+    source: Path
+    target: Path | None = None
+
+
+def inputs(given: Path) -> list[InputFile]:
+    """`given` itself, or every file below it, sorted; links to folders are not followed."""
+    if not given.is_dir():
+        return [InputFile(given)]
+    found = [Path(folder, name) for folder, _, names in os.walk(given, onerror=_raise) for name in names]
+    if not found:
+        raise UsageError(
+            f"there are no files in {given}", hint="Name a DICOM file or a folder that holds some."
+        )
+    return [InputFile(path) for path in sorted(found)]
+
+
+def inputs_and_outputs(given: Path, out: Path) -> list[InputFile]:
+    """The same with an output for each: relative paths are kept below the folder `out`.
+
+    Raises UsageError when an output would replace an input, or when `out` lies inside the input folder.
+    """
+    if not given.is_dir():
+        target = out / given.name if out.is_dir() else out
+        if target.exists() and target.samefile(given):
+            raise UsageError("the output would replace the input", hint="Name another output file.")
+        return [InputFile(given, target)]
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file", hint="For an input folder, name an output folder.")
+    if out.resolve().is_relative_to(given.resolve()):
+        raise UsageError(f"{out} lies inside the input folder", hint="Name an output folder elsewhere.")
+    return [InputFile(item.source, out / item.source.relative_to(given)) for item in inputs(given)]
+
+
+def write_atomically(target: Path, data: ByteSource) -> None:
+    """When this returns, all of `data` is in `target` on disk; before, the old file or none is.
+
+    Raises ResourceError when the disk or the permissions do not allow it.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".sealgate-", suffix=".part")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for piece in pieces(data):
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        hint = "Check the folder's permissions and free space."
+        raise ResourceError(f"can't write {target}: {error.strerror or error}", hint=hint) from error
+
+
+def _umask() -> int:
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
+
+
+def _raise(error: OSError) -> None:
+    raise ResourceError(
+        f"can't list {error.filename}: {error.strerror}", hint="Check the permissions."
+    ) from error

@@ -1,0 +1,7 @@
+"""`sealgate demo`: everything on one machine."""
+
+from __future__ import annotations
+
+from gateway.commands.demo.command import command
+
+__all__ = ["command"]

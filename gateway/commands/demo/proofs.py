@@ -1,0 +1,207 @@
+"""What the demo proves about the objects that the PACS holds."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
+
+from gateway import keys
+from gateway.commands.common.printing import Printer
+from gateway.commands.demo import dcmtk, study
+from gateway.commands.demo.gateway_process import GatewayProcess
+from gateway.commands.verify import described
+from gateway.errors import ResourceError
+from gateway.seal.codec.codec import Codec
+from gateway.seal.restoring import restore
+from gateway.seal.verifying import (
+    Report,
+    Verdict,
+    extract,
+    verify,
+)
+
+GOOD = (Verdict.INTACT, Verdict.TRANSCODED)
+
+
+@dataclass(frozen=True)
+class Received:
+    """An object as the PACS gives it back."""
+
+    uid: str
+    data: bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        header = dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
+        return cls(str(header.get("SOPInstanceUID", "")), data)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a verifier holds."""
+
+    trusted: keys.TrustedSigners
+    recipient_key: keys.RecipientKey
+    codec: Codec
+
+    def verify(self, data: bytes) -> Report:
+        return verify(data, trusted=self.trusted, recipient_key=self.recipient_key, codec=self.codec)
+
+
+@dataclass
+class Proofs:
+    """Collects what holds and what does not.
+
+    originals: SOP Instance UID -> the modality's file and its header.
+    """
+
+    printer: Printer
+    material: Material
+    originals: Mapping[str, tuple[Path, Dataset]]
+    levels: dict[str, str] = field(default_factory=dict)
+    held: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def all_hold(self) -> bool:
+        return bool(self.held) and not self.failed
+
+    def check(self, holds: bool, claim: str) -> bool:
+        (self.held if holds else self.failed).append(claim)
+        self.printer.text(f"  {'ok ' if holds else 'NOT'}       {claim}")
+        return holds
+
+    def is_full(self, received: Received) -> bool:
+        return self.levels.get(received.uid) == "full"
+
+    def of_all(self, received: Sequence[Received]) -> None:
+        """Verify, extract and restore each; compare with what the modality sent."""
+        verdicts: Counter[str] = Counter()
+        records = restored = full = 0
+        with self.printer.progress(len(received)) as advance:
+            for one in received:
+                report = self.material.verify(one.data)
+                verdicts[report.verdict.value] += 1
+                self.levels[one.uid] = str(report.level)
+                if report.level == "full":
+                    full += 1
+                    records += self._record_is_right(one)
+                restored += self._restores(one)
+                advance()
+        total = len(received)
+        good = sum(verdicts[verdict.value] for verdict in GOOD)
+        said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+        self.check(good == total, f"all {total} objects the PACS gives back verify: {said}")
+        self.check(
+            records == full,
+            f"the encrypted record in the pixels opens and names the right patient: {records} of {full}",
+        )
+        self.check(
+            restored == total,
+            f"restored, the pixel data equals the modality's byte for byte: {restored} of {total}",
+        )
+
+    def over_http(self, gateway: GatewayProcess, received: Sequence[Received]) -> None:
+        """The gateway's own verify endpoint agrees."""
+        answer = gateway.request("POST", "/api/v1/verify", received[0].data, "application/dicom")
+        verdict = json.loads(answer.splitlines()[0])["verdict"]
+        self.check(verdict in {good.value for good in GOOD}, f"the gateway's HTTP endpoint agrees: {verdict}")
+
+    def of_attacks(self, sealed: Received, folder: Path) -> None:
+        """One pixel, one patient id, the private block, and a harmless lossless re-encoding."""
+        folder.mkdir(parents=True, exist_ok=True)
+        header = dcmread(io.BytesIO(sealed.data), stop_before_pixels=True)
+        row, column = int(header.Rows) // 2, int(header.Columns) // 3
+        changed = study.with_one_pixel_changed(sealed.data, row=row, column=column)
+        report = self._judge(changed, folder / "one-pixel-changed.dcm")
+        inside = any(
+            top <= row < top + height and left <= column < left + width
+            for _, top, left, height, width in report.tampered_tiles
+        )
+        self.check(
+            report.verdict is Verdict.TAMPERED and inside,
+            f"one bit of one pixel changed, row {row}, column {column}: {_said(report)}",
+        )
+        report = self._judge(
+            study.with_patient_id(sealed.data, "ANOTHER-PATIENT"), folder / "other-patient.dcm"
+        )
+        fields = {difference["keyword"] for difference in report.header_differences}
+        self.check(
+            report.verdict is Verdict.MISIDENTIFIED and fields == {"PatientID"},
+            f"another patient's id put in: {_said(report)}",
+        )
+        self._of_tools(sealed, folder)
+
+    def _of_tools(self, sealed: Received, folder: Path) -> None:
+        plain = folder / "as-sealed.dcm"
+        plain.write_bytes(sealed.data)
+        smaller = folder / "jpeg-ls.dcm"
+        _must(dcmtk.run("dcmcjpls", [str(plain), str(smaller)]).returncode == 0, "dcmcjpls")
+        report = self.material.verify(smaller.read_bytes())
+        self.check(
+            report.verdict is Verdict.TRANSCODED, f"re-encoded as JPEG-LS by dcmcjpls: {_said(report)}"
+        )
+
+        bare = folder / "without-private-elements.dcm"
+        bare.write_bytes(sealed.data)
+        _must(dcmtk.run("dcmodify", ["-nb", "-ep", str(bare)]).returncode == 0, "dcmodify")
+        report = self.material.verify(bare.read_bytes())
+        record = self._record_is_right(Received(sealed.uid, bare.read_bytes()))
+        said = "and the record is still there" if record else "and the record is LOST"
+        self.check(
+            report.verdict is Verdict.STRIPPED and record,
+            f"all private elements removed by dcmodify: {report.verdict.value}, {said}",
+        )
+
+    def say_what_was_proven(self) -> None:
+        if self.all_hold:
+            self.printer.text("Proven on this machine, just now:")
+            for claim in self.held:
+                self.printer.text(f"  + {claim}")
+            return
+        self.printer.text("NOT AS IT SHOULD BE:")
+        for claim in self.failed:
+            self.printer.text(f"  - {claim}")
+
+    def _judge(self, data: bytes, path: Path) -> Report:
+        path.write_bytes(data)
+        return self.material.verify(data)
+
+    def _record_is_right(self, one: Received) -> bool:
+        """Whether every hidden field is what the modality's header says."""
+        found = extract(one.data, recipient_key=self.material.recipient_key, codec=self.material.codec)
+        if one.uid not in self.originals or not found.found or not found.record:
+            return False
+        header = self.originals[one.uid][1]
+        return all(
+            str(value).rstrip() == str(header.get(keyword, "")).rstrip()
+            for keyword, value in found.record.items()
+        )
+
+    def _restores(self, one: Received) -> bool:
+        """Whether restoring gives the pixel bytes that the modality sent."""
+        if one.uid not in self.originals:
+            return False
+        material = self.material
+        original, _ = restore(one.data, recipient_key=material.recipient_key, codec=material.codec)
+        if original is None:
+            return False
+        sent = dcmread(self.originals[one.uid][0], force=True)
+        return bool(dcmread(io.BytesIO(original)).get("PixelData") == sent.get("PixelData"))
+
+
+def _said(report: Report) -> str:
+    return f"{report.verdict.value}{described(report)}".replace("  (", ", ").removesuffix(")")
+
+
+def _must(done: bool, tool: str) -> None:
+    if not done:
+        raise ResourceError(f"{tool} failed", hint="See its message with `sealgate demo --keep`.")

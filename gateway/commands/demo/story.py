@@ -1,0 +1,200 @@
+"""`sealgate demo`, step by step. Each is checked; the end says what was proven, and nothing else."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom.uid import ExplicitVRLittleEndian
+
+from gateway import keys
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.printing import Printer
+from gateway.commands.demo import dcmtk, study
+from gateway.commands.demo.gateway_process import DemoDestination, DemoRoute, GatewayProcess
+from gateway.commands.demo.orthanc import Orthanc
+from gateway.commands.demo.process import free_port
+from gateway.commands.demo.proofs import Material, Proofs, Received
+from gateway.dicom.pixels import transcode
+from gateway.errors import PeerError, ResourceError, UsageError
+from gateway.seal.codec.codec import Codec
+
+ARRIVAL_TIMEOUT_S = 900.0
+STALL_TIMEOUT_S = 120.0
+MARKER = ".sealgate-demo"  # in folders that a demo may empty
+
+
+@dataclass
+class Demo:
+    """One run. work: where keys, databases and copies go; emptied at the start, kept at the end."""
+
+    work: Path
+    study: Path | None
+    keep: bool
+    printer: Printer = field(default_factory=lambda: Printer(as_json=False))
+
+    def run(self) -> Exit:
+        """OK only if everything was as it should be, else FINDINGS. Raises ResourceError, UsageError."""
+        name, files = study.find(self.study, beside=Path.cwd())
+        with _own_folder(self.work) as work:
+            files = files or study.make_series(work / "modality")
+            self._say(f"Sealgate demo, working in {work}")
+            self._say(f"The study: {name}")
+            with _pacs(work) as pacs, _gateway(work, pacs) as gateway:
+                proofs = self._through(work, files, pacs, gateway)
+                self._conclude(proofs, pacs, gateway)
+                if self.keep:
+                    self._stay(pacs, gateway)
+            self._say("Stopped: gateway and PACS.")
+        return Exit.OK if proofs.all_hold else Exit.FINDINGS
+
+    def _through(self, work: Path, files: list[Path], pacs: Orthanc, gateway: GatewayProcess) -> Proofs:
+        self._step("Keys, a PACS and the gateway")
+        self._say(f"  keys      {gateway.keys}: recipient (encrypts, opens) and signer (signs, is believed)")
+        self._say(f"  PACS      Orthanc, AE title {pacs.ae_title}, port {pacs.dicom_port}, {pacs.url}")
+        self._say(f"  gateway   AE title SEALGATE, port {gateway.dicom_port}, {gateway.url}")
+        if not dcmtk.echoscu(gateway.dicom_port):
+            raise PeerError("the gateway does not answer a C-ECHO")
+
+        originals = study.headers(files)
+        self._step(f"A modality sends {len(originals)} objects to SEALGATE (DCMTK storescu)")
+        began = time.monotonic()
+        dcmtk.storescu(gateway.dicom_port, [path for path, _ in originals.values()])
+        sent_s = time.monotonic() - began
+        arrived = self._wait_for(pacs, len(originals))
+        took_s = time.monotonic() - began
+        self._say(f"  acknowledged after {sent_s:.1f} s, sealed and in the PACS after {took_s:.1f} s")
+
+        self._step("What the PACS received")
+        self._show(pacs)
+        proofs = Proofs(self.printer, load_material(gateway, Codec.load()), originals)
+        proofs.check(arrived == len(originals), f"all {len(originals)} objects arrived in the PACS")
+        received = [Received.of(data) for data in pacs.files()]
+
+        self._step("Every object: verify, extract the hidden record, restore")
+        proofs.of_all(received)
+        proofs.over_http(gateway, received)
+
+        self._step("Copies that somebody tampered with")
+        sealed = next((one for one in received if proofs.is_full(one)), None)
+        if sealed is None:
+            proofs.check(False, "at least one object has the record in its pixels")
+        else:
+            plain = Received.of(transcode(sealed.data, ExplicitVRLittleEndian))
+            proofs.of_attacks(plain, work / "copies")
+        return proofs
+
+    def _wait_for(self, pacs: Orthanc, expected: int) -> int:
+        """How many objects the PACS holds: `expected`, or fewer if nothing more came for a while."""
+        deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
+        last, last_change = 0, time.monotonic()
+        with self.printer.progress(expected) as advance:
+            while last < expected and time.monotonic() < deadline:
+                count = pacs.count()
+                for _ in range(count - last):
+                    advance()
+                if count != last:
+                    last, last_change = count, time.monotonic()
+                elif time.monotonic() - last_change > STALL_TIMEOUT_S:
+                    break
+                time.sleep(0.2)
+        return last
+
+    def _show(self, pacs: Orthanc) -> None:
+        for found in pacs.studies():
+            tags = found["MainDicomTags"] | found["PatientMainDicomTags"]
+            self._say(f"  study     {tags.get('StudyDescription') or 'without description'}")
+        for found in pacs.series():
+            tags, count = found["MainDicomTags"], len(found["Instances"])
+            self._say(f"  series    {tags.get('Modality', '?')}, {count} objects")
+            simple = json.dumps(pacs.get(f"/instances/{found['Instances'][0]}/tags"))
+            traces = [word for word in ("SEALGATE", "ContributingEquipmentSequence") if word in simple]
+            self._say(f"            sealed by us, as its header says: {', '.join(traces) or 'nothing found'}")
+
+    def _conclude(self, proofs: Proofs, pacs: Orthanc, gateway: GatewayProcess) -> None:
+        self._step("HTTP endpoints of the gateway")
+        for path, what in (
+            ("/healthz", "alive"),
+            ("/readyz", "ready"),
+            ("/metrics", "Prometheus"),
+            ("/api/v1/verify", "POST an object, get its verdict"),
+        ):
+            self._say(f"  {gateway.url + path:<40} {what}")
+        self._say(f"  {pacs.url + '/app/explorer.html':<40} the PACS")
+        levels = Counter(proofs.levels.values())
+        self._say("")
+        self._say("Levels: " + ", ".join(f"{count} {level}" for level, count in levels.most_common()))
+        proofs.say_what_was_proven()
+
+    def _stay(self, pacs: Orthanc, gateway: GatewayProcess) -> None:
+        self._say("")
+        self._say(
+            f"Still running. Send to SEALGATE at 127.0.0.1:{gateway.dicom_port}; Ctrl-C stops everything."
+        )
+        try:
+            while pacs.process and pacs.process.running and gateway.process and gateway.process.running:
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            self._say("")
+
+    def _step(self, title: str) -> None:
+        self._say("")
+        self._say(f"== {title}")
+
+    def _say(self, text: str) -> None:
+        self.printer.text(text)
+
+
+def load_material(gateway: GatewayProcess, codec: Codec) -> Material:
+    return Material(
+        trusted=keys.load_trusted_signers(gateway.keys / "signer.pub"),
+        recipient_key=keys.load_recipient_key(gateway.keys / "recipient.key"),
+        codec=codec,
+    )
+
+
+def _pacs(work: Path) -> Orthanc:
+    return Orthanc(work / "pacs", dicom_port=free_port(4343), http_port=free_port(8043))
+
+
+def _gateway(work: Path, pacs: Orthanc) -> GatewayProcess:
+    node = DemoDestination(name="pacs", ae_title=pacs.ae_title, port=pacs.dicom_port)
+    route = DemoRoute(called="SEALGATE", action="seal", to=("pacs",))
+    return GatewayProcess(work / "gateway", nodes=[node], routes=[route])
+
+
+@contextmanager
+def _own_folder(work: Path) -> Iterator[Path]:
+    """An empty folder that no other demo uses: `work`, or a neighbour of it while that one is in use."""
+    for candidate in (work, work.with_name(f"{work.name}-{os.getpid()}")):
+        candidate.mkdir(parents=True, exist_ok=True)
+        lock = candidate.with_name(candidate.name + ".lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        with lock:
+            _empty(candidate)
+            yield candidate.resolve()
+        return
+    raise ResourceError(f"another demo uses {work}", hint="Stop it first.")
+
+
+def _empty(folder: Path) -> None:
+    """Remove what an earlier demo left; UsageError for a folder with anybody else's files."""
+    if any(folder.iterdir()) and not (folder / MARKER).exists():
+        raise UsageError(
+            f"{folder} holds files that are not a demo's", hint="Name an empty folder with --work."
+        )
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / MARKER).touch()

@@ -1,0 +1,80 @@
+"""`sealgate`: the command line. Each command lives in `gateway.commands`, loaded only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from importlib.metadata import version
+
+import click
+
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.printing import printable
+from gateway.errors import GatewayError, UsageError
+
+# Each is a module below gateway.commands that holds its click command as `command`.
+COMMANDS = (
+    "keygen", "keys", "token", "password", "seal", "verify", "extract", "restore", "serve", "check", "queue",
+    "quarantine", "backup", "demo",
+)  # fmt: skip
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when it is called: `sealgate --help` should not load networks."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"gateway.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("sealgate"), prog_name="sealgate")
+def sealgate() -> None:
+    """Seal DICOM images on their way to the PACS, and prove on the way back that nobody changed them."""
+
+
+def main() -> None:
+    """Run the command line and exit: 0 all good, 1 failed, 2 wrong usage or configuration, 3 findings."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _silence_warnings()
+    try:
+        sealgate.main(prog_name="sealgate", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(Exit.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.USAGE)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader left, as `| head` does; point stdout elsewhere, so that the last flush stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.FAILED)
+    except GatewayError as error:
+        _complain(error)
+        sys.exit(Exit.USAGE if isinstance(error, UsageError) else Exit.FAILED)
+
+
+def _silence_warnings() -> None:
+    """Libraries' warnings quote header values, which could identify a patient; worker processes inherit this."""
+    warnings.simplefilter("ignore", UserWarning)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning")
+
+
+def _complain(error: GatewayError) -> None:
+    print(f"sealgate: {printable(str(error))}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {printable(error.hint)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

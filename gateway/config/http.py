@@ -1,0 +1,116 @@
+"""The [http] table of the configuration: who may call, over what, how often."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from gateway.config.tls import TlsIdentity
+from gateway.config.values import (
+    FilePath,
+    Port,
+    Seconds,
+    Table,
+)
+
+# verify: have objects judged. extract: read hidden records. restore: get originals. operate: look at the queue.
+# administer: change the running gateway. None includes another.
+Role = Literal["verify", "extract", "restore", "operate", "administer"]
+Roles = Annotated[tuple[Role, ...], Field(min_length=1)]
+# Signatures only: with an HMAC whoever can check a token can make one (RFC 8725 3.1, 3.2).
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]  # fmt: skip
+
+
+class Token(Table):
+    """A caller who shows a token of which only the hash is known here; made with `sealgate token`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")  # what logs and the audit call it
+    roles: Roles
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")  # of the token, hexadecimal
+
+
+class OidcSettings(Table):
+    """Callers who show a JSON Web Token of an identity provider (OpenID Connect Core 1.0, RFC 7519, RFC 9068)."""
+
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    jwks_url: str | None = None  # where the provider's public keys are (RFC 7517)
+    jwks_file: FilePath | None = None  # the same as a file
+    ca: FilePath | None = None  # authorities for jwks_url; None: those of the system
+    keys_max_age_s: Seconds = 300.0  # then they are read again; while that fails nobody gets in
+    algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "PS256", "ES256", "EdDSA"), min_length=1)
+    roles_claim: str = Field(default="roles", min_length=1)  # its name, or a path such as realm_access.roles
+    roles: dict[str, Roles] = Field(min_length=1)  # value in the claim -> our roles
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("give one of jwks_url and jwks_file")
+        if self.jwks_url is not None:
+            url = urlsplit(self.jwks_url)
+            local = url.scheme == "http" and is_loopback(url.hostname or "")
+            if not url.hostname or not (url.scheme == "https" or local):
+                raise ValueError("jwks_url must begin with https:// (or http:// and a loopback address)")
+        return self
+
+
+class HttpSettings(Table):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    token: tuple[Token, ...] | None = None  # a text instead of tables: one token with the role verify
+    oidc: OidcSettings | None = None
+    tls: TlsIdentity | None = None
+    insecure: bool = False  # other addresses than loopback without TLS, and verification without a token
+    body_bytes_max: int = Field(default=512 << 20, ge=1 << 10)
+    request_timeout_s: Seconds = 120.0  # until the whole body must have come
+    requests_per_minute: int = Field(default=600, ge=1)  # of each caller
+    concurrent: int = Field(default=4, ge=1, le=1000)  # requests that hold a body in memory
+
+    @field_validator("token", mode="before")
+    @classmethod
+    def _text_or_tables(cls, value: object) -> object:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, str):
+            return value
+        if not text:
+            raise ValueError("an empty token would let in everybody (leave the key out)")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return ({"name": "http.token", "roles": ("verify",), "sha256": digest},)
+
+    @model_validator(mode="after")
+    def _closed_to_the_network(self) -> Self:
+        tokens = self.token or ()
+        if len({token.name for token in tokens}) != len(tokens):
+            raise ValueError("token.name: two tokens have the same name (rename one)")
+        if len({token.sha256 for token in tokens}) != len(tokens):
+            raise ValueError("token.sha256: two callers have the same token (make one for each)")
+        if self.tls is not None and self.tls.certificate is None:
+            raise ValueError("tls.certificate: missing (give certificate and key)")
+        if self.tls is None and not is_loopback(self.host) and not self.insecure:
+            raise ValueError(
+                f"host: {self.host} is not loopback, and there is no http.tls: tokens and patient data would "
+                "travel in clear (give a certificate, or write http.insecure = true)"
+            )
+        return self
+
+    def kept_open(self, running: HttpSettings) -> HttpSettings:
+        """These settings, but for what a server that runs can't change: its address and the files of its TLS."""
+        return self.model_copy(update={"host": running.host, "port": running.port, "tls": running.tls})
+
+    @property
+    def verifies_for_all(self) -> bool:
+        """Whether POST /api/v1/verify asks for no token."""
+        return self.token is None and self.oidc is None and (is_loopback(self.host) or self.insecure)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""The DICOM file layer: data elements, pixel data and transfer syntaxes, without any policy."""

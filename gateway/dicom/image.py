@@ -1,0 +1,168 @@
+"""How pixel data is laid out (PS3.3 C.7.6.3, PS3.5 8), and native (uncompressed) pixel data to samples and
+back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.dicom.part10 import Part10
+from gateway.errors import UnsupportedPixels
+
+PIXEL_DATA = 0x7FE00010
+PHOTOMETRIC_INTERPRETATION = 0x00280004
+
+
+class HighBits(StrEnum):
+    """What stands above BitsStored in each allocated word."""
+
+    ZERO = "zero"
+    SIGN = "sign"  # the sign bit, repeated
+    OTHER = "other"  # something of its own, such as overlays (PS3.5 8.1.1, retired)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelFormat:
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+    planar: int
+    photometric: str
+
+    @property
+    def depth(self) -> int:
+        """Bits of a sample that carry its value: BitsStored, or the whole word when HighBit is unusual."""
+        return self.stored if self.high_bit == self.stored - 1 else self.allocated
+
+    @property
+    def sample_count(self) -> int:
+        return self.frames * self.rows * self.columns * self.samples
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (self.frames, self.rows, self.columns, self.samples)
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of the uncompressed pixel data, padding excluded."""
+        return (self.sample_count * self.allocated + 7) // 8
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """samples: (frames, rows, columns, samples), stored values, int8 to uint32 after PixelRepresentation."""
+
+    samples: NDArray[Any]
+    high_bits: HighBits
+
+
+def pixel_format(file: Part10) -> PixelFormat:
+    """The layout an object declares. Raises UnsupportedPixels when it is incomplete or contradicts itself."""
+
+    def required(tag: int, name: str) -> int:
+        value = file.number(tag)
+        if value is None:
+            raise UnsupportedPixels(f"the object has no {name}")
+        return value
+
+    frames = file.text(0x00280008) or "1"
+    if not frames.isdigit():
+        raise UnsupportedPixels("Number of Frames is not a number")
+    stored = required(0x00280101, "Bits Stored")
+    found = PixelFormat(
+        rows=required(0x00280010, "Rows"),
+        columns=required(0x00280011, "Columns"),
+        frames=max(int(frames), 1),
+        samples=file.number(0x00280002, 1) or 1,
+        allocated=required(0x00280100, "Bits Allocated"),
+        stored=stored,
+        high_bit=file.number(0x00280102, stored - 1) or 0,
+        signed=file.number(0x00280103, 0) == 1,
+        planar=file.number(0x00280006, 0) or 0,
+        photometric=file.text(PHOTOMETRIC_INTERPRETATION),
+    )
+    if not (found.rows and found.columns and 0 < found.stored <= found.allocated):
+        raise UnsupportedPixels("the object declares pixels of no size")
+    if found.allocated not in (1, 8, 16, 32):
+        raise UnsupportedPixels(f"{found.allocated} bits allocated are not read here")
+    return found
+
+
+def from_native(value: bytes, shape: PixelFormat, *, little: bool, wide_words: bool) -> Pixels:
+    """Samples of native pixel data.
+
+    little: byte order. wide_words: VR OW, whose 16-bit words are swapped in big endian even for 8-bit samples
+    (PS3.5 8.1.1). Raises UnsupportedPixels when the value is shorter than declared.
+    """
+    if shape.photometric == "YBR_FULL_422":
+        raise UnsupportedPixels("YBR_FULL_422 shares chroma between neighbours")
+    if len(value) < shape.byte_count:
+        raise UnsupportedPixels("the pixel data is shorter than declared")
+    if shape.allocated == 1:
+        bits = np.unpackbits(np.frombuffer(value, np.uint8), bitorder="little", count=shape.sample_count)
+        return Pixels(bits.reshape(shape.shape), HighBits.ZERO)
+    if shape.allocated == 8 and not little and wide_words:
+        value = swapped_pairs(value)
+    order = "<" if little else ">"
+    words = np.frombuffer(value, f"{order}u{shape.allocated // 8}", count=shape.sample_count)
+    if shape.samples > 1 and shape.planar == 1:
+        planes = words.reshape(shape.frames, shape.samples, shape.rows, shape.columns)
+        words = np.moveaxis(planes, 1, -1)
+    else:
+        words = words.reshape(shape.shape)
+    return samples_of(words.astype(f"u{shape.allocated // 8}", copy=False), shape)
+
+
+def to_native(pixels: Pixels, shape: PixelFormat, *, little: bool, wide_words: bool) -> bytes:
+    """The inverse of `from_native`, without padding."""
+    if shape.allocated == 1:
+        return np.packbits(pixels.samples, bitorder="little").tobytes()
+    words = words_of(pixels, shape)
+    if shape.samples > 1 and shape.planar == 1:
+        words = np.moveaxis(words, -1, 1)
+    order = "<" if little else ">"
+    value = np.ascontiguousarray(words, f"{order}u{shape.allocated // 8}").tobytes()
+    return swapped_pairs(value) if shape.allocated == 8 and not little and wide_words else value
+
+
+def samples_of(words: NDArray[Any], shape: PixelFormat) -> Pixels:
+    """Stored values of unsigned words of any width: masked to the depth, sign-extended when signed."""
+    size = max(shape.allocated // 8, 1)
+    words = words.astype(f"u{size}", copy=False)
+    spare = 8 * size - shape.depth
+    if not spare:
+        return Pixels(words.view(f"i{size}") if shape.signed else words, HighBits.ZERO)
+    if not shape.signed:
+        if not int(words.max()) >> shape.depth:
+            return Pixels(words, HighBits.ZERO)
+        return Pixels(words & words.dtype.type((1 << shape.depth) - 1), HighBits.OTHER)
+    samples = (words << spare).view(f"i{size}") >> spare
+    if np.array_equal(samples.view(f"u{size}"), words):
+        return Pixels(samples, HighBits.SIGN)
+    masked = samples.view(f"u{size}") & words.dtype.type((1 << shape.depth) - 1)
+    return Pixels(samples, HighBits.ZERO if np.array_equal(masked, words) else HighBits.OTHER)
+
+
+def words_of(pixels: Pixels, shape: PixelFormat) -> NDArray[Any]:
+    """The allocated words of stored values, high bits as they were found."""
+    size = max(shape.allocated // 8, 1)
+    words: NDArray[Any] = pixels.samples.view(f"u{size}")
+    if shape.signed and pixels.high_bits is HighBits.ZERO and shape.depth < 8 * size:
+        words = words & words.dtype.type((1 << shape.depth) - 1)
+    return words
+
+
+def swapped_pairs(value: bytes) -> bytes:
+    """8-bit samples in big-endian OW words, in the order of the samples; an odd last byte gets a partner."""
+    padded = value + b"\0" * (len(value) % 2)
+    return np.frombuffer(padded, "u2").byteswap().tobytes()

@@ -1,0 +1,252 @@
+"""A DICOM file (PS3.10 7) as received bytes with an index of its top-level elements, and edits spliced into
+it.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from gateway.dicom.elements import (
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    Element,
+    Encoding,
+    encode,
+    header,
+    walk,
+)
+from gateway.dicom.lazy_bytes import (
+    ByteRange,
+    ByteSource,
+    Concatenation,
+    flat,
+)
+from gateway.errors import UnreadableObject
+
+IMPLICIT_VR_LE = "1.2.840.10008.1.2"
+EXPLICIT_VR_LE = "1.2.840.10008.1.2.1"
+DEFLATED_LE = "1.2.840.10008.1.2.1.99"
+EXPLICIT_VR_BE = "1.2.840.10008.1.2.2"
+
+_GROUP_LENGTH, _TRANSFER_SYNTAX = 0x00020000, 0x00020010
+
+# A deflated data set that grows beyond this is taken for a decompression bomb.
+INFLATED_MAX = 4 << 30
+
+
+@dataclass(frozen=True)
+class Part10:
+    """prefix: preamble, magic and group 0002 as received (may be empty). body: the data set, inflated if it
+    was deflated; in memory only if the file was.
+    """
+
+    prefix: bytes
+    meta: dict[int, bytes]
+    transfer_syntax: str
+    encoding: Encoding
+    body: ByteSource
+    elements: list[Element]
+
+    @cached_property
+    def index(self) -> dict[int, Element]:
+        """The first element of each tag."""
+        return {element.tag: element for element in reversed(self.elements)}
+
+    @cached_property
+    def repeated(self) -> frozenset[int]:
+        """Tags that stand more than once: readers disagree which of them counts (PS3.5 7.1 allows one)."""
+        counts = Counter(element.tag for element in self.elements)
+        return frozenset(tag for tag, count in counts.items() if count > 1)
+
+    def value(self, tag: int) -> bytes | None:
+        """The value of a top-level element as it stands in the file, or None when it is absent."""
+        element = self.index.get(tag)
+        return None if element is None else self.body[element.value : element.end]
+
+    def text(self, tag: int) -> str:
+        """A value of the default repertoire (CS, UI, DA ...), padding removed; empty when absent."""
+        return (self.value(tag) or b"").decode("latin-1").strip(" \0")
+
+    def number(self, tag: int, default: int | None = None) -> int | None:
+        """An US value, or `default` when absent or empty. Raises UnreadableObject for other lengths."""
+        value = self.value(tag)
+        if not value:
+            return default
+        if len(value) < 2:
+            raise UnreadableObject(f"the element ({tag >> 16:04X},{tag & 0xFFFF:04X}) is not an US")
+        return int(struct.unpack_from(self.encoding.order + "H", value)[0])
+
+    def edited(
+        self,
+        edits: Mapping[int, bytes | None],
+        *,
+        sop_instance_uid: str | None = None,
+        syntax: str | None = None,
+    ) -> bytes:
+        """The file with top-level elements replaced, inserted in tag order or (None) removed; all other
+        bytes stay.
+
+        edits: tag -> the encoded element (header included). Only values whose encoding stays the same may
+        remain when `syntax` names another transfer syntax. Group lengths that exist in edited groups are
+        corrected.
+        """
+        return flat(self._edited(edits, sop_instance_uid, syntax))
+
+    @property
+    def in_memory(self) -> bool:
+        return isinstance(self.body, bytes)
+
+    def rewritten(self, edits: Mapping[int, bytes | None]) -> ByteSource:
+        """What `edited` gives; unless the file is in memory, untouched parts are not read yet."""
+        return self.edited(edits) if self.in_memory else Concatenation(self._edited(edits, None, None))
+
+    def _edited(
+        self, edits: Mapping[int, bytes | None], sop_instance_uid: str | None, syntax: str | None
+    ) -> list[ByteSource]:
+        prefix = self.prefix
+        if sop_instance_uid is not None or syntax is not None:
+            prefix = self._edited_prefix(sop_instance_uid, syntax)
+        pieces = _spliced(self.body, self.elements, edits)
+        _correct_group_lengths(pieces, self, {tag >> 16 for tag in edits})
+        parts = [piece for _, piece in pieces]
+        if (syntax or self.transfer_syntax) == DEFLATED_LE:
+            parts = [_deflate(flat(parts))]
+        return [prefix, *parts]
+
+    def with_body(self, body: ByteSource, syntax: str, encoding: Encoding) -> Part10:
+        """The same file around another data set, already in the encoding of `syntax`."""
+        prefix = self._edited_prefix(None, syntax)
+        elements = walk(body, 0, len(body), encoding)
+        return Part10(prefix, self.meta, syntax, encoding, body, elements)
+
+    def _edited_prefix(self, sop_instance_uid: str | None, syntax: str | None) -> bytes:
+        changes = {0x00020003: sop_instance_uid, 0x00020010: syntax}
+        start = self.prefix.find(b"DICM\x02\0") + 4 if self.prefix[128:132] == b"DICM" else 0
+        group = b""
+        for element in walk(self.prefix, start, len(self.prefix), EXPLICIT_LE):
+            new = changes.get(element.tag)
+            if element.tag == 0x00020000:
+                continue
+            group += (
+                self.prefix[element.start : element.end]
+                if new is None
+                else encode(element.tag, b"UI", new.encode(), EXPLICIT_LE)
+            )
+        return (
+            self.prefix[:start]
+            + encode(0x00020000, b"UL", struct.pack("<I", len(group)), EXPLICIT_LE)
+            + group
+        )
+
+
+def read(data: ByteSource) -> Part10:
+    """Index a file, in memory or not. A missing preamble or group 0002 is tolerated, as other readers do.
+
+    Raises UnreadableObject for bytes that are not a DICOM data set or end early.
+    """
+    prefix_is_dicom = data[128:132] == b"DICM"
+    meta, at = file_meta(data)
+    syntax = meta.get(_TRANSFER_SYNTAX, b"").decode("latin-1").strip(" \0")
+    body: ByteSource = data[at:] if isinstance(data, bytes) else ByteRange(data, at, len(data))
+    if syntax == DEFLATED_LE:
+        body = _inflate(body[:])
+    encoding = _observed_encoding(body, syntax)
+    elements = walk(body, 0, len(body), encoding)
+    groups = {element.group for element in elements}
+    if 0 in groups or not (prefix_is_dicom or groups & {0x0004, 0x0008}):
+        raise UnreadableObject("not a DICOM data set")
+    if not syntax:
+        syntax = {IMPLICIT_LE: IMPLICIT_VR_LE, EXPLICIT_LE: EXPLICIT_VR_LE, EXPLICIT_BE: EXPLICIT_VR_BE}[
+            encoding
+        ]
+    return Part10(data[:at], meta, syntax, encoding, body, elements)
+
+
+def file_meta(data: ByteSource) -> tuple[dict[int, bytes], int]:
+    """File meta information, tag -> value, and where the data set begins (PS3.10 7.1).
+
+    Its group length is often wrong, so it ends where group 0002 does; except that it also ends where its length says
+    if all that matters was read, and before a tag that does not ascend: senders exist that put group 0002 into the
+    data set as well, and what stands there must not pass for what the receiver wrote. Raises UnreadableObject.
+    """
+    at = 132 if data[128:132] == b"DICM" else 0
+    meta: dict[int, bytes] = {}
+    stated = -1
+    while data[at : at + 2] == b"\x02\0":
+        tag, vr, value, length = header(data, at, len(data), EXPLICIT_LE)
+        if value + length > len(data) or vr is None:
+            raise UnreadableObject("the file meta information runs past the end")
+        if meta and tag <= max(meta):
+            break
+        meta[tag] = data[value : value + length]
+        at = value + length
+        if tag == _GROUP_LENGTH and length == 4:
+            stated = at + int.from_bytes(meta[tag], "little")
+        if at == stated and _TRANSFER_SYNTAX in meta:
+            break
+    return meta, at
+
+
+def _observed_encoding(body: ByteSource, syntax: str) -> Encoding:
+    """The encoding the first element shows; files that declare another one than they use are common."""
+    first = body[:8]
+    if len(first) < 8:
+        raise UnreadableObject("the data set is empty")
+    little = struct.unpack_from("<H", first)[0] <= struct.unpack_from(">H", first)[0]
+    if struct.unpack_from("<H", first)[0] == struct.unpack_from(">H", first)[0]:
+        little = syntax != EXPLICIT_VR_BE
+    vr = first[4:6]
+    if vr.isalpha() and vr.isupper():
+        return Encoding(explicit=True, little=little)
+    return IMPLICIT_LE
+
+
+def _inflate(data: bytes) -> bytes:
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        body = engine.decompress(data, INFLATED_MAX)
+    except zlib.error as error:
+        raise UnreadableObject("the deflated data set is damaged") from error
+    if engine.unconsumed_tail or not engine.eof:
+        raise UnreadableObject("the deflated data set is incomplete or larger than 4 GiB")
+    return body
+
+
+def _deflate(body: bytes) -> bytes:
+    engine = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflated = engine.compress(body) + engine.flush()
+    return deflated + b"\0" * (len(deflated) % 2)  # PS3.5 A.5: padded to even length
+
+
+def _spliced(
+    body: ByteSource, elements: list[Element], edits: Mapping[int, bytes | None]
+) -> list[tuple[int, ByteSource]]:
+    """(tag, bytes) of each element of the edited data set; untouched elements are not read."""
+    waiting = sorted(tag for tag, new in edits.items() if new is not None)
+    pieces: list[tuple[int, ByteSource]] = []
+    for element in elements:
+        while waiting and waiting[0] < element.tag:
+            tag = waiting.pop(0)
+            pieces.append((tag, edits[tag] or b""))
+        if element.tag not in edits:
+            pieces.append((element.tag, ByteRange(body, element.start, element.end)))
+        elif waiting and waiting[0] == element.tag:
+            waiting.pop(0)
+            pieces.append((element.tag, edits[element.tag] or b""))
+    pieces += [(tag, edits[tag] or b"") for tag in waiting]
+    return pieces
+
+
+def _correct_group_lengths(pieces: list[tuple[int, ByteSource]], file: Part10, groups: set[int]) -> None:
+    """Give retired group length elements (PS3.5 7.2) of the edited groups their new value."""
+    for position, (tag, _) in enumerate(pieces):
+        if tag & 0xFFFF == 0 and tag >> 16 in groups:
+            length = sum(len(piece) for other, piece in pieces if other >> 16 == tag >> 16 and other != tag)
+            value = struct.pack(file.encoding.order + "I", length)
+            pieces[position] = (tag, encode(tag, b"UL", value, file.encoding))

@@ -1,0 +1,217 @@
+"""Pixel data of an object to samples and back, in the transfer syntax it has or another lossless one."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from gateway.dicom import compressed
+from gateway.dicom.elements import (
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    UNDEFINED,
+    Element,
+    encode,
+)
+from gateway.dicom.image import (
+    PHOTOMETRIC_INTERPRETATION,
+    PIXEL_DATA,
+    HighBits,
+    PixelFormat,
+    Pixels,
+    from_native,
+    pixel_format,
+    to_native,
+    words_of,
+)
+from gateway.dicom.lazy_bytes import ByteRange, ByteSource
+from gateway.dicom.part10 import (
+    DEFLATED_LE,
+    EXPLICIT_VR_BE,
+    EXPLICIT_VR_LE,
+    IMPLICIT_VR_LE,
+    Part10,
+    read,
+)
+from gateway.dicom.recoding import recoded
+from gateway.errors import UnsupportedPixels
+
+NATIVE_SYNTAXES = frozenset({IMPLICIT_VR_LE, EXPLICIT_VR_LE, EXPLICIT_VR_BE, DEFLATED_LE})
+LOSSLESS_SYNTAXES = NATIVE_SYNTAXES | compressed.LOSSLESS_SYNTAXES
+
+_PIXEL_REPRESENTATION = 0x00280103
+EXTENDED_OFFSETS, EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
+
+# Decoded samples beyond this are not held in memory: one worker would take gigabytes.
+SAMPLES_MAX = 1 << 28
+
+
+def decode(file: Part10, shape: PixelFormat) -> Pixels:
+    """All frames of an object. Raises UnsupportedPixels: unknown syntax, damaged, or too large.
+
+    Lossy syntaxes are decoded as far as the decoders at hand go; what they give is never sealed.
+    """
+    element = _pixel_data(file, shape)
+    if not element.undefined:
+        value = file.body[element.value : element.end]
+        return from_native(value, shape, little=file.encoding.little, wide_words=element.vr != b"OB")
+    frames = list(_decompressed(file, element, shape))
+    return Pixels(
+        np.stack([frame.samples for frame in frames]), _common({frame.high_bits for frame in frames})
+    )
+
+
+def decode_in_pieces(file: Part10, shape: PixelFormat) -> Iterator[Pixels]:
+    """What `decode` gives, in order, at least a frame at a time. Raises UnsupportedPixels, where `decode` does.
+
+    Whether the pieces' high bits agree is told by `in_common`.
+    """
+    element = _pixel_data(file, shape)
+    if element.undefined:
+        for frame in _decompressed(file, element, shape):
+            yield Pixels(frame.samples[np.newaxis], frame.high_bits)
+        return
+    wide = element.vr != b"OB"
+    swapped = shape.allocated == 8 and not file.encoding.little and wide
+    if shape.allocated == 1 or swapped:  # frames that share bytes; an eighth or half of what samples may take
+        yield decode(file, shape)
+        return
+    if element.end - element.value < shape.byte_count:
+        raise UnsupportedPixels("the pixel data is shorter than declared")
+    one = replace(shape, frames=1)
+    for number in range(shape.frames):
+        at = element.value + number * one.byte_count
+        value = file.body[at : at + one.byte_count]
+        yield from_native(value, one, little=file.encoding.little, wide_words=wide)
+
+
+def in_common(found: Iterable[Pixels], file: Part10) -> Iterator[Pixels]:
+    """The pieces of `decode_in_pieces`. Raises UnsupportedPixels as soon as bits above Bits Stored are in use."""
+    signs = zeros = False
+    native = file.transfer_syntax in NATIVE_SYNTAXES
+    for piece in found:
+        signs |= piece.high_bits is HighBits.SIGN and bool(piece.samples.min() < 0)
+        zeros |= piece.high_bits is HighBits.ZERO
+        if piece.high_bits is HighBits.OTHER or (native and signs and zeros):
+            raise UnsupportedPixels("bits above Bits Stored are in use")
+        yield piece
+
+
+def _pixel_data(file: Part10, shape: PixelFormat) -> Element:
+    """The element, if its form and size allow decoding. Raises UnsupportedPixels."""
+    element = file.index.get(PIXEL_DATA)
+    if element is None:
+        raise UnsupportedPixels("the object has no Pixel Data")
+    if shape.sample_count > SAMPLES_MAX:
+        raise UnsupportedPixels("the object declares more samples than are decoded here")
+    native = file.transfer_syntax in NATIVE_SYNTAXES
+    if not element.undefined and not native:
+        raise UnsupportedPixels("the pixel data is not encapsulated as its transfer syntax demands")
+    if element.undefined and native:
+        raise UnsupportedPixels("the pixel data is encapsulated against its transfer syntax")
+    return element
+
+
+def _decompressed(file: Part10, element: Element, shape: PixelFormat) -> Iterator[Pixels]:
+    """Each frame, (rows, columns, samples). Raises UnsupportedPixels, also when there are more or fewer."""
+    value: ByteSource = ByteRange(file.body, element.value, element.end)
+    if file.in_memory:
+        value = value[:]
+    count = 0
+    for codestream in compressed.frames(value, shape, _extended_offsets(file)):
+        count += 1
+        yield compressed.decode(codestream, file.transfer_syntax, shape)
+    if count != shape.frames:
+        raise UnsupportedPixels("the number of compressed frames differs from Number of Frames")
+
+
+def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> dict[int, bytes | None]:
+    """Edits that put `pixels` into the object in `syntax` (lossless; same element encoding as the file's).
+
+    Bytes of a native value beyond the declared pixels stay. Raises UnsupportedPixels.
+    """
+    element = file.index[PIXEL_DATA]
+    if syntax not in compressed.LOSSLESS_SYNTAXES:
+        wide = element.vr != b"OB" if not element.undefined else shape.allocated > 8
+        value = to_native(pixels, shape, little=file.encoding.little, wide_words=wide)
+        tail = b"" if element.undefined else file.body[element.value + len(value) : element.end]
+        edits: dict[int, bytes | None] = {
+            PIXEL_DATA: encode(
+                PIXEL_DATA, b"OW" if wide else b"OB", value + tail if tail else value, file.encoding
+            )
+        }
+    else:
+        if pixels.high_bits is HighBits.OTHER and syntax != compressed.RLE:
+            raise UnsupportedPixels("bits above Bits Stored are in use and would be lost")
+        samples = words_of(pixels, shape) if syntax == compressed.RLE else pixels.samples
+        value = compressed.encapsulate([compressed.encode(frame, syntax, shape) for frame in samples])
+        head = struct.pack("<HH2sHI", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF, b"OB", 0, UNDEFINED)
+        edits = {PIXEL_DATA: head + value}
+    for tag in (EXTENDED_OFFSETS, EXTENDED_LENGTHS):
+        if tag in file.index:
+            edits[tag] = None
+    if shape.photometric == "YBR_RCT" and syntax not in compressed.JPEG_2000_SYNTAXES:
+        edits[PHOTOMETRIC_INTERPRETATION] = encode(PHOTOMETRIC_INTERPRETATION, b"CS", b"RGB", file.encoding)
+    return edits
+
+
+def writable_syntax(syntax: str, accepted: Container[str] | None = None) -> str | None:
+    """`syntax` itself when it can be written here, else one that `accepted` holds (None: all); None when
+    there is none.
+
+    The choices have the element encoding of every compressed syntax, so that only pixel data must be
+    rewritten.
+    """
+    if syntax in NATIVE_SYNTAXES | compressed.ENCODABLE_SYNTAXES:
+        return syntax
+    choices = (EXPLICIT_VR_LE, compressed.JPEG_LS, compressed.JPEG_LOSSLESS_SV1, compressed.RLE)
+    return next((choice for choice in choices if accepted is None or choice in accepted), None)
+
+
+def transcode(data: bytes, target_syntax: str) -> bytes:
+    """The same object in another lossless transfer syntax.
+
+    Raises UnsupportedPixels when its pixels are lossy, do not decode, or have no encoder; UnreadableObject.
+    """
+    file = read(data)
+    if file.transfer_syntax == target_syntax:
+        return data
+    if not {file.transfer_syntax, target_syntax} <= LOSSLESS_SYNTAXES:
+        raise UnsupportedPixels(f"no lossless way from {file.transfer_syntax} to {target_syntax}")
+    if PIXEL_DATA not in file.index and target_syntax not in NATIVE_SYNTAXES:
+        raise UnsupportedPixels("an object without Pixel Data has no compressed transfer syntax")
+    native = file if file.transfer_syntax in NATIVE_SYNTAXES else _rewritten(file, EXPLICIT_VR_LE)
+    if target_syntax in compressed.LOSSLESS_SYNTAXES:
+        return _rewritten(_recoded(native, EXPLICIT_VR_LE), target_syntax).edited({})
+    return _recoded(native, target_syntax).edited({})
+
+
+def _rewritten(file: Part10, syntax: str) -> Part10:
+    """With its pixel data in another syntax of the same element encoding."""
+    shape = pixel_format(file)
+    return read(file.edited(encoded(file, decode(file, shape), shape, syntax), syntax=syntax))
+
+
+def _recoded(file: Part10, syntax: str) -> Part10:
+    """With its elements in another encoding, pixel data native before and after."""
+    target = {IMPLICIT_VR_LE: IMPLICIT_LE, EXPLICIT_VR_BE: EXPLICIT_BE}.get(syntax, EXPLICIT_LE)
+    body = file.body
+    if target != file.encoding:
+        body = recoded(body[:], file.encoding, target, signed=file.number(_PIXEL_REPRESENTATION, 0) == 1)
+    return file.with_body(body, syntax, target)
+
+
+def _extended_offsets(file: Part10) -> tuple[bytes, bytes] | None:
+    offsets, lengths = file.value(EXTENDED_OFFSETS), file.value(EXTENDED_LENGTHS)
+    return (offsets, lengths) if offsets and lengths else None
+
+
+def _common(found: set[HighBits]) -> HighBits:
+    """Frames without negative values look zero-filled either way; one odd frame decides for all."""
+    if len(found) == 1:
+        return found.pop()
+    return HighBits.OTHER if HighBits.OTHER in found else HighBits.SIGN

@@ -1,0 +1,52 @@
+"""To which study a data set belongs, from its beginning, without reading it all."""
+
+from __future__ import annotations
+
+import zlib
+
+from gateway.dicom.elements import (
+    IMPLICIT_LE,
+    UNDEFINED,
+    Encoding,
+    header,
+    skip_undefined,
+)
+from gateway.dicom.part10 import DEFLATED_LE, EXPLICIT_VR_BE
+from gateway.errors import UnreadableObject
+
+STUDY_INSTANCE_UID = 0x0020000D
+INFLATED_BYTES = 1 << 20  # of a deflated data set; the element stands near the beginning
+
+
+def study_of(beginning: bytes, syntax: str) -> str | None:
+    """The Study Instance UID; None when it is not in these bytes, or they are not a data set.
+
+    beginning: the first bytes of a data set, or all of it. syntax: the transfer syntax UID.
+    """
+    try:
+        if syntax == DEFLATED_LE:
+            beginning = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning, INFLATED_BYTES)
+        return _found(beginning, Encoding(explicit=_has_vr(beginning), little=syntax != EXPLICIT_VR_BE))
+    except (UnreadableObject, zlib.error):
+        return None
+
+
+def _has_vr(beginning: bytes) -> bool:
+    """What the first element shows: files that declare another encoding than they use are common."""
+    vr = beginning[4:6]
+    return vr.isalpha() and vr.isupper()
+
+
+def _found(data: bytes, encoding: Encoding) -> str | None:
+    at = 0
+    while at < len(data):
+        tag, vr, value, length = header(data, at, len(data), encoding)
+        if tag > STUDY_INSTANCE_UID:
+            return None
+        if length == UNDEFINED:
+            at = skip_undefined(data, value, len(data), IMPLICIT_LE if vr == b"UN" else encoding)
+            continue
+        at = value + length
+        if tag == STUDY_INSTANCE_UID and at <= len(data):
+            return data[value:at].decode("latin-1").strip(" \0") or None
+    return None

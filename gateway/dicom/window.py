@@ -1,0 +1,34 @@
+"""The window that a viewer opens an image with, in stored values."""
+
+from __future__ import annotations
+
+import math
+
+from gateway.dicom.part10 import Part10
+
+_CENTER, _WIDTH, _INTERCEPT, _SLOPE = 0x00281050, 0x00281051, 0x00281052, 0x00281053
+
+
+def voi_window(file: Part10) -> tuple[float, float] | None:
+    """Stored values that the first VOI window shows as black and white (PS3.3 C.11.2.1.2, linear function).
+
+    None where the header has no window, or one that does not make sense.
+    """
+    centre, width = _decimal(file, _CENTER), _decimal(file, _WIDTH)
+    slope, intercept = _decimal(file, _SLOPE, 1.0), _decimal(file, _INTERCEPT, 0.0)
+    if centre is None or width is None or slope is None or intercept is None or width < 1 or not slope:
+        return None
+    ends = [(centre + side * width / 2 - intercept) / slope for side in (-1, 1)]
+    return min(ends), max(ends)
+
+
+def _decimal(file: Part10, tag: int, absent: float | None = None) -> float | None:
+    """The first value of a Decimal String; `absent` where there is none, None where it is no finite number."""
+    text = file.text(tag).split("\\")[0].strip()
+    if not text:
+        return absent
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

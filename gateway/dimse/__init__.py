@@ -1,0 +1,1 @@
+"""DICOM on the network: associations, and the messages on them."""

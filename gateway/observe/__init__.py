@@ -1,0 +1,8 @@
+"""What the gateway tells the people who run it: log lines, metrics, and who asked for a patient's record."""
+
+from __future__ import annotations
+
+from gateway.observe.logs import Log, configure_logging, logger, where
+from gateway.observe.metrics import Metrics
+
+__all__ = ["Log", "Metrics", "configure_logging", "logger", "where"]

@@ -1,0 +1,45 @@
+"""JSON log lines on stderr, never with patient data."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import structlog
+
+Log = structlog.stdlib.BoundLogger
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """JSON lines on stderr. Libraries are heard from warnings on, through the same lines."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # pynetdicom quotes peers and data sets in its messages; what matters of them is in our own lines.
+    logging.getLogger("pynetdicom").addHandler(logging.NullHandler())
+    logging.getLogger("pynetdicom").propagate = False
+    logging.getLogger("pydicom").addHandler(logging.NullHandler())
+    logging.getLogger("pydicom").propagate = False
+
+
+def logger() -> Log:
+    log: Log = structlog.get_logger()
+    return log
+
+
+def where(error: BaseException) -> str:
+    """Type and place of an error without its message, which may quote the object."""
+    trace, last = error.__traceback__, ""
+    while trace is not None:
+        last = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {last}"

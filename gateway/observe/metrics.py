@@ -1,0 +1,194 @@
+"""What the gateway tells: JSON log lines on stderr and Prometheus metrics, never with patient data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+
+
+@dataclass(frozen=True)
+class Metric:
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS = (
+    Metric("sealgate_received_total", "counter", "Instances received and made durable.", ("called",)),
+    Metric("sealgate_received_bytes_total", "counter", "Bytes of data sets received.", ("called",)),
+    Metric(
+        "sealgate_repeated_total", "counter", "Arrivals of bytes already known, answered from the ledger."
+    ),
+    Metric(
+        "sealgate_changed_total",
+        "counter",
+        "Arrivals of other bytes under a known SOP Instance UID.",
+        ("policy",),
+    ),
+    Metric(
+        "sealgate_commitment_requests_total",
+        "counter",
+        "Requests of storage commitment taken.",
+        ("calling",),
+    ),
+    Metric(
+        "sealgate_commitments_total", "counter", "Such requests ended, by what was reported.", ("outcome",)
+    ),
+    Metric(
+        "sealgate_commitments_open", "gauge", "Such requests that wait for deliveries or for their report."
+    ),
+    Metric(
+        "sealgate_archive_commitments_total",
+        "counter",
+        "Questions to archives about storage commitment, by what they answered.",
+        ("destination", "outcome"),
+    ),
+    Metric("sealgate_refused_total", "counter", "C-STORE requests answered with a failure.", ("status",)),
+    Metric("sealgate_associations_total", "counter", "Incoming associations ended.", ("outcome",)),
+    Metric("sealgate_associations_active", "gauge", "Incoming associations open now."),
+    Metric(
+        "sealgate_associations_refused_total",
+        "counter",
+        "Associations and connections refused, by reason.",
+        ("reason",),
+    ),
+    Metric(
+        "sealgate_contexts_refused_total",
+        "counter",
+        "Presentation contexts that the node may not use.",
+        ("node", "service"),
+    ),
+    Metric(
+        "sealgate_certificate_expiry_seconds",
+        "gauge",
+        "Seconds until a TLS certificate of ours expires.",
+        ("certificate",),
+    ),
+    Metric("sealgate_http_refused_total", "counter", "HTTP requests refused, by reason.", ("reason",)),
+    Metric("sealgate_sealed_total", "counter", "Instances through sealing, by level.", ("level", "reason")),
+    Metric("sealgate_verdicts_total", "counter", "Verdicts on the verify and restore routes.", ("verdict",)),
+    Metric("sealgate_restored_total", "counter", "Instances given back their original pixels."),
+    Metric("sealgate_quarantined_total", "counter", "Instances put into quarantine.", ("reason",)),
+    Metric("sealgate_quarantine_objects", "gauge", "Objects in quarantine; people remove them."),
+    Metric("sealgate_quarantine_bytes", "gauge", "Their bytes."),
+    Metric("sealgate_forwarded_total", "counter", "Instances delivered.", ("destination",)),
+    Metric("sealgate_forwarded_bytes_total", "counter", "Bytes of data sets delivered.", ("destination",)),
+    Metric(
+        "sealgate_transcoded_total",
+        "counter",
+        "Instances converted losslessly to be taken.",
+        ("destination",),
+    ),
+    Metric(
+        "sealgate_failures_total", "counter", "Failed attempts, by step and error code.", ("step", "code")
+    ),
+    Metric(
+        "sealgate_failover_total",
+        "counter",
+        "Deliveries added for a destination that stands in.",
+        ("destination", "to"),
+    ),
+    Metric("sealgate_parked_total", "counter", "Jobs parked for a person.", ("step", "code")),
+    Metric(
+        "sealgate_spool_corrupt_total",
+        "counter",
+        "Spool files that changed since they were written, found before use.",
+        ("step",),
+    ),
+    Metric("sealgate_bypass", "gauge", "1 when it was started with --bypass: nothing is sealed."),
+    Metric("sealgate_workers_missing", "gauge", "Worker processes that can't be started: nothing is sealed."),
+    Metric("sealgate_worker_deaths_total", "counter", "Worker processes that died."),
+    Metric("sealgate_store_seconds", "histogram", "From the C-STORE request to its answer."),
+    Metric(
+        "sealgate_prepare_seconds", "histogram", "Sealing, verifying or restoring one instance.", ("action",)
+    ),
+    Metric("sealgate_forward_seconds", "histogram", "Sending one instance.", ("destination",)),
+    Metric("sealgate_delivery_seconds", "histogram", "From arrival to delivery.", ("destination",)),
+    Metric(
+        "sealgate_queue_jobs",
+        "gauge",
+        "Jobs by step, destination and state.",
+        ("step", "destination", "state"),
+    ),
+    Metric("sealgate_queue_age_seconds", "gauge", "Age of the oldest job.", ("step", "destination", "state")),
+    Metric("sealgate_spool_kept_bytes", "gauge", "Files of delivered objects, kept to be sent again."),
+    Metric("sealgate_spool_free_bytes", "gauge", "Free bytes on the disk of the spool."),
+    Metric(
+        "sealgate_destination_up", "gauge", "1 if the last attempt to reach it succeeded.", ("destination",)
+    ),
+    Metric("sealgate_codec_info", "gauge", "Execution provider of the networks; always 1.", ("provider",)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCount:
+    """How many jobs of one kind wait.
+
+    step, destination, state: the labels; destination is empty for steps before delivery.
+    jobs: how many.
+    age_s: seconds since the oldest of them was received.
+    """
+
+    step: str
+    destination: str
+    state: str
+    jobs: int
+    age_s: float
+
+
+class Metrics:
+    """All metrics of one gateway in a registry of their own. Workers report to the service, which counts."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._by_name: dict[str, Counter | Gauge | Histogram] = {}
+        for metric in METRICS:
+            name = metric.name
+            if metric.kind == "counter":
+                self._by_name[name] = Counter(name, metric.help, metric.labels, registry=self._registry)
+            elif metric.kind == "gauge":
+                self._by_name[name] = Gauge(name, metric.help, metric.labels, registry=self._registry)
+            else:
+                self._by_name[name] = Histogram(
+                    name, metric.help, metric.labels, registry=self._registry, buckets=SECONDS
+                )
+
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        metric = self._by_name[name]
+        assert isinstance(metric, Counter)
+        (metric.labels(**labels) if labels else metric).inc(amount)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        metric = self._by_name[name]
+        assert isinstance(metric, Gauge)
+        (metric.labels(**labels) if labels else metric).set(value)
+
+    def add(self, name: str, amount: float) -> None:
+        metric = self._by_name[name]
+        assert isinstance(metric, Gauge)
+        metric.inc(amount)
+
+    def time(self, name: str, seconds: float, **labels: str) -> None:
+        metric = self._by_name[name]
+        assert isinstance(metric, Histogram)
+        (metric.labels(**labels) if labels else metric).observe(seconds)
+
+    def set_jobs(self, counts: Iterable[JobCount]) -> None:
+        """Replace the gauges of the queue; what is not in `counts` is no longer exported."""
+        jobs, age = self._by_name["sealgate_queue_jobs"], self._by_name["sealgate_queue_age_seconds"]
+        jobs.clear()
+        age.clear()
+        for count in counts:
+            labels = {"step": count.step, "destination": count.destination, "state": count.state}
+            self.set("sealgate_queue_jobs", count.jobs, **labels)
+            self.set("sealgate_queue_age_seconds", count.age_s, **labels)
+
+    def exposition(self) -> bytes:
+        """Prometheus text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,146 @@
+"""One SQLite file, its schema brought up to date: WAL, full sync.
+
+https://www.sqlite.org/pragma.html#pragma_synchronous
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import ResourceError
+
+VERSION = 5  # of the schema; one more with each section of migrations.sql
+BUSY_TIMEOUT_S = 10.0  # another process (sealgate queue) may be writing; a modality waits for us meanwhile
+_NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
+# Stands for each row changed by a statement that returns none, so that len() counts them.
+_COUNT: Any = None
+
+
+def statements(text: str) -> dict[str, str]:
+    """`-- name --` headings and the statement below each."""
+    parts = _NAME.split(text)
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+
+
+def _text(name: str) -> str:
+    return files("gateway.queue.sqlite").joinpath(name).read_text(encoding="utf-8")
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables in a new file, migrate those of an older version, in one transaction.
+
+    Raises ResourceError for a file of a newer version; sqlite3.Error.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # once more: another process may just have done it
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise ResourceError(
+                f"{path}: made by a newer version of the gateway (schema {version}, known {VERSION})",
+                hint="Install that version again, or take another data_dir.",
+            )
+        known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'instance'").fetchone()
+        sections = statements(_text("migrations.sql"))
+        wanted = [sections[f"to_{number}"] for number in range(version + 1, VERSION + 1)] if known else []
+        for statement in _split("\n".join(wanted) if known else _text("schema.sql")):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _split(script: str) -> Iterator[str]:
+    """Its statements, to be executed inside a transaction: executescript would commit."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+class Database:
+    """One connection, its lock, the named statements, the clock."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        """Raises ResourceError when the file can't be opened or is not a queue."""
+        self._sql = statements(_text("queries.sql"))
+        self._lock = threading.Lock()
+        self.clock = clock
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            _bring_up_to_date(self._connection, path)
+        except sqlite3.Error as error:
+            raise ResourceError(
+                f"{path}: {error}", hint="Check the disk and the rights of data_dir."
+            ) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Callable[..., list[sqlite3.Row]]]:
+        """Yields `run(name, **values)`; committed and synced when the block ends, else rolled back.
+
+        Raises ResourceError for what SQLite reports (disk full, I/O error, locked).
+        """
+        with self._alone():
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._run
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise ResourceError(f"queue: {error}", hint="Check the disk of data_dir.") from error
+
+    def read(self, name: str, **values: Any) -> list[sqlite3.Row]:
+        with self._alone():
+            try:
+                return self._run(name, **values)
+            except sqlite3.Error as error:
+                raise ResourceError(f"queue: {error}", hint="Check the disk of data_dir.") from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raises ResourceError when others keep the connection for too long: waits must not add up."""
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT_S):
+            raise ResourceError("queue: busy for too long", hint="Is another program using the database?")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def touch(self) -> None:
+        """Write a page that says what it said before. Raises ResourceError."""
+        with self.transaction():
+            self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _run(self, name: str, **values: Any) -> list[sqlite3.Row]:
+        cursor = self._connection.execute(self._sql[name], values)
+        rows = cursor.fetchall()
+        return rows if rows or cursor.rowcount <= 0 else [_COUNT] * cursor.rowcount
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()

@@ -1,0 +1,1 @@
+"""How objects come in: routed, written to the spool, queued, and only then acknowledged."""

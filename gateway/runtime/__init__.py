@@ -1,0 +1,1 @@
+"""What every long-running part needs of Python and the system."""

@@ -1,0 +1,193 @@
+"""Digests: BLAKE3 over canonical serialisations, so that a lossless re-encoding keeps them (FORMAT.md,
+"Digest").
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+from gateway.dicom.elements import (
+    IMPLICIT_LE,
+    Element,
+    Encoding,
+    items,
+    walk,
+)
+from gateway.dicom.image import PixelFormat, swapped_pairs
+from gateway.dicom.lazy_bytes import ByteRange, ByteSource, pieces
+from gateway.dicom.part10 import Part10
+from gateway.errors import UnreadableObject
+from gateway.seal.block.statement import TILE_EDGES
+from gateway.seal.record.fields import comparable_value, field
+
+TILE_DIGEST_BYTES = 4
+HEADER_DIGEST_BYTES = 8
+_TILES_MIN = 64
+_NESTING_MAX = 60
+
+_PADDED_WITH_SPACES = frozenset(
+    {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT", "UI"}
+)
+_WORD_BYTES = {"US": 2, "SS": 2, "OW": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "OF": 4, "OL": 4}
+_WORD_BYTES |= {"FD": 8, "OD": 8, "SV": 8, "UV": 8, "OV": 8}
+
+Tile = tuple[int, int, int, int, int]  # frame, row, column, height, width
+
+
+def canonical(samples: NDArray[Any], depth: int) -> NDArray[Any]:
+    """Samples as they are hashed: contiguous, little endian, 1 byte up to 8 bits, 2 up to 16, else 4."""
+    size = 1 if depth <= 8 else 2 if depth <= 16 else 4
+    return np.ascontiguousarray(samples).astype(f"<{samples.dtype.kind}{size}", copy=False)
+
+
+def of_pixels(samples: NDArray[Any], shape: PixelFormat) -> bytes:
+    """32 bytes over stored values of shape (frames, rows, columns, samples)."""
+    engine = PixelDigest(samples.shape[0], shape)
+    engine.update(samples)
+    return engine.digest()
+
+
+class PixelDigest:
+    """`of_pixels` of frames that come one after another."""
+
+    def __init__(self, frames: int, shape: PixelFormat) -> None:
+        self._depth = shape.depth
+        head = struct.pack(
+            "<IIIIBB", frames, shape.rows, shape.columns, shape.samples, shape.depth, shape.signed
+        )
+        self._engine = blake3(b"sealgate pixels v1\0" + head)
+
+    def update(self, samples: NDArray[Any]) -> None:
+        self._engine.update(canonical(samples, self._depth).data.cast("B"))
+
+    def digest(self) -> bytes:
+        return self._engine.digest()
+
+
+def of_fragments(found: Iterable[ByteSource]) -> bytes:
+    """32 bytes over encoded pixel data: the fragments one after another, or the value of native pixel
+    data.
+    """
+    engine = blake3(b"sealgate fragments v1\0")
+    for fragment in found:
+        for piece in pieces(fragment):
+            engine.update(piece)
+    return engine.digest()
+
+
+def tile_edge(frames: int, rows: int, columns: int) -> int:
+    """64, or less in small objects so that "changed all over" and "changed at one place" stay
+    distinguishable.
+    """
+    for edge in TILE_EDGES:
+        if frames * -(-rows // edge) * -(-columns // edge) >= _TILES_MIN:
+            return edge
+    return TILE_EDGES[-1]
+
+
+def tiles(frames: int, rows: int, columns: int, edge: int) -> list[Tile]:
+    """All tiles in order: frame, then row, then column."""
+    return [
+        (frame, row, column, min(edge, rows - row), min(edge, columns - column))
+        for frame in range(frames)
+        for row in range(0, rows, edge)
+        for column in range(0, columns, edge)
+    ]
+
+
+def of_tiles(samples: NDArray[Any], shape: PixelFormat, edge: int, *, first: int = 0) -> bytes:
+    """4 bytes for each tile, in order. first: the number of the first of these frames."""
+    plain = canonical(samples, shape.depth)
+    digests = []
+    for tile in tiles(plain.shape[0], plain.shape[1], plain.shape[2], edge):
+        frame, row, column, height, width = tile
+        part = plain[frame, row : row + height, column : column + width].tobytes()
+        place = struct.pack("<IIIII", first + frame, *tile[1:])
+        digests.append(blake3(b"sealgate tile v1\0" + place + part).digest(TILE_DIGEST_BYTES))
+    return b"".join(digests)
+
+
+def of_header(file: Part10, keywords: Iterable[str], salt: bytes) -> dict[int, bytes]:
+    """tag -> 8 bytes that tell whether an identity field changed, without telling what it was."""
+    key = blake3(salt, derive_key_context="sealgate header field v1").digest()
+    found: dict[int, bytes] = {}
+    for keyword in keywords:
+        wanted = field(keyword)
+        content = struct.pack("<I", wanted.tag) + comparable_value(file, wanted).encode()
+        found[wanted.tag] = blake3(content, key=key).digest(HEADER_DIGEST_BYTES)
+    return found
+
+
+def of_dataset(file: Part10, left_out: frozenset[int]) -> bytes:
+    """32 bytes over the standard elements of an object, `left_out` (the identity fields) and group lengths
+    excepted.
+
+    Independent of implicit or explicit VR, byte order, padding and defined or undefined lengths.
+    Raises UnreadableObject when sequences are nested more than 60 deep.
+    """
+    engine = blake3(b"sealgate dataset v1\0")
+    kept = [element for element in file.elements if element.tag not in left_out]
+    for piece in _canonical_elements(file.body, kept, file.encoding, 0):
+        engine.update(piece)
+    return engine.digest()
+
+
+def _canonical_elements(
+    body: ByteSource, elements: list[Element], encoding: Encoding, deep: int
+) -> Iterable[bytes]:
+    if deep > _NESTING_MAX:
+        raise UnreadableObject("sequences are nested too deeply")
+    for element in elements:
+        if element.group % 2 or element.tag & 0xFFFF == 0 or element.tag == 0xFFFCFFFC:
+            continue  # private, group length, trailing padding
+        vr = _vr(element)
+        if vr != "SQ":
+            yield from _canonical_element(body, element, vr, encoding)
+            continue
+        inner = encoding
+        if element.vr == b"UN":
+            inner = IMPLICIT_LE
+        parts = items(body, element, inner)
+        yield struct.pack("<IBQ", element.tag, 1, len(parts))
+        for part in parts:
+            yield b"item"
+            yield from _canonical_elements(body, walk(body, part.value, part.stop, inner), inner, deep + 1)
+        yield b"end."
+
+
+def _canonical_element(body: ByteSource, element: Element, vr: str, encoding: Encoding) -> Iterator[bytes]:
+    """Values that are hashed as they stand may be longer than memory."""
+    value: ByteSource = ByteRange(body, element.value, element.end)
+    if vr in _PADDED_WITH_SPACES or not encoding.little:
+        value = _canonical_value(value[:], vr, encoding)
+    yield struct.pack("<IBQ", element.tag, 0, len(value))
+    yield from pieces(value)
+
+
+def _vr(element: Element) -> str:
+    """The VR as written, or the dictionary's when the file does not say (implicit, UN)."""
+    if element.undefined and element.tag != 0x7FE00010:
+        return "SQ"
+    if element.vr not in (None, b"UN"):
+        return (element.vr or b"").decode()
+    return dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else "UN"
+
+
+def _canonical_value(value: bytes, vr: str, encoding: Encoding) -> bytes:
+    if vr in _PADDED_WITH_SPACES:
+        return value.rstrip(b" \0")
+    if encoding.little:
+        return value
+    if vr == "OW" or " or " in vr:
+        return swapped_pairs(value)
+    width = _WORD_BYTES.get(vr, 1)
+    if width == 1 or len(value) % width:
+        return value
+    return np.frombuffer(value, f"u{width}").byteswap().tobytes()

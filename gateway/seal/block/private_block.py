@@ -1,0 +1,148 @@
+"""The private block: group 0071, private creator SEALGATE (PS3.5 7.8; table in FORMAT.md)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from gateway.dicom.elements import encode
+from gateway.dicom.part10 import Part10
+from gateway.errors import SealBroken
+
+GROUP = 0x0071
+CREATOR = b"SEALGATE"
+FORMAT_VERSION = b"1"
+CHECK = 2  # of FORMAT.md
+
+VERSION, LEVEL, DIGEST, STATEMENT, SIGNATURE, TILES, RESTORING, ENVELOPE = (
+    0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x30, 0x31,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """statement may carry its padding byte; the parts of variable length carry their length and come without
+    it.
+    """
+
+    level: str
+    digest: str
+    statement: bytes
+    signature: bytes
+    tiles: bytes = b""
+    restoring: bytes = b""
+    envelope: bytes = b""
+
+
+def hash_part(part: bytes) -> bytes:
+    """32 bytes by which the statement names a part of the block; b"" for a part that is not there."""
+    return blake3(part).digest() if part else b""
+
+
+def has_block(file: Part10) -> bool:
+    return bool(_block_numbers(file))
+
+
+def find(file: Part10) -> Block | None:
+    """Our block under whatever number it has, its elements as OB, LO or UN; None when there is none.
+
+    Raises SealBroken when there are two, when elements are missing or malformed, and for unknown versions.
+    """
+    numbers = _block_numbers(file)
+    if not numbers:
+        return None
+    if len(numbers) > 1:
+        raise SealBroken("the object has two private blocks of this format", check=CHECK)
+
+    def value(element: int) -> bytes:
+        return file.value(GROUP << 16 | numbers[0] << 8 | element) or b""
+
+    def text(element: int) -> str:
+        return value(element).strip(b" \0").decode("latin-1")
+
+    if text(VERSION) != FORMAT_VERSION.decode():
+        raise SealBroken("the private block has an unknown format version", check=CHECK)
+    if not value(STATEMENT) or len(value(SIGNATURE)) != 64:
+        raise SealBroken("the private block lacks its statement or signature", check=CHECK)
+    return Block(
+        level=text(LEVEL).lower(),
+        digest=text(DIGEST).lower(),
+        statement=value(STATEMENT),
+        signature=value(SIGNATURE),
+        tiles=value(TILES),
+        restoring=_unframed(value(RESTORING)),
+        envelope=_unframed(value(ENVELOPE)),
+    )
+
+
+def edits(block: Block, file: Part10) -> dict[int, bytes | None]:
+    """Edits that insert the block under the first free number of group 0071. Raises SealBroken when none is
+    free.
+    """
+    taken = {
+        element.tag & 0xFF
+        for element in file.elements
+        if element.group == GROUP and element.tag & 0xFF00 == 0
+    }
+    taken |= {element.tag >> 8 & 0xFF for element in file.elements if element.group == GROUP}
+    number = next((number for number in range(0x10, 0x100) if number not in taken), None)
+    if number is None:
+        raise SealBroken("group 0071 has no free block", check=CHECK)
+    values = {
+        VERSION: (b"LO", FORMAT_VERSION),
+        LEVEL: (b"LO", block.level.upper().encode()),
+        DIGEST: (b"LO", block.digest.encode()),
+        STATEMENT: (b"OB", block.statement),
+        SIGNATURE: (b"OB", block.signature),
+        TILES: (b"OB", block.tiles),
+        RESTORING: (b"OB", _framed(block.restoring)),
+        ENVELOPE: (b"OB", _framed(block.envelope)),
+    }
+    creator = GROUP << 16 | number
+    result: dict[int, bytes | None] = {creator: encode(creator, b"LO", CREATOR, file.encoding)}
+    for element, (vr, value) in values.items():
+        if value:
+            tag = GROUP << 16 | number << 8 | element
+            result[tag] = encode(tag, vr, value, file.encoding)
+    return result
+
+
+def removal(file: Part10) -> dict[int, bytes | None]:
+    """Edits that remove every block of ours with all its elements, and the group length if nothing else is
+    left.
+    """
+    numbers = _block_numbers(file)
+    ours = {
+        e.tag
+        for e in file.elements
+        if e.group == GROUP and (e.tag & 0xFFFF in numbers or e.tag >> 8 & 0xFF in numbers)
+    }
+    return dict.fromkeys(sorted(ours))
+
+
+def _block_numbers(file: Part10) -> list[int]:
+    return [
+        element.tag & 0xFF
+        for element in file.elements
+        if element.group == GROUP
+        and 0x10 <= element.tag & 0xFFFF <= 0xFF
+        and file.body[element.value : element.end].strip(b" \0") == CREATOR
+    ]
+
+
+def _framed(part: bytes) -> bytes:
+    """A 4-byte big-endian length before the part: OB values are padded, and the part must come back
+    exactly.
+    """
+    return struct.pack(">I", len(part)) + part if part else b""
+
+
+def _unframed(value: bytes) -> bytes:
+    if not value:
+        return b""
+    length = struct.unpack_from(">I", value)[0] if len(value) >= 4 else len(value)
+    if len(value) < 4 or len(value) - 4 - length not in (0, 1):
+        raise SealBroken("a part of the private block has a wrong length", check=CHECK)
+    return value[4 : 4 + length]

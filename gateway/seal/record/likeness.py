@@ -1,0 +1,107 @@
+"""The likeness: 64 keyed bits about what an image shows, stable under compression and noise, unlike for another image.
+
+It binds a record to its image where the digest can't: when the private block is gone, or the pixels were
+compressed. Without the restore key nobody can compute it (FORMAT.md, "Likeness"). Integer arithmetic only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from gateway.dicom.image import PixelFormat
+
+LIKENESS_BYTES = 8
+_KEY_CONTEXT = "sealgate likeness key v1"
+_GRID = 16  # blocks in each direction
+_REACH = 3  # blocks: how far apart the two of a pair are at most
+_FRAMES_MAX = 8
+_PAIRS = 8 * LIKENESS_BYTES
+_DECIDING = 64  # a pair decides when its blocks differ by more than this part of the range of all blocks
+_DECIDED_MIN = 16  # fewer say nothing
+_LIKE = 8  # at most every eighth decided pair may disagree
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """decided: pairs of blocks that differ clearly in the image at hand. disagreeing: of those, the ones that
+    were the other way round.
+    """
+
+    decided: int
+    disagreeing: int
+
+    @property
+    def alike(self) -> bool:
+        return self.decided >= _DECIDED_MIN // 2 and self.disagreeing * _LIKE <= self.decided
+
+
+def of_image(samples: NDArray[Any], shape: PixelFormat, restore_key: bytes) -> bytes:
+    """8 bytes, or b"" for an image too small or too even to have a likeness.
+
+    samples: (frames, rows, columns, samples), stored values.
+    """
+    signs, decided = _seen(samples, shape, restore_key)
+    if np.count_nonzero(decided) < _DECIDED_MIN:
+        return b""
+    return np.packbits(signs).tobytes()
+
+
+def compare(stored: bytes, samples: NDArray[Any], shape: PixelFormat, restore_key: bytes) -> Comparison:
+    """How an image agrees with the likeness taken when it was sealed."""
+    signs, decided = _seen(samples, shape, restore_key)
+    was = np.unpackbits(np.frombuffer(stored, np.uint8)).astype(bool)
+    return Comparison(int(np.count_nonzero(decided)), int(np.count_nonzero(decided & (signs != was))))
+
+
+def _seen(
+    samples: NDArray[Any], shape: PixelFormat, restore_key: bytes
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """For each pair: is its first block the brighter one, and by a margin that decides?"""
+    if min(samples.shape[1:3]) < _GRID:
+        return np.zeros(_PAIRS, bool), np.zeros(_PAIRS, bool)
+    means = _block_means(samples, shape)
+    first, second = _pairs(restore_key)
+    difference = means[first] - means[second]
+    margin = max(int(means.max() - means.min()) // _DECIDING, 1)
+    return difference > 0, np.abs(difference) > margin
+
+
+def _block_means(samples: NDArray[Any], shape: PixelFormat) -> NDArray[np.int64]:
+    """256 times the mean of each block, in rows; brighter is larger whatever the photometric interpretation."""
+    frames = min(len(samples), _FRAMES_MAX)
+    chosen = samples[[number * len(samples) // frames for number in range(frames)]]
+    if shape.photometric.startswith("YBR"):
+        chosen = chosen[..., :1]  # a copy in RGB is as bright as Y, Cb and Cr are not
+    shown = chosen.sum(axis=(0, 3), dtype=np.int64)
+    rows, columns = (np.arange(_GRID) * edge // _GRID for edge in shown.shape)
+    sums = np.add.reduceat(np.add.reduceat(shown, rows, axis=0), columns, axis=1)
+    heights, widths = (
+        np.diff(starts, append=edge) for starts, edge in zip((rows, columns), shown.shape, strict=True)
+    )
+    means: NDArray[np.int64] = (sums * 256 // np.outer(heights, widths)).ravel()
+    return -means if shape.photometric == "MONOCHROME1" else means
+
+
+def _pairs(restore_key: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two blocks for each bit: any one, and one of its 48 neighbours, mirrored where that lies outside."""
+    key = blake3(restore_key, derive_key_context=_KEY_CONTEXT)
+    drawn = np.frombuffer(key.digest(length=2 * _PAIRS), np.uint8).astype(np.int64).reshape(_PAIRS, 2)
+    width = 2 * _REACH + 1
+    neighbour = drawn[:, 1] % (width * width - 1)
+    neighbour += neighbour >= width * width // 2  # the middle is the block itself
+    row, column = (
+        _inside(drawn[:, 0] // _GRID, neighbour // width),
+        _inside(drawn[:, 0] % _GRID, neighbour % width),
+    )
+    return drawn[:, 0], row * _GRID + column
+
+
+def _inside(at: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.int64]:
+    moved = at + step - _REACH
+    mirrored: NDArray[np.int64] = np.where((moved < 0) | (moved >= _GRID), at - step + _REACH, moved)
+    return mirrored

@@ -1,0 +1,1 @@
+"""The running gateway: assembled, started, watched, reloaded and stopped."""

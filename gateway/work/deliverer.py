@@ -1,0 +1,239 @@
+"""Claims deliver jobs of one destination and sends them on one association, several objects each."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.config import Destination, Limits
+from gateway.config import QueueSettings as QueueTable
+from gateway.config.hours import is_open
+from gateway.dicom.file_meta import unwrap
+from gateway.dimse.bandwidth import RateLimit
+from gateway.dimse.store_scu import Sender
+from gateway.errors import GatewayError, PeerUnreachable, SpoolCorrupt
+from gateway.observe import where
+from gateway.queue import Job, State, Step
+from gateway.runtime.backoff import delay_s
+from gateway.work.preparer import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
+
+BACKLOG_CLAIMS = 2
+BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How one destination is served. slowest_bytes_s: of one association; leases last as long as that takes."""
+
+    attempts: int
+    backoff_s: float
+    backoff_max_s: float
+    slowest_bytes_s: float
+
+    @classmethod
+    def of(cls, destination: Destination, queue: QueueTable, limits: Limits) -> Terms:
+        """What the destination does not say is as for all."""
+        return cls(
+            attempts=destination.attempts or queue.attempts,
+            backoff_s=destination.backoff_s or queue.backoff_s,
+            backoff_max_s=destination.backoff_max_s or queue.backoff_max_s,
+            slowest_bytes_s=destination.slowest_bytes_s(limits),
+        )
+
+
+def deliverers(context: WorkContext) -> list[Deliverer]:
+    """The threads for all configured destinations, not started."""
+    threads = []
+    for destination in context.config.destination:
+        pace = RateLimit(destination.bandwidth_bytes_s) if destination.bandwidth_bytes_s else None
+        threads += [
+            Deliverer(destination, number, context, pace=pace) for number in range(destination.associations)
+        ]
+    return threads
+
+
+class Deliverer(threading.Thread):
+    """One association's worth of deliveries to one destination.
+
+    number: 0 for the one that always works; the others join in while there is a backlog. Until its association is
+    open a thread claims only one job: a peer that takes fewer associations than we open lets the others wait, and
+    what they hold waits with them.
+    """
+
+    def __init__(
+        self, destination: Destination, number: int, context: WorkContext, *, pace: RateLimit | None = None
+    ) -> None:
+        super().__init__(name=f"deliver-{destination.name}-{number}", daemon=True)
+        self._destination = destination
+        self._terms = Terms.of(destination, context.config.queue, context.config.limits)
+        self._context = context
+        self._sender = Sender(
+            destination, context.config.limits, calling=context.config.listener.ae_title, pace=pace
+        )
+        self._helps_only = number > 0
+        self._stopping = threading.Event()
+        self._unreachable = 0  # attempts in a row that found nobody
+
+    def stop(self) -> None:
+        """After the object in hand; the rest of the claim is given back."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        context, used = self._context, time.monotonic()
+        while not self._stopping.is_set():
+            seen = context.prepared.count
+            try:
+                jobs = self._claim()
+                if jobs:
+                    self._work_off(jobs)
+                    used = time.monotonic()
+                elif self._sender.is_open and time.monotonic() - used > context.config.limits.idle_release_s:
+                    self._sender.close()
+                elif self._helps_only:
+                    self._stopping.wait(
+                        LOOK_AGAIN_S
+                    )  # not woken by each object: counting a backlog costs time
+                else:
+                    context.prepared.wait(seen, LOOK_AGAIN_S)
+            except GatewayError as error:
+                context.log.error("delivering interrupted", code=error.code, problem=str(error))
+                self._stopping.wait(TROUBLE_PAUSE_S)
+            except Exception as error:  # noqa: BLE001 - told, and the leases give the jobs back
+                context.log.error("delivering interrupted", code="internal", problem=where(error))
+                self._sender.abort()
+                self._stopping.wait(TROUBLE_PAUSE_S)
+        self._sender.close()
+
+    def _claim(self) -> list[Job]:
+        queue, open_now = self._context.config.queue, self._sender.is_open
+        if not self._in_hours():
+            return []
+        if self._helps_only and not open_now and not self._backlog():
+            return []
+        return self._context.queue.claim(
+            self.name,
+            step=Step.DELIVER,
+            destination=self._destination.name,
+            limit=queue.batch if open_now else 1,
+            lease_s=queue.lease_s,
+        )
+
+    def _in_hours(self) -> bool:
+        return is_open(self._destination.hours, datetime.now().time())
+
+    def _backlog(self) -> bool:
+        """Whether more is ready than one thread takes in a few claims."""
+        ready = (
+            depth.jobs
+            for depth in self._context.queue.depth()
+            if depth.step is Step.DELIVER
+            and depth.destination == self._destination.name
+            and depth.state is State.READY
+        )
+        return sum(ready) > BACKLOG_CLAIMS * self._context.config.queue.batch
+
+    def _work_off(self, jobs: list[Job]) -> None:
+        """Raises ResourceError when what was done can't be written down; the leases then give the jobs back."""
+        context = self._context
+        done: list[Job] = []
+        try:
+            for position, job in enumerate(jobs):
+                if self._stopping.is_set() or (position and self._closed_to(job)):
+                    context.queue.give_back(self.name, jobs[position:])
+                    break
+                lease_s = context.config.queue.lease_s + job.bytes / self._terms.slowest_bytes_s
+                context.queue.extend(self.name, [left.id for left in jobs[position:]], lease_s=lease_s)
+                try:
+                    self._deliver(job)
+                    done.append(job)
+                except PeerUnreachable as error:
+                    context.queue.give_back(self.name, jobs[position + 1 :])
+                    self._flush(done)
+                    self._break(job, error)
+                    return
+                except GatewayError as error:
+                    self._failed(job, error)
+                except Exception as error:  # noqa: BLE001 - reported and counted; one object must not stop all
+                    self._sender.abort()
+                    self._failed(job, UnexpectedFailure(where(error)))
+        finally:
+            self._flush(done)
+
+    def _closed_to(self, job: Job) -> bool:
+        """Paused, or the hours ended, or something more urgent came, since the job was claimed."""
+        name, queue = self._destination.name, self._context.queue
+        return not self._in_hours() or queue.paused(name) or queue.overtaken(name, priority=job.priority)
+
+    def _deliver(self, job: Job) -> None:
+        """Raises GatewayError."""
+        context, started = self._context, time.monotonic()
+        with context.spool.opened(job.outgoing or job.incoming) as file:
+            sent = self._sender.send(file, priority=job.priority)
+            size = len(file) - unwrap(file).offset
+        self._unreachable = 0
+        name, seconds = self._destination.name, time.monotonic() - started
+        context.metrics.set("sealgate_destination_up", 1, destination=name)
+        context.metrics.count("sealgate_forwarded_total", destination=name)
+        context.metrics.count("sealgate_forwarded_bytes_total", size, destination=name)
+        context.metrics.time("sealgate_forward_seconds", seconds, destination=name)
+        context.metrics.time("sealgate_delivery_seconds", time.time() - job.received_at, destination=name)
+        if sent.transcoded:
+            context.metrics.count("sealgate_transcoded_total", destination=name)
+        context.log.info(
+            "delivered",
+            job=job.id,
+            instance=job.pseudonym,
+            destination=name,
+            status=f"{sent.status:04X}",
+            syntax=sent.syntax,
+            transcoded=sent.transcoded,
+            attempts=job.attempts + 1,
+            ms=round(seconds * 1000, 1),
+        )
+
+    def _flush(self, done: list[Job]) -> None:
+        if done:
+            keep = self._context.config.queue.keep_hours > 0
+            self._context.spool.remove(self._context.queue.delivered(self.name, done, keep=keep))
+            done.clear()
+
+    def _failed(self, job: Job, error: GatewayError) -> None:
+        context, terms = self._context, self._terms
+        context.metrics.count("sealgate_failures_total", step="deliver", code=error.code)
+        if error.code == SpoolCorrupt.code:
+            context.metrics.count("sealgate_spool_corrupt_total", step="deliver")
+        line = {"job": job.id, "instance": job.pseudonym, "destination": job.destination, "code": error.code}
+        if error.retry and job.attempts + 1 < terms.attempts:
+            wait_s = delay_s(job.attempts + 1, first_s=terms.backoff_s, most_s=terms.backoff_max_s)
+            context.queue.retry(self.name, job, delay_s=wait_s, reason=error.code, hint=error.hint)
+            context.log.warning("deliver again", **line, problem=str(error), after_s=round(wait_s, 1))
+            return
+        context.queue.park(self.name, job, reason=error.code, hint=f"{error}. {error.hint}".strip())
+        context.metrics.count("sealgate_parked_total", step="deliver", code=error.code)
+        context.log.error("parked", **line, problem=str(error), hint=error.hint)
+
+    def _break(self, job: Job, error: PeerUnreachable) -> None:
+        """Nobody there: no object is to blame, so none uses up its attempts; wait, then try with the same one."""
+        context, terms = self._context, self._terms
+        self._unreachable += 1
+        if not self._helps_only:  # a helper may be turned away by a peer that works with the others
+            context.queue.unreachable(self._destination.name)
+        context.queue.retry(self.name, job, delay_s=0, reason=error.code, hint=error.hint, counted=False)
+        context.metrics.set("sealgate_destination_up", 0, destination=self._destination.name)
+        context.metrics.count("sealgate_failures_total", step="deliver", code=error.code)
+        most_s = min(BREAK_MAX_S, terms.backoff_max_s)
+        wait_s = delay_s(self._unreachable, first_s=terms.backoff_s, most_s=most_s)
+        context.log.warning(
+            "unreachable", destination=self._destination.name, problem=str(error), hint=error.hint
+        )
+        self._stopping.wait(wait_s)
+
+
+class UnexpectedFailure(GatewayError):
+    """A defect of ours met an object; the text says where."""
+
+    code = "internal"
+    retry = True
+    hint = "Report it with this line of the log."

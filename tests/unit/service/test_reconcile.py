@@ -1,0 +1,207 @@
+"""Spool and queue agree after every kind of crash; a data folder has one user; objects find their route."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Config
+from gateway.dicom.file_meta import unwrap
+from gateway.errors import AlreadyRunning, ResourceError, UnreadableObject
+from gateway.observe import logger
+from gateway.queue import (
+    Arrival,
+    Prepared,
+    State,
+    Step,
+    open_queue,
+)
+from gateway.queue.sqlite.admin import SqliteQueueAdmin
+from gateway.queue.sqlite.queue import SqliteQueue
+from gateway.receive.store_scp import choose, texts
+from gateway.service import reconcile
+from gateway.service.service import only_one
+from gateway.spool import Spool
+from tests.support.objects import ct, mr
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path)
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> SqliteQueue:
+    return SqliteQueue(tmp_path / "queue.sqlite")
+
+
+def arrival(incoming: str) -> Arrival:
+    return Arrival(
+        pseudonym=incoming[:16],
+        digest=incoming * 2,
+        route_key="r",
+        called="A",
+        calling="B",
+        action="seal",
+        on_failure="quarantine",
+        destinations=("pacs",),
+        bytes=1,
+        incoming=incoming,
+    )
+
+
+def test_a_file_whose_job_was_never_committed_was_never_acknowledged_and_goes(
+    spool: Spool, queue: SqliteQueue
+) -> None:
+    wanted, orphan = spool.keep(b"wanted"), spool.keep(b"orphan")
+    queue.put(arrival(wanted))
+    reconcile.at_start(queue, spool, logger())
+    assert list(spool.names()) == [wanted]
+    assert not spool.path(orphan).exists()
+
+
+def test_a_sealed_file_that_was_not_written_down_goes_and_its_object_is_sealed_again(
+    spool: Spool, queue: SqliteQueue
+) -> None:
+    incoming = spool.keep(b"original")
+    queue.put(arrival(incoming))
+    queue.claim("killed", step=Step.PREPARE, limit=1, lease_s=1e6)
+    unfinished = spool.keep(b"sealed")
+    reconcile.at_start(queue, spool, logger())
+    assert not spool.path(unfinished).exists()
+    assert [job.incoming for job in queue.claim("next", step=Step.PREPARE, limit=1, lease_s=60)] == [incoming]
+
+
+def test_a_sealed_file_is_kept_until_it_is_delivered_so_that_a_resend_is_identical(
+    spool: Spool, queue: SqliteQueue
+) -> None:
+    queue.put(arrival(spool.keep(b"original")))
+    (job,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
+    sealed = spool.keep(b"sealed")
+    queue.prepared("w", job, Prepared(outgoing=sealed, level="full", reason="sealed"))
+    queue.claim("killed while sending", step=Step.DELIVER, destination="pacs", limit=1, lease_s=60)
+    reconcile.at_start(queue, spool, logger())
+    (again,) = queue.claim("d", step=Step.DELIVER, destination="pacs", limit=1, lease_s=60)
+    assert spool.read(again.outgoing or "") == b"sealed"
+
+
+def test_half_written_files_go_at_start(tmp_path: Path, spool: Spool, queue: SqliteQueue) -> None:
+    (tmp_path / "spool" / "tmp" / "half").write_bytes(b"ha")
+    reconcile.at_start(queue, spool, logger())
+    assert list((tmp_path / "spool" / "tmp").iterdir()) == []
+
+
+def test_while_running_only_old_orphans_go(spool: Spool, queue: SqliteQueue) -> None:
+    old, young = spool.keep(b"old"), spool.keep(b"young")
+    os.utime(spool.path(old), (0, 0))
+    assert reconcile.remove_orphans(queue, spool) == 1
+    assert list(spool.names()) == [young]
+
+
+def test_without_its_queue_a_spool_is_left_alone(tmp_path: Path, spool: Spool) -> None:
+    spool.keep(b"acknowledged")
+    table = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}
+    config = Config.model_validate(
+        {
+            "gateway": {"data_dir": tmp_path},
+            "destination": [table],
+            "route": [{"called": "A", "action": "pass", "to": ["pacs"]}],
+        }
+    )
+    with pytest.raises(ResourceError, match="is missing"):
+        open_queue(config)
+    assert len(list(spool.names())) == 1
+    assert not (tmp_path / "queue.sqlite").exists()
+
+
+def test_files_of_dropped_jobs_go(tmp_path: Path, spool: Spool, queue: SqliteQueue) -> None:
+    queue.put(arrival(spool.keep(b"unwanted")))
+    desk = SqliteQueueAdmin(tmp_path / "queue.sqlite")
+    desk.drop([job.id for job in desk.list(state=State.READY)])
+    reconcile.at_start(queue, spool, logger())
+    assert list(spool.names()) == []
+
+
+def test_a_data_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
+    with only_one(tmp_path), pytest.raises(AlreadyRunning), only_one(tmp_path):
+        pass
+    with only_one(tmp_path):
+        pass
+
+
+def routed(**listener: str) -> Config:
+    route = {"called": "IN", "action": "pass", "to": ["pacs"]}
+    return Config.model_validate(
+        {
+            "listener": listener,
+            "destination": [{"name": "pacs", "ae_title": "P", "host": "h", "port": 104}],
+            "route": [
+                route | {"modality": "MR"},
+                route | {"where": {"PatientID": "VIP-*"}, "on_failure": "mark"},
+                route | {"calling": "CT*"},
+            ],
+        }
+    )
+
+
+def chosen(config: Config, file: bytes, calling: str = "CT1", called: str = "IN") -> int | None:
+    head = unwrap(file)
+    route = choose(config, called, calling, head.sop_class, lambda keywords: texts(file, keywords))
+    return None if route is None else config.route.index(route)
+
+
+def test_the_first_route_whose_conditions_hold_is_taken() -> None:
+    config = routed()
+    assert chosen(config, mr(rows=16, columns=16)) == 0
+    assert chosen(config, ct(rows=16, columns=16, PatientID="VIP-1")) == 1
+    assert chosen(config, ct(rows=16, columns=16)) == 2
+    assert chosen(config, ct(rows=16, columns=16), calling="US1") is None
+    assert chosen(config, ct(rows=16, columns=16), called="OUT") is None
+
+
+def test_what_cannot_be_parsed_goes_where_no_condition_asks_or_is_refused_by_rule() -> None:
+    file = ct(rows=16, columns=16)
+    damaged = file[: unwrap(file).offset] + b"garbage" * 20
+    assert chosen(routed(), damaged) == 2
+    with pytest.raises(UnreadableObject):
+        chosen(routed(unreadable="refuse"), damaged)
+
+
+def kept_objects(queue: SqliteQueue, spool: Spool, count: int) -> list[str]:
+    names = []
+    for number in range(count):
+        names.append(spool.keep(bytes(1000) + str(number).encode()))
+        queue.put(replace(arrival(names[-1]), action="pass"))
+        jobs = queue.claim("d", step=Step.DELIVER, destination="pacs", limit=1, lease_s=60)
+        assert queue.delivered("d", jobs, keep=True) == []
+    return names
+
+
+def test_of_what_is_kept_the_oldest_goes_first_when_it_is_too_much(spool: Spool, queue: SqliteQueue) -> None:
+    names = kept_objects(queue, spool, 4)
+    undelivered = spool.keep(bytes(5000))
+    queue.put(arrival(undelivered))
+    assert reconcile.retain(queue, spool, keep_hours=1, keep_bytes=2500) == 2002
+    assert set(spool.names()) == {*names[2:], undelivered}
+    assert reconcile.retain(queue, spool, keep_hours=0, keep_bytes=2500) == 0
+    assert set(spool.names()) == {undelivered}, "what is not delivered stays, whatever its age and size"
+
+
+def test_below_the_watermark_nothing_is_kept_but_what_is_undelivered(
+    tmp_path: Path, queue: SqliteQueue
+) -> None:
+    kept_objects(queue, Spool(tmp_path), 3)
+    undelivered = Spool(tmp_path).keep(b"not delivered")
+    queue.put(arrival(undelivered))
+    full = Spool(tmp_path, free_bytes_min=1 << 62)
+    assert reconcile.retain(queue, full, keep_hours=1, keep_bytes=1 << 30) == 0
+    assert list(full.names()) == [undelivered]
+
+
+def test_kept_files_are_no_orphans(spool: Spool, queue: SqliteQueue) -> None:
+    names = kept_objects(queue, spool, 2)
+    reconcile.at_start(queue, spool, logger())
+    assert set(spool.names()) == set(names)
