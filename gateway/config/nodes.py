@@ -10,9 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway.config.values import AETitle, FilePath, Table
-
-VERIFICATION = "1.2.840.10008.1.1"  # SOP class of C-ECHO, PS3.4 annex A
-STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # Push Model, PS3.4 annex J
+from gateway.dicom.uids import STORAGE_COMMITMENT, VERIFICATION
 
 Service = Literal["echo", "store", "commit", "report"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import file_meta
+from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from gateway.errors import UnreadableObject
 
-IMPLEMENTATION_CLASS_UID = "1.2.826.0.1.3680043.8.498.71019472284130562984"
-IMPLEMENTATION_VERSION = "SEALGATE_0.1"
 _NEEDED = _SOP_CLASS, _SOP_INSTANCE, _SYNTAX = 0x00020002, 0x00020003, 0x00020010
 
 

@@ -1,9 +1,9 @@
-"""Connections before and below associations: sockets that can't stall us, and a door that can't be blocked.
+"""Connections before they are associations: none can stall the gateway, and they can't keep others out.
 
 pynetdicom's server leaves accepted sockets without time-outs, makes TLS handshakes in its accept loop, and spends two
-polling threads on every connection, silent ones included. Here a connection costs one sleeping thread until its first
-PDU is here as a whole, and has one deadline for all of that. Those that are not associated yet push each other out,
-the oldest first, so that however many there are, one that asks at once is answered at once.
+polling threads on every connection, silent ones included. Here a connection costs one sleeping thread until its whole
+first PDU has arrived, and one deadline covers all of that. Connections that are not associated yet push each other
+out, the oldest first. So a peer that asks at once is answered at once, however many connections there are.
 """
 
 from __future__ import annotations
@@ -20,135 +20,146 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pynetdicom.association import Association
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from gateway.dimse.negotiation import Negotiation
-from gateway.dimse.upper_layer import ABORT, EndingStateMachine
+from gateway.dimse.pynetdicom_private import PreparingRequestHandler, ThreadedAssociationServer, install
+from gateway.dimse.sockets import NotAssociated, WatchedSocket, prepare_socket, read_first_pdu
+from gateway.dimse.upper_layer import EndingStateMachine
 
-PDU_BYTES_MAX = 32 << 20  # twice the largest size that can be configured
-REQUEST_BYTES_MAX = 512 << 10  # an A-ASSOCIATE-RQ: 128 contexts with all transfer syntaxes take half of it
-HEADER_BYTES = 6  # PS3.8 9.3.1: type, reserved, length of the rest
-ASSOCIATE_RQ, TLS_RECORD = 0x01, 0x16  # first byte of what may come first; RFC 8446 5.1 (handshake)
-WAITING_MAX = 256  # connections that are not associated, in all
+# Connections that are not associated: in all, and from one address.
+WAITING_MAX = 256
 WAITING_PER_PEER = 64
 COLLECT_INTERVAL_S = 30.0
-KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 30, 10, 3
 
 
 @dataclass(eq=False)
 class PendingConnection:
-    """One accepted connection. raw: its socket, under TLS the one that decrypts."""
+    """One accepted connection.
+
+    raw: its socket; under TLS the one that decrypts.
+    peer: the IP address, as text.
+    since: when it was accepted, by time.monotonic().
+    tls: version of the protocol, empty without TLS.
+    fingerprint: SHA-256 of the certificate that the peer showed, None without one.
+    pushed_out: whether newer connections have taken its place.
+    """
 
     raw: socket.socket
     peer: str
     since: float = field(default_factory=time.monotonic)
-    tls: str = ""  # version of the protocol, empty without
-    fingerprint: str | None = None  # SHA-256 of the certificate it showed
+    tls: str = ""
+    fingerprint: str | None = None
     pushed_out: bool = False
 
     def shut(self) -> None:
-        """Wake whoever reads or writes, with an error. The socket is closed by its owner."""
+        """Wake every thread that reads or writes, with an error. The socket's owner closes it."""
         try:
             # Not SSLSocket.shutdown, which would let the reader go on without decrypting.
             socket.socket.shutdown(self.raw, socket.SHUT_RDWR)
-        except OSError:  # it closed by itself in this moment
+        except OSError:
+            # The connection has just closed by itself.
             return
 
 
 class PendingConnections:
-    """The connections that are not associated (yet): waiting for their request, or refused and not gone."""
+    """The connections that are not associated: their request has not come yet, or it was refused."""
 
     def __init__(self) -> None:
-        self._inside: dict[PendingConnection, None] = {}  # in order of arrival
+        # In the order in which they came.
+        self._pending: dict[PendingConnection, None] = {}
         self._lock = threading.Lock()
 
-    def enter(self, arrival: PendingConnection) -> None:
-        """Note it; the oldest is pushed out when its address, or all together, have too many."""
+    def enter(self, connection: PendingConnection) -> None:
+        """Add it. The oldest is pushed out when there are too many, of its address or of all."""
         with self._lock:
-            self._inside[arrival] = None
-            of_peer = [other for other in self._inside if other.peer == arrival.peer]
+            self._pending[connection] = None
+            of_peer = [other for other in self._pending if other.peer == connection.peer]
             out = of_peer[:1] if len(of_peer) > WAITING_PER_PEER else []
-            if not out and len(self._inside) > WAITING_MAX:
-                out = [next(iter(self._inside))]
+            if not out and len(self._pending) > WAITING_MAX:
+                out = [next(iter(self._pending))]
             for other in out:
-                del self._inside[other]
+                del self._pending[other]
                 other.pushed_out = True
         for other in out:
             other.shut()
 
-    def leave(self, arrival: PendingConnection) -> None:
+    def leave(self, connection: PendingConnection) -> None:
+        """Forget it: it was let in, or it has ended. One that is not here is no error."""
         with self._lock:
-            self._inside.pop(arrival, None)
+            self._pending.pop(connection, None)
 
     def close(self) -> None:
+        """Shut all of them."""
         with self._lock:
-            left = list(self._inside)
-            self._inside.clear()
-        for arrival in left:
-            arrival.shut()
+            left = list(self._pending)
+            self._pending.clear()
+        for connection in left:
+            connection.shut()
 
 
-class WatchedSocket(AssociationSocket):
-    """Takes over a connected socket; knows since when it has been waiting for the rest of a PDU."""
+@dataclass(frozen=True, kw_only=True)
+class ConnectionEvents:
+    """What a server reports. All are called in the thread of the connection or of its association.
 
-    def __init__(self, original: AssociationSocket, arrival: PendingConnection, first: bytes) -> None:
-        """first: what was read already, given out before anything else."""
-        self.__dict__.update(original.__dict__)  # a second construction would announce the connection twice
-        self.arrival = arrival
-        self.waiting_since: float | None = None
-        self._first = first
+    opened: an association is about to start, with its socket and its negotiation.
+    lost: a connection ended before it asked for an association.
+    defect: our own code failed, or no thread could be started.
+    broken: a peer broke the protocol inside its association.
+    """
 
-    @property
-    def ready(self) -> bool:
-        return bool(self._first) or bool(super().ready)
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """All `nr_bytes`, or fewer when the peer hangs up. Raises TimeoutError, OSError (also for absurd lengths).
-
-        Reads straight into place: the original asks for 4096 bytes at most and joins them.
-        """
-        if self._first:
-            given, self._first = self._first[:nr_bytes], self._first[nr_bytes:]
-            return bytearray(given)
-        if self.socket is None:
-            raise OSError("the connection is closed")
-        if nr_bytes > PDU_BYTES_MAX:  # a PDU can claim 4 GiB before anything is known of a peer
-            raise OSError("a PDU is longer than any we announce")
-        self.waiting_since = time.monotonic()
-        try:
-            content = bytearray(nr_bytes)
-            view, got = memoryview(content), 0
-            while got < nr_bytes:
-                count = self.socket.recv_into(view[got:])
-                if not count:
-                    break
-                got += count
-            view.release()
-            del content[got:]
-            return content
-        finally:
-            self.waiting_since = None
+    opened: Callable[[Association, PendingConnection, WatchedSocket, Negotiation], None]
+    lost: Callable[[PendingConnection, NotAssociated], None]
+    defect: Callable[[BaseException], None]
+    broken: Callable[[BaseException], None]
 
 
-class NotAssociated(Exception):
-    """A connection that never became an association. code: a word for metrics."""
+class Server(ThreadedAssociationServer):
+    """One port. The attributes below are set before it serves.
 
-    def __init__(self, code: str, problem: str, hint: str = "") -> None:
-        super().__init__(problem)
-        self.code, self.hint = code, hint
+    tls: asked for each connection; None for a plain port.
+    deadline_s: from the connection to the last byte of its request, seconds.
+    network_timeout_s: for each read and write afterwards, seconds.
+    """
+
+    request_queue_size = 128
+    daemon_threads = True
+    block_on_close = False
+    pending: PendingConnections
+    events: ConnectionEvents
+    tls: Callable[[], ssl.SSLContext] | None = None
+    deadline_s: float
+    network_timeout_s: float
+    _collected_at = 0.0
+
+    def service_actions(self) -> None:
+        """Collect garbage: finished association threads are cyclic. pynetdicom does it on every 60th request."""
+        if time.monotonic() - self._collected_at > COLLECT_INTERVAL_S:
+            gc.collect()
+            self._collected_at = time.monotonic()
+
+    def handle_error(self, *_: object) -> None:
+        """Report the error that is being handled; the caller closes the connection next."""
+        error = sys.exc_info()[1]
+        if error is not None:
+            self.events.defect(error)
+
+    def stop(self) -> None:
+        """Accept no more connections; those that are open stay."""
+        socketserver.BaseServer.shutdown(self)
+        self.server_close()
 
 
-class Handler(RequestHandler):
-    """Runs in a thread of its own for each connection."""
+class Handler(PreparingRequestHandler):
+    """Brings one connection to its association; runs in a thread of its own."""
 
     server: Server
 
     def setup(self) -> None:
         peer = str(self.client_address[0])
-        self._arrival = PendingConnection(self.request, peer)
-        self._first = b""
+        self._connection = PendingConnection(self.request, peer)
+        self._first_pdu = b""
         self._handed_over = False
-        self.server.door.enter(self._arrival)
+        self.server.pending.enter(self._connection)
 
     def handle(self) -> None:
         deadline = time.monotonic() + self.server.deadline_s
@@ -156,103 +167,46 @@ class Handler(RequestHandler):
             prepare_socket(self.request, timeout_s=self.server.deadline_s)
             if self.server.tls is not None:
                 self._make_secure(self.server.tls())
-            self._first = first_pdu(self.request, deadline)
+            self._first_pdu = read_first_pdu(self.request, deadline)
             self.request.settimeout(self.server.network_timeout_s)
             super().handle()
             self._handed_over = True
         except (NotAssociated, OSError) as error:
             self.server.shutdown_request(self.request)
-            self.server.lost(self._arrival, _why(error, self._arrival))
+            self.server.events.lost(self._connection, _explained(error, self._connection))
 
     def finish(self) -> None:
-        """Also after errors that nobody expected; an association leaves the door when it is let in, or ends."""
+        """Called after every error, unexpected ones too. An association leaves when it is let in, or ends."""
         if not self._handed_over:
-            self.server.door.leave(self._arrival)
+            self.server.pending.leave(self._connection)
+
+    def prepare(self, association: Association) -> None:
+        events = self.server.events
+        watched_socket = WatchedSocket(association, self._first_pdu)
+        negotiation = Negotiation(association, events.broken)
+        install(
+            association,
+            socket=watched_socket,
+            state_machine=EndingStateMachine(association, events.broken),
+            acse=negotiation,
+        )
+        events.opened(association, self._connection, watched_socket, negotiation)
 
     def _make_secure(self, context: ssl.SSLContext) -> None:
-        """The handshake; the socket's time-out limits it as a whole. Raises NotAssociated, OSError."""
+        """Make the handshake; the socket's time-out limits it as a whole.
+
+        Raises OSError, of which ssl.SSLError is one, when it fails.
+        """
         self.request = context.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False)
-        self._arrival.raw = self.request
+        self._connection.raw = self.request
         self.request.do_handshake()
-        self._arrival.tls = self.request.version()
+        self._connection.tls = self.request.version()
         certificate = self.request.getpeercert(binary_form=True)
         if certificate:
-            self._arrival.fingerprint = hashlib.sha256(certificate).hexdigest()
-
-    def _create_association(self) -> Association:
-        association = super()._create_association()
-        association.dul.state_machine = EndingStateMachine(association.dul, self.server.broken)
-        association.acse = Negotiation(association, self.server.broken)
-        if association.dul.socket is not None:
-            association.dul.socket = WatchedSocket(association.dul.socket, self._arrival, self._first)
-        return association
+            self._connection.fingerprint = hashlib.sha256(certificate).hexdigest()
 
 
-class Server(ThreadedAssociationServer):
-    """One port. The attributes below are set before it serves."""
-
-    request_queue_size = 128
-    daemon_threads = True
-    block_on_close = False
-    door: PendingConnections
-    tls: Callable[[], ssl.SSLContext] | None = None  # asked for each connection
-    lost: Callable[[PendingConnection, NotAssociated], None]
-    defect: Callable[[BaseException], None]
-    broken: Callable[[BaseException], None]  # a peer broke the protocol in its association
-    deadline_s: float  # from the connection to the last byte of its request
-    network_timeout_s: float
-    _collected = 0.0
-
-    def service_actions(self) -> None:
-        """Finished association threads are cyclic garbage; the original collects on every 60th request."""
-        if time.monotonic() - self._collected > COLLECT_INTERVAL_S:
-            gc.collect()
-            self._collected = time.monotonic()
-
-    def handle_error(self, *_: object) -> None:
-        """Called inside `except`: a defect of ours, or no thread to be had; the connection is closed next."""
-        error = sys.exc_info()[1]
-        if error is not None:
-            self.defect(error)
-
-    def stop(self) -> None:
-        socketserver.BaseServer.shutdown(self)
-        self.server_close()
-
-
-def first_pdu(raw: socket.socket, deadline: float) -> bytes:
-    """The first PDU as a whole. Raises NotAssociated, TimeoutError, OSError.
-
-    deadline: by time.monotonic(). Only what is here is kept in memory, whatever length is claimed.
-    """
-    got = _read(raw, HEADER_BYTES, deadline)
-    if got[0] == TLS_RECORD:
-        raise NotAssociated(
-            "tls", "the peer speaks TLS to the plain port", "Let it connect to tls.port, or without TLS."
-        )
-    length = int.from_bytes(got[2:], "big")
-    if got[0] != ASSOCIATE_RQ or length > REQUEST_BYTES_MAX:
-        raw.sendall(ABORT)
-        raise NotAssociated("not-dicom", "what came first is no association request", "Look at who it is.")
-    return got + _read(raw, length, deadline)
-
-
-def _read(raw: socket.socket, count: int, deadline: float) -> bytes:
-    pieces, missing = [], count
-    while missing:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        raw.settimeout(left)
-        piece = raw.recv(min(missing, 65536))
-        if not piece:
-            raise ConnectionResetError
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)
-
-
-# What OpenSSL calls it -> what it means for whoever runs the other side.
+# What OpenSSL calls it -> what it means for the administrator of the other side.
 _HANDSHAKE_HINTS = {
     "UNSUPPORTED_PROTOCOL": "It offers only TLS versions older than 1.2: enable TLS 1.2 or 1.3 there.",
     "NO_SHARED_CIPHER": "It offers none of the suites of BCP 195: enable ECDHE with AES-GCM there.",
@@ -264,10 +218,10 @@ _HANDSHAKE_HINTS = {
 }
 
 
-def _why(error: Exception, arrival: PendingConnection) -> NotAssociated:
+def _explained(error: Exception, connection: PendingConnection) -> NotAssociated:
     if isinstance(error, NotAssociated):
         return error
-    if arrival.pushed_out:
+    if connection.pushed_out:
         return NotAssociated("crowded", "pushed out by newer connections before it asked for an association")
     if isinstance(error, TimeoutError):
         return NotAssociated("silent", "no association request in time", "Look at what the peer does.")
@@ -275,17 +229,3 @@ def _why(error: Exception, arrival: PendingConnection) -> NotAssociated:
         reason = str(error.reason or "unknown")
         return NotAssociated("tls", f"TLS handshake failed: {reason}", _HANDSHAKE_HINTS.get(reason, ""))
     return NotAssociated("closed", "the peer closed the connection before it asked for an association")
-
-
-def prepare_socket(raw: socket.socket, *, timeout_s: float) -> None:
-    """No waiting for ever, no waiting for more to send, and dead peers are noticed."""
-    raw.settimeout(timeout_s)
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
-        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
-        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
-    ):
-        if hasattr(socket, name):  # not on every system
-            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

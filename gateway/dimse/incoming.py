@@ -8,24 +8,34 @@ from typing import Any, TypeVar
 
 from blake3 import blake3
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 
 from gateway.dicom.file_meta import wrap
 from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dimse.pynetdicom_private import (
+    C_STORE_RQ,
+    DIMSEMessage,
+    DIMSEServiceProvider,
+    accepted_contexts_by_id,
+)
 from gateway.errors import SpoolFull
 from gateway.spool import Draft, Spool
 from gateway.spool.stored import IN_MEMORY_BYTES
 
 BEGINNING_BYTES = 1 << 20
-UID_CHARACTERS_MAX = 64  # PS3.5 9.1; what is longer is refused later
+# PS3.5 9.1. An object with a longer UID is refused later.
+UID_CHARACTERS_MAX = 64
 Result = TypeVar("Result")
 
 
 class Incoming(BytesIO):
-    """The data set of one message. Written by the thread that reads the socket, then used by its association's.
+    """The data set of one message.
 
-    size: bytes so far. failure: why it could not be written to the spool; what comes after that is dropped.
+    The thread that reads the socket writes it; afterwards the association's thread uses it.
+
+    size: bytes so far.
+    discarded: whether `discard` was called.
+    failure: why the data set could not be written to the spool, None while all is well. After a failure the bytes that
+    still arrive are dropped.
     """
 
     def __init__(self, spool: Spool, message: DIMSEMessage, association: Association) -> None:
@@ -36,7 +46,8 @@ class Incoming(BytesIO):
         self._spool, self._message, self._association = spool, message, association
         self._draft: Draft | None = None
         self._name = ""
-        self._offset = 0  # of the data set in the file
+        # Where the data set begins in the file.
+        self._offset = 0
         self._digest = blake3()
 
     def write(self, data: Any, /) -> int:
@@ -56,34 +67,41 @@ class Incoming(BytesIO):
         return len(data)
 
     def digest(self, syntax: str) -> str:
-        """Hexadecimal BLAKE3 of transfer syntax and data set, by which repeated arrivals are known."""
+        """The hexadecimal BLAKE3 of transfer syntax and data set, by which a repeated arrival is recognised."""
         return (self._digest if self._draft else _started(syntax).update(self.getvalue())).hexdigest()
 
     def beginning(self) -> bytes:
-        """The data set, or if it is large its first BEGINNING_BYTES."""
+        """The data set; if it is large, its first BEGINNING_BYTES."""
         if self._draft is None:
             return self.getvalue()
         return self.read_file(lambda file: file[self._offset : self._offset + BEGINNING_BYTES])
 
-    def read_file(self, look: Callable[[ByteSource], Result], prefix: bytes = b"") -> Result:
-        """What `look` finds in the file this will be. prefix: what precedes a data set that is in memory."""
+    def read_file(self, read: Callable[[ByteSource], Result], prefix: bytes = b"") -> Result:
+        """Return what `read` returns for the file that prefix and data set make.
+
+        prefix: the bytes that precede the data set in that file; a file of the spool has them already.
+        Raises SpoolFull when the spool can't be read, and what `read` raises.
+        """
         if self._draft is None:
-            return look(prefix + self.getvalue())
+            return read(prefix + self.getvalue())
         try:
             with self._draft.opened() as file:
-                return look(file)
+                return read(file)
         except OSError as error:
             raise SpoolFull(f"the spool can't be read: {error.strerror}") from error
 
     def keep(self, prefix: bytes) -> str:
-        """The name in the spool under which prefix and data set are durable. Raises SpoolFull."""
+        """Make prefix and data set durable, and return the name that they have in the spool.
+
+        Raises SpoolFull.
+        """
         if self._draft is None:
             return self._spool.keep(prefix, self.getvalue())
         self._name = self._name or self._draft.keep()
         return self._name
 
     def discard(self) -> None:
-        """At the end: memory is freed, and what is in the spool goes unless it was kept."""
+        """Free the memory, and remove the file in the spool unless it was kept."""
         self.discarded = True
         self.seek(0)
         self.truncate()
@@ -92,8 +110,9 @@ class Incoming(BytesIO):
 
     def _move_to_file(self) -> Draft:
         """Raises SpoolFull."""
-        command, number = self._message.command_set, self._message.context_id or 0
-        syntax = str(self._association._accepted_cx[number].transfer_syntax[0])
+        command, context_id = self._message.command_set, self._message.context_id or 0
+        context = accepted_contexts_by_id(self._association)[context_id]
+        syntax = str(context.transfer_syntax[0])
         prefix = wrap(
             sop_class=str(command.get("AffectedSOPClassUID", ""))[:UID_CHARACTERS_MAX],
             sop_instance=str(command.get("AffectedSOPInstanceUID", ""))[:UID_CHARACTERS_MAX],
@@ -110,7 +129,7 @@ class Incoming(BytesIO):
 
 
 class Messages(DIMSEServiceProvider):
-    """Puts messages together as the original does, with data sets that need not stay in memory."""
+    """Puts messages together as pynetdicom does, but their data sets need not stay in memory."""
 
     def __init__(self, association: Association, spool: Spool) -> None:
         super().__init__(association)
@@ -122,11 +141,11 @@ class Messages(DIMSEServiceProvider):
             self.message = DIMSEMessage()
             data_set = Incoming(self._spool, self.message, self.assoc)
             self.message.data_set = data_set
-            self._incoming = [*(one for one in self._incoming if not one.discarded), data_set]
+            self._incoming = [*(earlier for earlier in self._incoming if not earlier.discarded), data_set]
         super().receive_primitive(primitive)
 
     def discard(self) -> None:
-        """After the association."""
+        """Discard all data sets, after the association has ended."""
         for data_set in self._incoming:
             data_set.discard()
 

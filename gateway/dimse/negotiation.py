@@ -6,36 +6,35 @@ import re
 from collections.abc import Callable
 
 from pydicom.uid import UID
-from pynetdicom import ALL_TRANSFER_SYNTAXES
-from pynetdicom.acse import ACSE
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
-from pynetdicom.presentation import (
-    NonPatientObjectPresentationContexts,
-    PresentationContext,
-    build_context,
-)
 
+from gateway.dimse.pynetdicom_private import ACSE, accepted_contexts_by_id, reject_context
 from gateway.dimse.users import UserIdentity
 
-ABSTRACT_SYNTAX_NOT_SUPPORTED = 3  # PS3.8 9.3.3.2
+# PS3.8 9.3.3.2
+ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 
 
 class Negotiation(ACSE):
-    """Accepts nothing before `let_in`; refuses single presentation contexts (PS3.8 9.3.3.2), as pynetdicom's does not.
+    """Accepts nothing before `let_in`, and can refuse single presentation contexts (PS3.8 9.3.3.2).
 
-    A request that can't be negotiated, and an error while it was decided who may come in, end the association. In the
-    original the one leaves the connection behind, and the other lets everybody in.
+    Two things end the association here: a request that can't be negotiated, and an error while it was decided who is
+    let in. pynetdicom's own negotiation leaves the connection open after the first, and lets everybody in after the
+    second; and it can't refuse a single context.
     """
 
-    def __init__(self, association: Association, broken: Callable[[BaseException], None]) -> None:
-        """broken: told what was wrong with a request."""
+    def __init__(self, association: Association, on_broken: Callable[[BaseException], None]) -> None:
+        """on_broken: is told what was wrong with a request."""
         super().__init__(association)
-        self._broken = broken
+        self._on_broken = on_broken
         self._may: Callable[[str], bool] | None = None
 
     def let_in(self, may: Callable[[str], bool]) -> None:
-        """may: whether a SOP class is accepted."""
+        """Let the association be accepted.
+
+        may: whether contexts of this SOP class are accepted.
+        """
         self._may = may
 
     def negotiate_association(self) -> None:
@@ -44,26 +43,28 @@ class Negotiation(ACSE):
             return
         try:
             super().negotiate_association()
-        except Exception as error:  # noqa: BLE001 - whatever a peer provokes ends its association, and is told
-            self._broken(error)
+        # Whatever a peer provokes ends its association and is reported.
+        except Exception as error:  # noqa: BLE001
+            self._on_broken(error)
             self.assoc.abort()
 
     def send_accept(self) -> None:
-        association = self.assoc
-        for number, context in list(association._accepted_cx.items()):
+        for context_id, context in accepted_contexts_by_id(self.assoc).items():
             if self._may is None or not self._may(str(context.abstract_syntax)):
-                context.result = ABSTRACT_SYNTAX_NOT_SUPPORTED
-                association._rejected_cx.append(association._accepted_cx.pop(number))
+                reject_context(self.assoc, context_id, ABSTRACT_SYNTAX_NOT_SUPPORTED)
         super().send_accept()
 
 
 def plausible(uid: str) -> bool:
-    """Of the characters and the length of a UID (PS3.5 9.1); zeros that lead a component occur, and are let through."""
+    """Whether it has the characters and the length of a UID (PS3.5 9.1).
+
+    Components with leading zeros, which the standard forbids, occur in practice and pass.
+    """
     return re.fullmatch(r"[0-9.]{1,64}", uid) is not None
 
 
 def stated_identity(association: Association) -> UserIdentity | None:
-    """Of the requestor, None when it states none."""
+    """The identity that the requestor states, None when it states none."""
     item = association.requestor.user_identity
     if item is None:
         return None
@@ -73,25 +74,15 @@ def stated_identity(association: Association) -> UserIdentity | None:
 
 
 def confirm_identity(association: Association) -> None:
-    """Answer, where that is asked for, that the identity was checked (PS3.7 D.3.3.7.2)."""
+    """Answer, if the requestor asks for an answer, that its identity was checked (PS3.7 D.3.3.7.2)."""
     item = association.requestor.user_identity
     if item is not None and item.positive_response_requested:
         answer = UserIdentityNegotiation()
-        answer.server_response = b""  # only tickets have one
+        # Only tickets have a response of their own.
+        answer.server_response = b""
         association.acceptor.add_negotiation_item(answer)
 
 
-def non_patient_contexts() -> list[PresentationContext]:
-    """Palettes, protocols, templates (PS3.4 GG): stored with C-STORE, but of another service class than images.
-
-    The unrestricted storage service takes what it does not know, and it knows that these are not Storage.
-    """
-    return [
-        build_context(context.abstract_syntax or "", ALL_TRANSFER_SYNTAXES)
-        for context in NonPatientObjectPresentationContexts
-    ]
-
-
 def known_first(proposed: list[UID]) -> list[UID]:
-    """The proposer's order, but transfer syntaxes that no edition of the standard names come last."""
+    """The transfer syntaxes in the proposer's order, but last those that no edition of the standard names."""
     return sorted(proposed, key=lambda syntax: UID(syntax).type != "Transfer Syntax")

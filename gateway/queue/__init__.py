@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from gateway.config import Config
 from gateway.errors import ResourceError
+from gateway.queue.commitments import Commitments
 from gateway.queue.contract import Queue, QueueAdmin
 from gateway.queue.model import Arrival, Depth, Job, Kept, Notes, Prepared, Priority, Put, State, Step
 from gateway.queue.sqlite.admin import SqliteQueueAdmin
-from gateway.queue.sqlite.commitments import Commitments
+from gateway.queue.sqlite.commitments import SqliteCommitments
 from gateway.queue.sqlite.queue import SqliteQueue
 
 __all__ = [
@@ -50,7 +51,7 @@ def open_queue(config: Config) -> Queue:
 
 def open_commitments(config: Config) -> Commitments:
     """Raises ResourceError when the file can't be opened."""
-    return Commitments(config.gateway.data_dir / FILE_NAME)
+    return SqliteCommitments(config.gateway.data_dir / FILE_NAME)
 
 
 def open_admin(config: Config) -> QueueAdmin:

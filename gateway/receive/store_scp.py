@@ -14,8 +14,8 @@ from gateway.dicom.file_meta import wrap
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.study import study_of
 from gateway.dimse import statuses
+from gateway.dimse.association import AssociationState
 from gateway.dimse.incoming import Incoming
-from gateway.dimse.listener import AssociationState
 from gateway.errors import ChangedInstance, ResourceError, UnreadableObject
 from gateway.observe import Log, Metrics
 from gateway.observe.pseudonyms import Pseudonyms

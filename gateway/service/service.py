@@ -13,8 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gateway.commitment.reporter import CommitmentProvider, Reporter
+from gateway.commitment.reporter import Reporter
+from gateway.commitment.scp import CommitmentProvider
 from gateway.commitment.scu import CommitmentUser
+from gateway.commitment.service import CommitmentService
 from gateway.config import (
     Config,
     Destination,
@@ -22,7 +24,9 @@ from gateway.config import (
     load,
 )
 from gateway.dimse.listener import Listener
-from gateway.dimse.store_scu import Sender
+from gateway.dimse.requestor import Requestor
+from gateway.dimse.services import AssociationService, EchoService
+from gateway.dimse.storage import StorageService
 from gateway.errors import (
     AlreadyRunning,
     ConfigurationError,
@@ -88,7 +92,7 @@ def run(config: Config, *, bypass: bool = False) -> int:
 
 def echo(destination: Destination) -> float:
     """Milliseconds of a C-ECHO. Raises PeerUnreachable, PeerFailed."""
-    return Sender(destination, Limits(), calling="SEALGATE").echo()
+    return Requestor(destination, Limits(), calling="SEALGATE").echo()
 
 
 @contextmanager
@@ -140,9 +144,7 @@ class Service:
             lambda: self._config,
             certificates=self._certificates,
             spool=self._spool,
-            store=self._receiver().store,
-            commit=self._commitment_provider().ask,
-            told=self._commitment_user.told,
+            services=self._services(),
             metrics=self._metrics,
             log=self._log,
         )
@@ -313,6 +315,17 @@ class Service:
         self._log.info("reloaded", needs_restart=ignored)
 
     # -- what the other parts ask of the service
+
+    def _services(self) -> list[AssociationService]:
+        return [
+            EchoService(),
+            StorageService(self._receiver().store, metrics=self._metrics, log=self._log),
+            CommitmentService(
+                on_action=self._commitment_provider().on_action,
+                on_event_report=self._commitment_user.on_event_report,
+                log=self._log,
+            ),
+        ]
 
     def _receiver(self) -> Receiver:
         def arrived() -> None:

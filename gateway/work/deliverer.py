@@ -12,7 +12,8 @@ from gateway.config import QueueSettings as QueueTable
 from gateway.config.hours import is_open
 from gateway.dicom.file_meta import unwrap
 from gateway.dimse.bandwidth import RateLimit
-from gateway.dimse.store_scu import Sender
+from gateway.dimse.requestor import Requestor
+from gateway.dimse.store_scu import StoreScu
 from gateway.errors import GatewayError, PeerUnreachable, SpoolCorrupt
 from gateway.observe import where
 from gateway.queue import Job, State, Step
@@ -47,9 +48,10 @@ def deliverers(context: WorkContext) -> list[Deliverer]:
     """The threads for all configured destinations, not started."""
     threads = []
     for destination in context.config.destination:
-        pace = RateLimit(destination.bandwidth_bytes_s) if destination.bandwidth_bytes_s else None
+        rate_limit = RateLimit(destination.bandwidth_bytes_s) if destination.bandwidth_bytes_s else None
         threads += [
-            Deliverer(destination, number, context, pace=pace) for number in range(destination.associations)
+            Deliverer(destination, number, context, rate_limit=rate_limit)
+            for number in range(destination.associations)
         ]
     return threads
 
@@ -63,15 +65,21 @@ class Deliverer(threading.Thread):
     """
 
     def __init__(
-        self, destination: Destination, number: int, context: WorkContext, *, pace: RateLimit | None = None
+        self,
+        destination: Destination,
+        number: int,
+        context: WorkContext,
+        *,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         super().__init__(name=f"deliver-{destination.name}-{number}", daemon=True)
         self._destination = destination
         self._terms = Terms.of(destination, context.config.queue, context.config.limits)
         self._context = context
-        self._sender = Sender(
-            destination, context.config.limits, calling=context.config.listener.ae_title, pace=pace
+        self._requestor = Requestor(
+            destination, context.config.limits, calling=context.config.listener.ae_title
         )
+        self._store_scu = StoreScu(self._requestor, rate_limit=rate_limit)
         self._helps_only = number > 0
         self._stopping = threading.Event()
         self._unreachable = 0  # attempts in a row that found nobody
@@ -89,8 +97,10 @@ class Deliverer(threading.Thread):
                 if jobs:
                     self._work_off(jobs)
                     used = time.monotonic()
-                elif self._sender.is_open and time.monotonic() - used > context.config.limits.idle_release_s:
-                    self._sender.close()
+                elif (
+                    self._requestor.is_open and time.monotonic() - used > context.config.limits.idle_release_s
+                ):
+                    self._requestor.close()
                 elif self._helps_only:
                     self._stopping.wait(
                         LOOK_AGAIN_S
@@ -102,12 +112,12 @@ class Deliverer(threading.Thread):
                 self._stopping.wait(TROUBLE_PAUSE_S)
             except Exception as error:  # noqa: BLE001 - told, and the leases give the jobs back
                 context.log.error("delivering interrupted", code="internal", problem=where(error))
-                self._sender.abort()
+                self._requestor.abort()
                 self._stopping.wait(TROUBLE_PAUSE_S)
-        self._sender.close()
+        self._requestor.close()
 
     def _claim(self) -> list[Job]:
-        queue, open_now = self._context.config.queue, self._sender.is_open
+        queue, open_now = self._context.config.queue, self._requestor.is_open
         if not self._in_hours():
             return []
         if self._helps_only and not open_now and not self._backlog():
@@ -156,7 +166,7 @@ class Deliverer(threading.Thread):
                 except GatewayError as error:
                     self._failed(job, error)
                 except Exception as error:  # noqa: BLE001 - reported and counted; one object must not stop all
-                    self._sender.abort()
+                    self._requestor.abort()
                     self._failed(job, UnexpectedFailure(where(error)))
         finally:
             self._flush(done)
@@ -170,7 +180,7 @@ class Deliverer(threading.Thread):
         """Raises GatewayError."""
         context, started = self._context, time.monotonic()
         with context.spool.opened(job.outgoing or job.incoming) as file:
-            sent = self._sender.send(file, priority=job.priority)
+            sent = self._store_scu.send(file, priority=job.priority)
             size = len(file) - unwrap(file).offset
         self._unreachable = 0
         name, seconds = self._destination.name, time.monotonic() - started

@@ -18,7 +18,7 @@ from pynetdicom.presentation import build_context
 
 from gateway.commands.demo.dcmtk import echoscu, storescu
 from gateway.commands.demo.process import free_port
-from gateway.config.nodes import VERIFICATION
+from gateway.dicom.uids import VERIFICATION
 from gateway.dimse import users
 from gateway.dimse.negotiation import Negotiation
 from gateway.errors import PeerError

@@ -18,7 +18,7 @@ from pynetdicom.presentation import build_role
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from gateway.commands.demo.process import free_port
-from gateway.dimse.store_scu import COMMITMENT_INSTANCE
+from gateway.commitment.messages import COMMITMENT_INSTANCE
 from tests.cli.terminal import sealgate
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send

@@ -20,7 +20,8 @@ from gateway.commands.demo.process import free_port
 from gateway.config import Destination, Limits
 from gateway.dicom.file_meta import unwrap, wrap
 from gateway.dicom.pixels import transcode
-from gateway.dimse.store_scu import CONVERTED_BYTES_MAX, Sender
+from gateway.dimse.requestor import Requestor
+from gateway.dimse.store_scu import CONVERTED_BYTES_MAX, StoreScu
 from gateway.errors import (
     PeerFailed,
     PeerUnreachable,
@@ -40,12 +41,16 @@ JPEG_LS = "1.2.840.10008.1.2.4.80"
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 
 
-@contextmanager
-def sender(port: int, **limits: Any) -> Iterator[Sender]:
+def requestor(port: int, **limits: Any) -> Requestor:
     destination = Destination(name="peer", ae_title="PEER", host="127.0.0.1", port=port)
-    opened = Sender(destination, Limits(**limits), calling="SEALGATE")
-    yield opened
-    opened.close()
+    return Requestor(destination, Limits(**limits), calling="SEALGATE")
+
+
+@contextmanager
+def sender(port: int, **limits: Any) -> Iterator[StoreScu]:
+    to_peer = requestor(port, **limits)
+    yield StoreScu(to_peer)
+    to_peer.close()
 
 
 def body(file: bytes) -> bytes:
@@ -188,16 +193,16 @@ def test_a_peer_that_takes_a_little_now_and_then_is_given_up() -> None:
 
 
 def test_echo_measures_and_tells_who_is_not_there() -> None:
-    with StoringPeer() as peer, sender(peer.port) as to_peer:
-        assert 0 < to_peer.echo() < 5000
-    with sender(free_port()) as to_nobody, pytest.raises(PeerUnreachable):
-        to_nobody.echo()
+    with StoringPeer() as peer:
+        assert 0 < requestor(peer.port).echo() < 5000
+    with pytest.raises(PeerUnreachable):
+        requestor(free_port()).echo()
 
 
 def test_more_kinds_than_contexts_are_sent_in_turns() -> None:
     classes = sorted(_STORAGE_CLASSES.values())[:100]
     with StoringPeer(sop_classes=classes) as peer, sender(peer.port) as to_peer:
-        to_peer.expect((sop_class, PLAIN[0]) for sop_class in classes)
+        to_peer.offer((sop_class, PLAIN[0]) for sop_class in classes)
         for sop_class in classes[::10]:
             to_peer.send(wrap(sop_class=sop_class, sop_instance="1.2", syntax=PLAIN[0]) + b"\x08\x00" * 50)
         assert len(peer.received) == 10

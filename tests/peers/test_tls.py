@@ -26,8 +26,8 @@ from gateway.commands.demo.process import (
     program,
 )
 from gateway.config import Destination, Limits
-from gateway.config.nodes import VERIFICATION
-from gateway.dimse.store_scu import Sender
+from gateway.dicom.uids import VERIFICATION
+from gateway.dimse.requestor import Requestor
 from gateway.errors import PeerUnreachable
 from tests.cli.terminal import sealgate
 from tests.support.certificates import Authority, Issued
@@ -372,8 +372,8 @@ def test_what_does_not_prove_itself_gets_nothing_and_the_reason_is_told(
     words = {"ca": authority.certificate, "other": ours.fingerprint, "shown": shown.fingerprint}
     table = f'{{ certificate = "{ours.certificate}", key = "{ours.key}", {believed.format(**words)} }}'
     row = f'name = "pacs"\nae_title = "VIEWER"\nhost = "127.0.0.1"\nport = {peer.port}\ntls = {table}'
-    sender = Sender(Destination.model_validate(tomllib.loads(row)), Limits(), calling="SEALGATE")
+    requestor = Requestor(Destination.model_validate(tomllib.loads(row)), Limits(), calling="SEALGATE")
     with pytest.raises(PeerUnreachable) as caught:
-        sender.echo()
+        requestor.echo()
     assert f"TLS handshake failed: {why.format(**words)}" in str(caught.value)
     assert "destination.tls" in caught.value.hint

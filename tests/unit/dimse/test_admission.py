@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config import Config
-from gateway.config.nodes import STORAGE_COMMITMENT, VERIFICATION, Node
+from gateway.config.nodes import Node
+from gateway.dicom.uids import STORAGE_COMMITMENT, VERIFICATION
 from gateway.dimse.admission import (
     AssociationPolicy,
     AssociationRequest,

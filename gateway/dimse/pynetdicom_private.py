@@ -1,0 +1,245 @@
+"""The one module that knows the inside of pynetdicom: private names, and internals that its documentation omits.
+
+Another version may change any of them without notice. Each has a test in tests/unit/dimse/test_pynetdicom_private.py,
+which also shows that no other module uses one; pyproject.toml pins the version that this test was run against.
+
+The classes named in `__all__` are those of pynetdicom that we derive from. What our classes rely on:
+
+- AssociationSocket: `socket`, `ready`, `recv`; `send` catches every error.
+- StateMachine: the upper layer calls `do_action` for each event, and an exception ends its thread.
+- ACSE: the association calls `negotiate_association`; that calls `send_accept` when all contexts are decided.
+- DIMSEServiceProvider: the upper layer calls `receive_primitive` for each fragment; `message` is the message that
+  is being put together, None between two messages; its `data_set` gets the bytes by `write`.
+- Association: `send_n_event_report` takes any accepted context of the SOP class, whatever role was negotiated for it.
+- RequestHandler, ThreadedAssociationServer: those of `socketserver`, with `_create_association` in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from pynetdicom import _config
+from pynetdicom.acse import ACSE
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_STORE, DIMSEPrimitive
+from pynetdicom.fsm import StateMachine
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+__all__ = [
+    "ACSE",
+    "C_STORE_RQ",
+    "AssociationSocket",
+    "DIMSEMessage",
+    "DIMSEServiceProvider",
+    "PreparingRequestHandler",
+    "ThreadedAssociationServer",
+    "UpperLayerStateMachine",
+    "accepted_contexts_by_id",
+    "adopt_socket",
+    "end_abruptly",
+    "fragments",
+    "has_broken_off",
+    "install",
+    "is_usable",
+    "most_pdu_bytes",
+    "next_response",
+    "pause_reactor",
+    "queued_fragments",
+    "raw_socket",
+    "reject_association",
+    "reject_context",
+    "resume_reactor",
+    "send_fragment",
+    "send_from_file",
+    "set_global_options",
+]
+
+# For a thread that has just passed the barrier to come back to it.
+SETTLE_S = 0.02
+
+
+def set_global_options() -> None:
+    """Take all storage SOP classes, private and unknown ones included; no log handlers for every PDU.
+
+    For the whole process; call it before a server is made.
+    """
+    _config.UNRESTRICTED_STORAGE_SERVICE = True
+    _config.LOG_HANDLER_LEVEL = "none"
+
+
+# -- how an association is put together
+
+
+class PreparingRequestHandler(RequestHandler):
+    """Lets a derived class prepare each association before its threads start."""
+
+    def prepare(self, association: Association) -> None:
+        """Called once for each association, after it was configured."""
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        self.prepare(association)
+        return association
+
+
+class UpperLayerStateMachine(StateMachine):
+    """The state machine of PS3.8 9.2, made for an association."""
+
+    def __init__(self, association: Association) -> None:
+        super().__init__(association.dul)
+
+
+def install(
+    association: Association,
+    *,
+    socket: AssociationSocket | None = None,
+    state_machine: StateMachine | None = None,
+    acse: ACSE | None = None,
+    dimse: DIMSEServiceProvider | None = None,
+) -> None:
+    """Replace parts of an association whose threads have not started. What is None stays."""
+    if socket is not None:
+        association.dul.socket = socket
+    if state_machine is not None:
+        association.dul.state_machine = state_machine
+    if acse is not None:
+        association.acse = acse
+    if dimse is not None:
+        association.dimse = dimse
+
+
+def adopt_socket(socket: AssociationSocket, association: Association) -> None:
+    """Make `socket`, whose constructor was not run, the one that `association` has.
+
+    A second construction would announce the connection a second time.
+    """
+    socket.__dict__.update(cast(AssociationSocket, association.dul.socket).__dict__)
+
+
+def raw_socket(association: Association) -> object:
+    """The connected socket.socket (under TLS the SSLSocket) of a requestor's association."""
+    return cast(AssociationSocket, association.dul.socket).socket
+
+
+def end_abruptly(state_machine: StateMachine, last_pdu: bytes) -> None:
+    """End association and connection from inside the state machine, as pynetdicom does after errors in its loop.
+
+    last_pdu: sent to the peer, if that is still possible.
+    """
+    dul = state_machine.dul
+    association = dul.assoc
+    if dul.socket is not None:
+        dul.socket.send(last_pdu)
+    association.is_aborted = True
+    association.is_established = False
+    association._kill = True
+    dul._kill_thread = True
+    # Wakes whoever waits for a primitive, as a time-out would.
+    dul.to_user_queue.put(None)
+
+
+# -- negotiation
+
+
+def accepted_contexts_by_id(association: Association) -> dict[int, PresentationContext]:
+    """The accepted presentation contexts by their id; a copy."""
+    return dict(association._accepted_cx)
+
+
+def reject_context(association: Association, context_id: int, result: int) -> None:
+    """Turn an accepted context into a rejected one, before the acceptance is sent.
+
+    result: PS3.8 9.3.3.2, table 9-18.
+    """
+    context = association._accepted_cx.pop(context_id)
+    context.result = result
+    association._rejected_cx.append(context)
+
+
+def reject_association(association: Association, answer: tuple[int, int, int], *, linger_s: float) -> None:
+    """Refuse a requested association.
+
+    answer: result, source and reason of PS3.8 9.3.4.
+    linger_s: after this, seconds, the connection is closed even if the peer goes on sending.
+    """
+    association.acse_timeout = linger_s
+    association.acse.send_reject(*answer)
+    association.kill()
+
+
+# -- messages of an open association
+
+
+def pause_reactor(association: Association) -> None:
+    """Stop the association's own thread, which takes responses off the queue as if they were requests.
+
+    pynetdicom pauses it for each message, and sometimes its thread passes the barrier once more: the response is
+    lost, and only the time-out shows it. Call this right after the association was opened, when there is nothing to
+    take; from then on the thread stands still.
+    """
+    association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        time.sleep(0.001)
+    time.sleep(SETTLE_S)
+
+
+def resume_reactor(association: Association) -> None:
+    """Let the association's own thread go on, which cleans up where the peer has ended the association."""
+    association._reactor_checkpoint.set()
+
+
+def is_usable(association: Association) -> bool:
+    """Whether the association is established, and no abort or release of the peer waits to be handled."""
+    return (
+        bool(association.is_established)
+        and association.dul.is_alive()
+        and association.dul.peek_next_pdu() is None
+    )
+
+
+def has_broken_off(association: Association) -> bool:
+    """Whether the connection has ended or the peer has sent an abort."""
+    return not association.dul.is_alive() or association.acse.is_aborted()
+
+
+def send_from_file(request: C_STORE, path: Path, offset: int) -> None:
+    """Let a request take its data set from a file, fragment by fragment.
+
+    offset: where the data set begins, bytes.
+    """
+    request._dataset_path = path, offset
+
+
+def fragments(request: C_STORE, context_id: int, pdu_bytes_max: int) -> Iterator[P_DATA]:
+    """The message as P-DATA fragments (PS3.7 6.3.1), each made when it is asked for."""
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    message.context_id = context_id
+    yield from message.encode_msg(context_id, pdu_bytes_max)
+
+
+def most_pdu_bytes(association: Association) -> int:
+    """The largest PDU that the peer of an open association takes; 0 where it takes any size."""
+    return int(association.dimse.maximum_pdu_size)
+
+
+def send_fragment(association: Association, fragment: P_DATA) -> None:
+    """Queue a fragment for the thread that writes to the socket."""
+    association.dul.send_pdu(fragment)
+
+
+def queued_fragments(association: Association) -> int:
+    """How many fragments are queued and not yet in the socket."""
+    return association.dul.to_provider_queue.qsize()
+
+
+def next_response(association: Association) -> DIMSEPrimitive | None:
+    """The next message of the peer; None when none came within the association's `dimse_timeout`."""
+    return association.dimse.get_msg(block=True)[1]

@@ -1,0 +1,187 @@
+"""Associations that we open to a destination, and C-ECHO (PS3.4 annex A)."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context, build_role
+
+from gateway.config import Destination, Limits
+from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, VERIFICATION
+from gateway.dimse.pynetdicom_private import (
+    is_usable,
+    pause_reactor,
+    raw_socket,
+    resume_reactor,
+)
+from gateway.dimse.sockets import prepare_socket
+from gateway.dimse.statuses import SUCCESS
+from gateway.errors import PeerFailed, PeerUnreachable
+from gateway.tls import ClientContext, client_context
+
+# SOP class, transfer syntax.
+ContextOffer = tuple[str, str]
+
+UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+TLS_HINT = "Compare its certificate with destination.tls (ca, fingerprint, server_name), and ours with what it trusts."
+
+
+class NothingAccepted(PeerUnreachable):
+    """The peer accepted the association but none of its presentation contexts, which ends the association."""
+
+    hint = "Enable the SOP classes and transfer syntaxes there."
+
+
+class Requestor:
+    """Opens associations to one destination. Not for several threads at once."""
+
+    def __init__(self, destination: Destination, limits: Limits, *, calling: str) -> None:
+        """calling: our AE title, where the destination's configuration names no other.
+
+        Raises KeyFileError when a file that destination.tls names can't be used.
+        """
+        self.destination = destination
+        self.limits = limits
+        self._tls = client_context(destination.tls) if destination.tls is not None else None
+        self._entity = AE(ae_title=destination.calling_ae_title or calling)
+        self._entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        self._entity.implementation_version_name = IMPLEMENTATION_VERSION
+        self._entity.maximum_pdu_size = limits.pdu_bytes
+        self._entity.connection_timeout = limits.connect_timeout_s
+        self._entity.acse_timeout = limits.acse_timeout_s
+        self._entity.dimse_timeout = limits.dimse_timeout_s
+        # An idle association is ended by `close`, and not in the middle of an object.
+        self._entity.network_timeout = None
+        self._association: Association | None = None
+        self._accepted: dict[ContextOffer, int] = {}
+
+    @property
+    def is_open(self) -> bool:
+        return self._association is not None and is_usable(self._association)
+
+    @property
+    def association(self) -> Association:
+        """The association that `open` made. Its messages are sent and received by the caller."""
+        assert self._association is not None, "open() comes first"
+        return self._association
+
+    @property
+    def accepted(self) -> Mapping[ContextOffer, int]:
+        """The contexts that the peer accepted -> their ids; empty while no association is open."""
+        return self._accepted
+
+    def open(self, contexts: Iterable[ContextOffer]) -> None:
+        """Open an association that stays until `close` or `abort`; one that is open is closed before.
+
+        contexts: at most 128 (PS3.8 9.3.2.2), each offered with its one transfer syntax.
+        Raises NothingAccepted when the peer accepts none of them.
+        Raises PeerUnreachable when there is no association for another reason.
+        """
+        self.close()
+        self._association = self._associate(contexts)
+        pause_reactor(self._association)
+        self._accepted = {
+            (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id or 0)
+            for context in self._association.accepted_contexts
+        }
+
+    def close(self) -> None:
+        """Release the association if there is one."""
+        association = self._let_go()
+        if association is not None:
+            association.release()
+
+    def abort(self) -> None:
+        """Abort the association if there is one, after a failure."""
+        association = self._let_go()
+        if association is not None:
+            association.abort()
+
+    @contextmanager
+    def associated(
+        self,
+        contexts: Iterable[ContextOffer],
+        *,
+        as_scp: str | None = None,
+        handlers: Sequence[Any] = (),
+    ) -> Iterator[Association]:
+        """An association of its own, beside the one that `open` makes; it is released at the end.
+
+        contexts: as those of `open`.
+        as_scp: the SOP class for which we propose to be the SCP (PS3.7 D.3.3.4), None for none. Many peers accept the
+        context and forget to confirm the role.
+        handlers: pairs of pynetdicom event and function, for requests that the peer makes on this association.
+        Raises PeerUnreachable when there is no association.
+        """
+        association = self._associate(contexts, as_scp=as_scp, handlers=handlers)
+        try:
+            yield association
+        finally:
+            association.release()
+
+    def echo(self) -> float:
+        """Make a C-ECHO on an association of its own, and return how long it took, milliseconds.
+
+        Raises PeerUnreachable when there is no association.
+        Raises PeerFailed when the answer is not success.
+        """
+        with self.associated([(VERIFICATION, str(ImplicitVRLittleEndian))]) as association:
+            started = time.perf_counter()
+            status = association.send_c_echo()
+            took_ms = (time.perf_counter() - started) * 1000
+        if "Status" not in status or status.Status != SUCCESS:
+            raise PeerFailed(f"{self.destination.name} did not answer C-ECHO with success")
+        return took_ms
+
+    def _let_go(self) -> Association | None:
+        """Forget the association, and return it if it still has to be ended."""
+        association, self._association = self._association, None
+        self._accepted = {}
+        if association is None or is_usable(association):
+            return association
+        # The peer has ended it; its own thread cleans up.
+        resume_reactor(association)
+        return None
+
+    def _associate(
+        self, contexts: Iterable[ContextOffer], *, as_scp: str | None = None, handlers: Sequence[Any] = ()
+    ) -> Association:
+        destination = self.destination
+        association = self._entity.associate(
+            destination.host,
+            destination.port,
+            contexts=[build_context(sop_class, syntax) for sop_class, syntax in contexts],
+            ae_title=destination.ae_title,
+            ext_neg=[build_role(as_scp, scp_role=True)] if as_scp is not None else [],
+            max_pdu=self.limits.pdu_bytes,
+            evt_handlers=[(evt.EVT_CONN_OPEN, self._on_connected), *handlers],
+            tls_args=self._tls_arguments(),
+        )
+        if association.is_established:
+            return association
+        where = f"{destination.name} ({destination.host}:{destination.port})"
+        if self._tls is not None and self._tls.problem is not None:
+            raise PeerUnreachable(f"{where}: TLS handshake failed: {self._tls.problem}", hint=TLS_HINT)
+        if association.rejected_contexts and not association.accepted_contexts:
+            raise NothingAccepted(f"{where} accepts nothing of what was offered")
+        why = "rejected the association" if association.is_rejected else "can't be reached"
+        raise PeerUnreachable(f"{where} {why}")
+
+    def _tls_arguments(self) -> tuple[ClientContext, str] | None:
+        """The context, and the name that the peer's certificate must have."""
+        table = self.destination.tls
+        if self._tls is None or table is None:
+            return None
+        self._tls.problem = None
+        return self._tls, table.server_name or self.destination.host
+
+    def _on_connected(self, event: evt.Event) -> None:
+        raw = cast(socket.socket, raw_socket(event.assoc))
+        prepare_socket(raw, timeout_s=self.limits.network_timeout_s)

@@ -1,0 +1,58 @@
+"""What a service must offer so that the listener can answer for it, and the smallest one: C-ECHO.
+
+Storage is in `gateway.dimse.storage`, storage commitment in `gateway.commitment.service`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from pynetdicom import evt
+from pynetdicom.presentation import PresentationContext, build_context
+
+from gateway.dicom.uids import VERIFICATION
+from gateway.dimse.association import AssociationState
+from gateway.dimse.statuses import SUCCESS
+
+EventHandler = Callable[[evt.Event, AssociationState], object]
+
+
+class AssociationService(Protocol):
+    """One kind of request that peers make over an association."""
+
+    def contexts(self) -> list[PresentationContext]:
+        """The presentation contexts that peers may negotiate for it."""
+
+    def handlers(self) -> Mapping[evt.InterventionEvent, EventHandler]:
+        """The handler of each pynetdicom event that is a request to this service.
+
+        A handler runs in the association's thread. It returns what pynetdicom expects for its event: the DIMSE status
+        of C-ECHO and C-STORE; status and data set of an N service; an iterator of status and data set of C-FIND,
+        C-GET and C-MOVE. It must not raise: pynetdicom would answer with a status of its own, and log a traceback that
+        may quote patient data.
+        """
+
+
+def handlers_of(services: Iterable[AssociationService]) -> dict[evt.InterventionEvent, EventHandler]:
+    """The handlers of all services together.
+
+    Raises ValueError when two services answer the same event.
+    """
+    handlers: dict[evt.InterventionEvent, EventHandler] = {}
+    for service in services:
+        for event, handler in service.handlers().items():
+            if event in handlers:
+                raise ValueError(f"two services answer {event.name}")
+            handlers[event] = handler
+    return handlers
+
+
+class EchoService:
+    """Answers C-ECHO (PS3.4 annex A)."""
+
+    def contexts(self) -> list[PresentationContext]:
+        return [build_context(VERIFICATION)]
+
+    def handlers(self) -> Mapping[evt.InterventionEvent, EventHandler]:
+        return {evt.EVT_C_ECHO: lambda _event, _state: SUCCESS}
