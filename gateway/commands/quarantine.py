@@ -79,7 +79,7 @@ def export(name: str, file: Path, config_path: Path) -> None:
     settings = config.load(config_path)
     quarantine = Quarantine(settings.gateway.data_dir, key=spool_key(settings))
     try:
-        with quarantine.opened(quarantine.find(name)) as data:
+        with quarantine.open(quarantine.find(name)) as data:
             durable.create(file, pieces(data), mode=0o600)
     except FileExistsError as error:
         raise UsageError(f"{file} exists", hint="Give the name of a new file.") from error

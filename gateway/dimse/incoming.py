@@ -70,7 +70,7 @@ class Incoming(BytesIO):
         if self._draft is None:
             return look(prefix + self.getvalue())
         try:
-            with self._draft.opened() as file:
+            with self._draft.open() as file:
                 return look(file)
         except OSError as error:
             raise SpoolFull(f"the spool can't be read: {error.strerror}") from error
@@ -78,7 +78,7 @@ class Incoming(BytesIO):
     def keep(self, prefix: bytes) -> str:
         """The name in the spool under which prefix and data set are durable. Raises SpoolFull."""
         if self._draft is None:
-            return self._spool.keep(prefix, self.getvalue())
+            return self._spool.put(prefix, self.getvalue())
         self._name = self._name or self._draft.keep()
         return self._name
 
