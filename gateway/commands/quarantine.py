@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from gateway.config import Config
 from gateway.dicom.lazy_bytes import pieces
 from gateway.errors import ResourceError, UsageError
 from gateway.queue import QueueAdmin, State, open_admin
+from gateway.runtime import durable
 from gateway.spool.quarantine import Entry, Quarantine
 from gateway.work.keyring import spool_key
 
@@ -79,10 +79,8 @@ def export(name: str, file: Path, config_path: Path) -> None:
     settings = config.load(config_path)
     quarantine = Quarantine(settings.gateway.data_dir, key=spool_key(settings))
     try:
-        with quarantine.opened(quarantine.find(name)) as data:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as out:
-                out.writelines(pieces(data))
+        with quarantine.open(quarantine.find(name)) as data:
+            durable.create(file, pieces(data), mode=0o600)
     except FileExistsError as error:
         raise UsageError(f"{file} exists", hint="Give the name of a new file.") from error
     except OSError as error:

@@ -85,7 +85,7 @@ class Incoming(BytesIO):
         if self._draft is None:
             return read(prefix + self.getvalue())
         try:
-            with self._draft.opened() as file:
+            with self._draft.open() as file:
                 return read(file)
         except OSError as error:
             raise SpoolFull(f"the spool can't be read: {error.strerror}") from error
@@ -96,7 +96,7 @@ class Incoming(BytesIO):
         Raises SpoolFull.
         """
         if self._draft is None:
-            return self._spool.keep(prefix, self.getvalue())
+            return self._spool.put(prefix, self.getvalue())
         self._name = self._name or self._draft.keep()
         return self._name
 

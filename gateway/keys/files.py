@@ -32,6 +32,7 @@ from gateway.keys.trust import (
     check_no_orphans,
     validity_of,
 )
+from gateway.runtime import durable
 from gateway.runtime.core_dumps import forbid_dumps
 
 PUBLIC_SUFFIXES = frozenset({".pub", ".pem"})
@@ -173,11 +174,7 @@ def generate(folder: Path, *, curve: str = "x25519", passphrase: bytes | None = 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, (content, mode) in files.items():
-            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            durable.create(folder / name, [content], mode=mode)
     except OSError as error:
         raise KeyFileError(f"can't write keys to {folder}: {error.strerror}") from error
 

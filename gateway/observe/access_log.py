@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from gateway.errors import AuditFailed
+from gateway.runtime.durable import sync_folder
 
 FILE_NAME = "audit.log"
 
@@ -84,13 +85,4 @@ class _DurableLines:
             finally:
                 os.close(descriptor)
             if length == 0:
-                _sync_folder(self._path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that a power cut does not take the name of a new file."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+                sync_folder(self._path.parent)

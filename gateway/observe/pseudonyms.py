@@ -7,6 +7,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from gateway.runtime import durable
+
 KEY_BYTES = 32
 PSEUDONYM_DIGITS = 16
 
@@ -23,18 +25,8 @@ class Pseudonyms:
         path = data_dir / "pseudonym.key"
         if not path.exists():
             data_dir.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_suffix(f".{os.getpid()}")
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(os.urandom(KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(fresh, path)  # the first of two processes wins
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
+            # The first of two processes wins, and both read the same key.
+            durable.create_at_once(path, [os.urandom(KEY_BYTES)], mode=0o600)
         return cls(path.read_bytes())
 
     def of(self, sop_instance_uid: str) -> str:

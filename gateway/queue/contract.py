@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
-from gateway.queue.model import Arrival, Depth, Files, Job, Kept, Notes, Prepared, Priority, Put, State, Step
+from gateway.queue.model import (
+    Arrival,
+    Depth,
+    Files,
+    Job,
+    Kept,
+    Notes,
+    Prepared,
+    Priority,
+    Put,
+    Snapshot,
+    State,
+    Step,
+)
 
 
 class Queue(Protocol):
@@ -101,6 +116,17 @@ class Queue(Protocol):
 
     def depth(self) -> list[Depth]:
         """For metrics; finished jobs are left out."""
+
+    def snapshot(self, target: Path) -> AbstractContextManager[Snapshot]:
+        """Copy the queue, while others use it, to the folder `target`, from which a gateway can go on.
+
+        Within the block nobody can write to the queue, so that no object that the copy needs is removed. The copy
+        is complete when the block begins, but not synced.
+
+        target: a folder without a queue.
+
+        Raises ResourceError when the queue stays locked, or `target` cannot be written.
+        """
 
     def check(self) -> None:
         """Raises ResourceError unless the queue can be written."""

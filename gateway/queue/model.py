@@ -172,3 +172,15 @@ class Kept:
     instance_id: int
     files: Files
     finished_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A copy of the queue.
+
+    files: names of the objects that the copy needs.
+    locked_at: since when nobody can write to the queue that was copied, `time.monotonic()`.
+    """
+
+    files: frozenset[str]
+    locked_at: float

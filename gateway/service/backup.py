@@ -1,44 +1,41 @@
 """A consistent copy of data_dir, taken while the gateway runs, from which a gateway can go on.
 
 A queue and a spool that are copied one after the other do not fit together: objects arrive and are delivered meanwhile.
-Here the spool is copied first, in rounds, until little is left; then the queue can't be written for as long as its
-snapshot (SQLite's online backup) and the last files take. Spool files never change, so that a hard link is a copy.
+Therefore the spool is copied first, in rounds, until few objects are left. Then nobody can write to the queue for as
+long as its snapshot and the copy of these last objects take. Objects never change, so that a hard link is a copy.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
-import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import (
-    FileMissing,
-    ResourceError,
-    SpoolCorrupt,
-    UsageError,
-)
-from gateway.queue import FILE_NAME
-from gateway.queue.sqlite.queue import SqliteQueue
-from gateway.spool import Spool
+from gateway.errors import FileMissing, ResourceError, SpoolCorrupt, UsageError
+from gateway.queue import Queue, is_file_of_queue, open_to_copy
+from gateway.runtime import durable
+from gateway.spool import LocalSpool
+from gateway.spool.quarantine import Quarantine
 
 ROUNDS_MAX = 10
-FEW = 16  # files left for the time in which the queue can't be written
-LOCK_TIMEOUT_S = 30.0
-NOT_LINKED = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
-# Made anew or copied in a way of their own.
-APART = ("lock", "spool", "quarantine")
-APART_SUFFIXES = (".sqlite", "-wal", "-shm", "-journal")
+# Objects that may be left for the time in which nobody can write to the queue.
+FEW = 16
+# Made anew in the copy, or copied in a way of their own.
+COPIED_APART = ("lock", "spool", "quarantine")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """files, bytes: of the spool. missing, damaged: spool names that the queue needs and the copy lacks."""
+    """What a copy holds.
+
+    files: number of objects.
+    bytes: that these objects take.
+    missing: names of objects that the queue needs and the spool had lost.
+    damaged: names of objects that the queue needs and whose bytes had changed.
+    locked_s: how long nobody could write to the queue, seconds.
+    """
 
     files: int
     bytes: int
@@ -48,100 +45,54 @@ class Backup:
 
 
 def back_up(data_dir: Path, target: Path) -> Backup:
-    """Copy to the new folder `target`, which is complete and durable once it has that name.
+    """Copy `data_dir` to the new folder `target`, which is complete and durable once it has that name.
 
-    It holds all that was acknowledged before the call and not delivered by then. Raises UsageError when there is
-    nothing to copy or `target` exists, ResourceError.
+    The copy holds all objects that were acknowledged before the call and are not delivered yet.
+
+    Raises UsageError when there is nothing to copy, or when `target` exists.
+    Raises ResourceError when the copy cannot be made.
     """
     partial = target.with_name(target.name + ".partial")
-    if not (data_dir / FILE_NAME).is_file():
-        raise UsageError(f"{data_dir} holds no queue", hint="Look at gateway.data_dir.")
-    for folder in (target, partial):
-        if folder.exists():
-            raise UsageError(f"{folder} exists", hint="Give the name of a new folder, or remove that one.")
-    try:
-        partial.mkdir(mode=0o700, parents=True)
-        backup = _copy(data_dir, partial)
-        _sync_tree(partial)
-        partial.rename(target)
-        _sync(target.parent)
-    except (OSError, sqlite3.Error) as error:
-        raise ResourceError(f"{partial}: {error}", hint="Check space and rights there.") from error
+    with closing(open_to_copy(data_dir)) as queue:
+        for folder in (target, partial):
+            if folder.exists():
+                raise UsageError(
+                    f"{folder} exists", hint="Give the name of a new folder, or remove that one."
+                )
+        try:
+            partial.mkdir(mode=0o700, parents=True)
+            backup = _copy(queue, data_dir, partial)
+            durable.sync_tree(partial)
+            durable.rename(partial, target)
+        except OSError as error:
+            raise ResourceError(f"{partial}: {error}", hint="Check space and rights there.") from error
     return backup
 
 
-def _copy(data_dir: Path, target: Path) -> Backup:
-    source, copy = Spool(data_dir), Spool(target)
+def _copy(queue: Queue, data_dir: Path, target: Path) -> Backup:
+    """Raises ResourceError, OSError."""
+    source, copy = LocalSpool(data_dir), LocalSpool(target)
     copied: set[str] = set()
     for _ in range(ROUNDS_MAX):
         fresh = set(source.names()) - copied
-        _place_all(source, copy, fresh)
+        source.copy_to(copy, fresh)
         copied |= fresh
         if len(fresh) <= FEW:
             break
-    with _unwritten(data_dir / FILE_NAME):
-        began = time.monotonic()
-        for database in data_dir.glob("*.sqlite"):
-            _snapshot(database, target / database.name)
-        needed = _needed(target / FILE_NAME)
-        _place_all(source, copy, needed - copied)
-        locked_s = time.monotonic() - began
+    with queue.snapshot(target) as snapshot:
+        needed = snapshot.files
+        source.copy_to(copy, needed - copied)
+    locked_s = time.monotonic() - snapshot.locked_at
     copy.remove(copied - needed)
-    _copy_beside(data_dir, target)
+    Quarantine(data_dir).copy_to(target)
+    _copy_others(data_dir, target)
     return _checked(copy, needed, locked_s)
 
 
-@contextmanager
-def _unwritten(path: Path) -> Iterator[None]:
-    """Nobody writes to the queue, so no file that it needs is removed, within the block."""
-    with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            connection.execute("ROLLBACK")
-
-
-def _snapshot(database: Path, target: Path) -> None:
-    """https://www.sqlite.org/backup.html"""
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
-
-
-def _needed(path: Path) -> set[str]:
-    queue = SqliteQueue(path)
-    try:
-        return queue.files()
-    finally:
-        queue.close()
-
-
-def _place_all(source: Spool, copy: Spool, names: Iterable[str]) -> None:
-    for name in names:
-        _place(source.path(name), copy.path(name))
-
-
-def _place(source: Path, target: Path) -> None:
-    """A hard link, or a copy on another disk. Nothing when the file is gone: it was delivered meanwhile."""
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        if error.errno not in NOT_LINKED:
-            raise
-        try:
-            shutil.copy2(source, target)
-        except FileNotFoundError:
-            target.unlink(missing_ok=True)
-
-
-def _copy_beside(data_dir: Path, target: Path) -> None:
-    """What else lies in data_dir: quarantine, the key of pseudonyms, records of access."""
-    for path in (data_dir / "quarantine").iterdir():
-        _place(path, target / "quarantine" / path.name)
+def _copy_others(data_dir: Path, target: Path) -> None:
+    """What else lies in data_dir, for example the key of pseudonyms and the log of accesses. Raises OSError."""
     for path in data_dir.iterdir():
-        if path.name in APART or path.name.endswith(APART_SUFFIXES):
+        if path.name in COPIED_APART or is_file_of_queue(path.name):
             continue
         if path.is_dir():
             shutil.copytree(path, target / path.name)
@@ -149,11 +100,11 @@ def _copy_beside(data_dir: Path, target: Path) -> None:
             shutil.copy2(path, target / path.name)
 
 
-def _checked(copy: Spool, needed: set[str], locked_s: float) -> Backup:
+def _checked(copy: LocalSpool, needed: frozenset[str], locked_s: float) -> Backup:
     missing, damaged, size = [], [], 0
     for name in sorted(needed):
         try:
-            size += copy.checked(name)
+            size += copy.check(name)
         except FileMissing:
             missing.append(name)
         except SpoolCorrupt:
@@ -165,16 +116,3 @@ def _checked(copy: Spool, needed: set[str], locked_s: float) -> Backup:
         damaged=tuple(damaged),
         locked_s=locked_s,
     )
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in (folder, *folder.rglob("*")):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from gateway.errors import FileMissing
 from gateway.observe import Log
 from gateway.queue import Kept, Queue
 from gateway.spool import Spool
@@ -20,10 +21,10 @@ def at_start(queue: Queue, spool: Spool, log: Log) -> None:
     Files that no job needs were never acknowledged, were replaced by a second attempt, or are of instances that
     people dropped: they go. Jobs whose file is missing stay and are parked when it is their turn.
     """
-    leftovers = spool.clear_temporary()
+    leftovers = spool.clear_drafts()
     released = queue.release_all()
     removed = remove_orphans(queue, spool, older_than_s=0.0)
-    missing = sum(not spool.path(name).exists() for name in queue.files())
+    missing = sum(_size(spool, name) is None for name in queue.files())
     log.info("reconciled", unfinished_writes=leftovers, released=released, orphans=removed, missing=missing)
 
 
@@ -45,7 +46,7 @@ def retain(queue: Queue, spool: Spool, *, keep_hours: float, keep_bytes: int) ->
     is removed. Returns the bytes that stay.
     """
     earliest = time.time() - keep_hours * 3600
-    kept = [(instance, sum(_size(spool, name) for name in instance.files)) for instance in queue.kept()]
+    kept = [(instance, sum(_size(spool, name) or 0 for name in instance.files)) for instance in queue.kept()]
 
     def remove(several: Sequence[tuple[Kept, int]]) -> None:
         spool.remove(queue.purge([instance.instance_id for instance, _ in several]))
@@ -63,11 +64,12 @@ def retain(queue: Queue, spool: Spool, *, keep_hours: float, keep_bytes: int) ->
     return sum(size for _, size in rest)
 
 
-def _size(spool: Spool, name: str) -> int:
+def _size(spool: Spool, name: str) -> int | None:
+    """None for an object that the spool lost."""
     try:
-        return spool.path(name).stat().st_size
-    except FileNotFoundError:
-        return 0
+        return spool.size(name)
+    except FileMissing:
+        return None
 
 
 def forget(queue: Queue, *, remember_hours: float) -> int:

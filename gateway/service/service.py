@@ -53,7 +53,7 @@ from gateway.receive.store_scp import Receiver
 from gateway.runtime import malloc
 from gateway.runtime.wakeup import Wakeup
 from gateway.service import reconcile
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from gateway.spool.quarantine import Quarantine
 from gateway.tls import Certificates
 from gateway.web.api import Backend, application
@@ -118,9 +118,11 @@ class Service:
         self._log = log
         self._metrics = Metrics()
         key = spool_key(config)
-        self._spool = Spool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min, key=key)
+        self._spool = LocalSpool(
+            config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min, key=key
+        )
         self._quarantine = Quarantine(config.gateway.data_dir, key=key)
-        self._queue = open_queue(config)
+        self._queue = open_queue(config, holds_objects=any(self._spool.names()))
         self._commitments = open_commitments(config)
         self._arrived, self._prepared, self._asked = Wakeup(), Wakeup(), Wakeup()
         self._commitment_user = CommitmentUser(metrics=self._metrics, log=self._log, answered=self._asked)

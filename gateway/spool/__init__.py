@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.spool.local import Draft, Spool
+from gateway.spool.contract import Draft, Spool
+from gateway.spool.local import LocalSpool
 
-__all__ = ["Draft", "Spool"]
+__all__ = ["Draft", "LocalSpool", "Spool"]

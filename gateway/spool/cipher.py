@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import KeyFileError, SpoolCorrupt
 from gateway.keys.files import read_private
+from gateway.runtime import durable
 
 MAGIC = b"SEALGATE-SPOOL-1"
 SALT_BYTES, TAG_BYTES, KEY_BYTES = 16, 16, 32
@@ -57,10 +58,7 @@ class SpoolKey:
 def write_spool_key(path: Path) -> None:
     """A new key in a new file of mode 0600. Raises KeyFileError."""
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(os.urandom(KEY_BYTES).hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        durable.create(path, [os.urandom(KEY_BYTES).hex().encode() + b"\n"], mode=0o600)
     except FileExistsError as error:
         raise KeyFileError(f"{path} exists already", hint="Keys are never overwritten.") from error
     except OSError as error:

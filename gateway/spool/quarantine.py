@@ -9,7 +9,6 @@ Nothing is ever removed from here but by people.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
@@ -17,8 +16,10 @@ from pathlib import Path
 
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import ResourceError, UsageError
+from gateway.runtime import durable
 from gateway.spool.cipher import SpoolKey
-from gateway.spool.local import SUFFIX, Spool
+from gateway.spool.contract import Spool
+from gateway.spool.local import SUFFIX, link_or_copy
 from gateway.spool.stored import opened, read_checked
 
 NOTE_SUFFIX = ".json"
@@ -63,22 +64,12 @@ class Quarantine:
     def put(self, spool: Spool, name: str, note: Note) -> None:
         """Object and note are durable when this returns. Repeats keep the first note. Raises ResourceError."""
         text = json.dumps(asdict(note))
-        fresh = self._folder / f".{os.urandom(8).hex()}"
         try:
-            with fresh.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(fresh, self._folder / (name + NOTE_SUFFIX))
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
+            # The note comes first, so that no object is ever without.
+            durable.create_at_once(self._folder / (name + NOTE_SUFFIX), [text.encode()], mode=0o666)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise ResourceError(f"the quarantine can't be written: {error.strerror}") from error
-        spool.quarantine(name)  # syncs the folder with both names
+        spool.quarantine(name)
 
     def entries(self) -> list[Entry]:
         """Oldest first. An object without a readable note has the reason `unknown`."""
@@ -102,7 +93,7 @@ class Quarantine:
         """Exactly the bytes that were received. Raises FileMissing, SpoolCorrupt."""
         return read_checked(self._folder / (entry.id + SUFFIX), self._key)
 
-    def opened(self, entry: Entry) -> AbstractContextManager[ByteSource]:
+    def open(self, entry: Entry) -> AbstractContextManager[ByteSource]:
         """What `read` gives; not in memory if it is large. Raises FileMissing, SpoolCorrupt."""
         return opened(self._folder / (entry.id + SUFFIX), self._key)
 
@@ -110,6 +101,17 @@ class Quarantine:
         """For good. The note goes last, so that no object is ever without."""
         for suffix in (SUFFIX, NOTE_SUFFIX):
             (self._folder / (entry.id + suffix)).unlink(missing_ok=True)
+
+    def copy_to(self, data_dir: Path) -> None:
+        """Place objects and notes in the quarantine of another data folder.
+
+        They are hard links, or copies on another disk. They are not synced yet.
+
+        Raises OSError.
+        """
+        target = Quarantine(data_dir)._folder
+        for path in self._folder.iterdir():
+            link_or_copy(path, target / path.name)
 
     def size(self) -> tuple[int, int]:
         """How many objects, how many bytes."""

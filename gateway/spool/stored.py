@@ -65,7 +65,7 @@ class StoredFile:
 @contextmanager
 def opened(path: Path, key: SpoolKey | None = None) -> Iterator[ByteSource]:
     """What `read_checked` gives; not in memory if it is larger than IN_MEMORY_BYTES. Raises the same."""
-    with _stored(path) as stored:
+    with stored_bytes(path) as stored:
         data = _clear(stored, key)
         yield data[:] if len(data) <= IN_MEMORY_BYTES else data
 
@@ -76,12 +76,12 @@ def read_checked(path: Path, key: SpoolKey | None = None) -> bytes:
     Raises FileMissing; SpoolCorrupt when its BLAKE3 is not the one in its name, or it is ciphered with another key;
     KeyFileError when it is ciphered and there is no key.
     """
-    with _stored(path) as stored:
+    with stored_bytes(path) as stored:
         return _clear(stored, key)[:]
 
 
 @contextmanager
-def _stored(path: Path) -> Iterator[ByteSource]:
+def stored_bytes(path: Path) -> Iterator[ByteSource]:
     """The bytes on the disk, checked; those of a small file are read once. Raises FileMissing, SpoolCorrupt."""
     try:
         file = StoredFile(path)

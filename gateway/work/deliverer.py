@@ -179,7 +179,7 @@ class Deliverer(threading.Thread):
     def _deliver(self, job: Job) -> None:
         """Raises GatewayError."""
         context, started = self._context, time.monotonic()
-        with context.spool.opened(job.outgoing or job.incoming) as file:
+        with context.spool.open(job.outgoing or job.incoming) as file:
             sent = self._store_scu.send(file, priority=job.priority)
             size = len(file) - unwrap(file).offset
         self._unreachable = 0

@@ -160,7 +160,7 @@ class Preparer(threading.Thread):
             return
         task = Task(
             action=job.action,  # type: ignore[arg-type]  # one of the words of Route.action, from the queue
-            path=context.spool.path(job.incoming),
+            path=job.incoming,
             mark_failing=job.on_failure == "mark",
         )
         try:
@@ -251,9 +251,7 @@ class Preparer(threading.Thread):
 
     def _forward_marked(self, job: Job, code: str) -> Failure | None:
         """Why not even a mark can be written into it. Raises WorkerDied, ResourceError."""
-        task = Task(
-            action="mark", path=self._context.spool.path(job.incoming), warning=f"{NOT_SEALED}: {code}"
-        )
+        task = Task(action="mark", path=job.incoming, warning=f"{NOT_SEALED}: {code}")
         process = self._process if self.trouble is None else self._marker
         outcome, seconds = process.run(task, timeout_s=self._context.config.limits.seal_timeout_s)
         if outcome.failure is None:

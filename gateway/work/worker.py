@@ -32,8 +32,8 @@ from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.documenting import SOP_INSTANCE_UID
 from gateway.seal.restoring import restore
 from gateway.seal.verifying import extract, reopen, verify
-from gateway.spool import Spool
-from gateway.spool.stored import read_checked
+from gateway.spool import LocalSpool
+from gateway.spool.stored import opened, read_checked
 from gateway.work.keyring import KeyRing, spool_key
 
 Action = Literal["seal", "verify", "restore", "judge", "mark", "extract", "undo"]
@@ -41,14 +41,16 @@ Action = Literal["seal", "verify", "restore", "judge", "mark", "extract", "undo"
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """path: the object. action: judge is to verify and only report; mark writes `warning` into it;
+    """path: the object, a file or a name in the spool.
+
+    action: judge is to verify and only report; mark writes `warning` into it;
     extract reports the hidden record; undo writes the original to `target`, whoever sealed it.
 
     mark_failing: an object that fails verification is marked and passed on, not kept back.
     """
 
     action: Action
-    path: Path
+    path: Path | str
     mark_failing: bool = False
     warning: str = ""
     target: Path | None = None
@@ -89,7 +91,8 @@ class Executor:
         self._config = config
         self.codec = Codec.load(threads=1)
         self._keys = KeyRing.load(config.keys)
-        self._spool = Spool(config.gateway.data_dir, key=spool_key(config))
+        self._spool_key = spool_key(config)
+        self._spool = LocalSpool(config.gateway.data_dir, key=self._spool_key)
         self._options = SealOptions(
             profile=Profile(config.seal.profile),
             fields=config.seal.fields or DEFAULT_FIELDS,
@@ -115,8 +118,12 @@ class Executor:
         if task.action == "mark":
             return mark_only(self._config, task)
         if task.action in ("extract", "undo"):
+            assert isinstance(task.path, Path)
             return self._open(read_checked(task.path), task)
-        with self._spool.opened_at(task.path) as data:
+        source = (
+            self._spool.open(task.path) if isinstance(task.path, str) else opened(task.path, self._spool_key)
+        )
+        with source as data:
             if task.action == "seal":
                 return self._seal(data)
             if task.action == "judge":
@@ -153,7 +160,7 @@ class Executor:
             now=datetime.now(UTC),
             reopen=self._reopen,
         )
-        outgoing = None if sealed is data else self._spool.keep(sealed)
+        outgoing = None if sealed is data else self._spool.put(sealed)
         return Outcome(outgoing=outgoing, level=result.level, reason=result.reason)
 
     def _verify(self, data: ByteSource, task: Task) -> Outcome:
@@ -169,11 +176,11 @@ class Executor:
             original, restoration = restore(data, recipient_key=self._keys.recipient_key, codec=self.codec)
             wrong = None if original is not None else f"not-restored-{restoration.reason}"
         if wrong is None:
-            outgoing = self._spool.keep(original) if original is not None else None
+            outgoing = self._spool.put(original) if original is not None else None
             restored = original is not None
             return Outcome(outgoing=outgoing, level=level, reason=verdict, verdict=verdict, restored=restored)
         if task.mark_failing and verdict != "unreadable":
-            outgoing = self._spool.keep(with_warning(data, f"verification failed: {wrong}"))
+            outgoing = self._spool.put(with_warning(data, f"verification failed: {wrong}"))
             return Outcome(outgoing=outgoing, level=level, reason=wrong, verdict=verdict)
         failure = Failure(
             code=wrong, text="verification failed", hint="Look at it in the quarantine folder.", retry=False
@@ -184,9 +191,10 @@ class Executor:
 def mark_only(config: Config, task: Task) -> Outcome:
     """The task of marking, which needs neither networks nor keys. Raises GatewayError."""
     assert task.action == "mark"
-    spool = Spool(config.gateway.data_dir, key=spool_key(config))
-    with spool.opened_at(task.path) as data:
-        outgoing = spool.keep(with_warning(data, task.warning))
+    assert isinstance(task.path, str)
+    spool = LocalSpool(config.gateway.data_dir, key=spool_key(config))
+    with spool.open(task.path) as data:
+        outgoing = spool.put(with_warning(data, task.warning))
     return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
 
 

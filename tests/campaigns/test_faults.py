@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.commands.demo.dcmtk import echoscu
-from gateway.queue import FILE_NAME
+from gateway.queue.sqlite.database import FILE_NAME
 from tests.campaigns.faults_gateway import jobs, node, queue, sending_to, spooled
 from tests.campaigns.faults_peers import PARKS, Mood, Patient
 from tests.support.campaign import write_figures

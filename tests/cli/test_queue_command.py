@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     keys.generate(tmp_path / "keys")
     path = tmp_path / "sealgate.toml"
     path.write_text((REPOSITORY / "deploy" / "sealgate.toml").read_text())
-    queue = open_queue(config.load(path))
+    queue = open_queue(config.load(path), holds_objects=False)
     for number, destinations in enumerate((("pacs", "workstation"), ("pacs",))):
         queue.put(
             Arrival(
@@ -100,7 +100,7 @@ def test_show_tells_everything_about_a_job_and_nothing_of_a_patient(path: Path) 
 def test_a_study_is_chosen_by_its_uid_and_a_day_by_its_date(path: Path) -> None:
     configured = config.load(path)
     study = Pseudonyms.load(configured.gateway.data_dir).of("1.2.3")
-    queue_file = open_queue(configured)
+    queue_file = open_queue(configured, holds_objects=False)
     queue_file.put(
         Arrival(
             pseudonym="f" * 16,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import ChangedInstance, ResourceError
+from gateway.errors import ChangedInstance, ResourceError, UsageError
 from gateway.queue import (
     Arrival,
     Job,
@@ -21,10 +21,12 @@ from gateway.queue import (
     QueueAdmin,
     State,
     Step,
+    is_file_of_queue,
+    open_to_copy,
 )
 from gateway.queue.model import NEXT
 from gateway.queue.sqlite.admin import SqliteQueueAdmin
-from gateway.queue.sqlite.database import VERSION
+from gateway.queue.sqlite.database import FILE_NAME, VERSION
 from gateway.queue.sqlite.queue import SqliteQueue
 
 
@@ -757,3 +759,70 @@ def test_files_of_an_instance_that_was_dropped_for_one_destination_are_not_kept(
     queue.put(arrival(to=("pacs", "archive"), action="pass"))
     desk.drop([job.id for job in desk.list(destination="archive")])
     assert queue.delivered("d", claim_deliveries(queue), keep=True) == ["in-1-1"]
+
+
+def test_a_snapshot_is_a_queue_that_goes_on_and_the_first_is_left_as_it_was(
+    queue: Queue, tmp_path: Path, clock: Clock
+) -> None:
+    queue.put(arrival(1))
+    queue.put(arrival(2, action="pass"))
+    (tmp_path / "copy").mkdir()
+    with queue.snapshot(tmp_path / "copy") as snapshot:
+        assert snapshot.files == queue.files()
+    claimed = claim_deliveries(queue)
+    (file,) = (tmp_path / "copy").iterdir()
+    copy = SqliteQueue(file, clock=clock)
+    assert copy.files() == snapshot.files
+    assert [job.id for job in claim_deliveries(copy)] == [job.id for job in claimed]
+    assert not copy.put(arrival(1)), "the copy knows what was put before"
+    assert copy.put(arrival(3)) and queue.put(arrival(3))
+    copy.close()
+
+
+def test_while_a_snapshot_is_used_nobody_writes_and_then_all_go_on(queue: Queue, tmp_path: Path) -> None:
+    queue.put(arrival(1))
+    (tmp_path / "copy").mkdir()
+    entered, put = threading.Event(), threading.Event()
+
+    def write() -> None:
+        entered.wait()
+        queue.put(arrival(2))
+        put.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with queue.snapshot(tmp_path / "copy") as snapshot:
+        entered.set()
+        assert not put.wait(0.3)
+    writer.join()
+    assert snapshot.files == {"in-1-1"}
+    assert queue.files() == {"in-1-1", "in-2-1"}
+
+
+def test_a_snapshot_to_a_place_that_cannot_be_written_is_an_error_and_the_queue_goes_on(
+    queue: Queue, tmp_path: Path
+) -> None:
+    with pytest.raises(ResourceError), queue.snapshot(tmp_path / "missing"):
+        pass
+    assert queue.put(arrival(1))
+
+
+def test_a_queue_of_an_older_version_is_copied_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "copy").mkdir()
+    made = sqlite3.connect(tmp_path / FILE_NAME)
+    made.executescript((Path(__file__).parent / "queue-0.sql").read_text())
+    made.close()
+    before = shape(tmp_path / FILE_NAME)
+    queue = open_to_copy(tmp_path)
+    with queue.snapshot(tmp_path / "copy") as snapshot:
+        assert snapshot.files
+    queue.close()
+    assert shape(tmp_path / FILE_NAME) == before
+    assert shape(tmp_path / "copy" / FILE_NAME)["version"] == VERSION
+    assert all(is_file_of_queue(path.name) for path in tmp_path.iterdir() if path.is_file())
+
+
+def test_where_there_is_no_queue_there_is_nothing_to_copy(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no queue"):
+        open_to_copy(tmp_path)
+    assert list(tmp_path.iterdir()) == []

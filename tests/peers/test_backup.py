@@ -17,12 +17,13 @@ from gateway.commands.demo.process import free_port
 from gateway.errors import UsageError
 from gateway.queue.sqlite.queue import SqliteQueue
 from gateway.service.backup import back_up
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from tests.peers.test_workers import Fed, configured
 from tests.support.dcmtk import Storescp
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct, series
+from tests.support.spool import file_of
 
 OBJECTS = 200
 
@@ -117,11 +118,11 @@ def test_a_copy_holds_queue_spool_quarantine_and_the_key_of_pseudonyms(tmp_path:
         (data_dir / "pseudonym.key").write_bytes(b"k" * 32)
         (name,) = fed.spool.names()
         fed.spool.quarantine(name)
-        orphan = fed.spool.keep(b"needed by nothing")
+        orphan = fed.spool.put(b"needed by nothing")
         backup = back_up(data_dir, copy)
     assert (backup.files, backup.missing, backup.damaged) == (1, (), ())
-    assert list(Spool(copy).names()) == [name]
-    assert orphan not in Spool(copy).names()
+    assert list(LocalSpool(copy).names()) == [name]
+    assert orphan not in LocalSpool(copy).names()
     assert (copy / "pseudonym.key").read_bytes() == b"k" * 32
     assert [path.stem for path in (copy / "quarantine").iterdir()] == [name]
     queue = SqliteQueue(copy / "queue.sqlite")
@@ -136,7 +137,7 @@ def test_a_copy_tells_what_the_disk_lost_or_changed(tmp_path: Path) -> None:
         fed.arrive(ct(rows=64, columns=64, seed=2), pseudonym="1" * 16)
         lost, changed = fed.spool.names()
         fed.spool.remove([lost])
-        with fed.spool.path(changed).open("r+b") as file:
+        with file_of(fed.spool, changed).open("r+b") as file:
             file.seek(200)
             file.write(b"\xff\xff\xff\xff")
         backup = back_up(config.gateway.data_dir, tmp_path / "copy")
@@ -166,7 +167,7 @@ def test_a_copy_on_another_disk_is_no_link(tmp_path: Path) -> None:
         with Fed(config, ct(rows=64, columns=64), start=False) as fed:
             (name,) = fed.spool.names()
             back_up(config.gateway.data_dir, copy)
-            assert Spool(copy).read(name) == fed.spool.read(name)
-            assert Spool(copy).path(name).stat().st_nlink == 1
+            assert LocalSpool(copy).read(name) == fed.spool.read(name)
+            assert file_of(LocalSpool(copy), name).stat().st_nlink == 1
     finally:
         shutil.rmtree(copy, ignore_errors=True)

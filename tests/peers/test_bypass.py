@@ -14,7 +14,7 @@ from gateway.queue.model import State, Step
 from gateway.queue.sqlite.admin import SqliteQueueAdmin
 from gateway.queue.sqlite.queue import SqliteQueue
 from gateway.runtime.wakeup import Wakeup
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from gateway.work.bypass import NOTICE, Bypass
 from gateway.work.preparer import WorkContext
 from tests.peers.test_workers import configured
@@ -95,7 +95,7 @@ def test_bypass_forwards_what_waits_and_what_comes_untouched_without_keys(
 def test_the_log_is_told_again_and_again_that_nothing_is_sealed(tmp_path: Path) -> None:
     config = configured(tmp_path)
     heard = structlog.testing.LogCapture()
-    spool = Spool(config.gateway.data_dir)
+    spool = LocalSpool(config.gateway.data_dir)
     queue = SqliteQueue(config.gateway.data_dir / "queue.sqlite")
     log = structlog.wrap_logger(
         structlog.PrintLogger(), processors=[heard], wrapper_class=structlog.stdlib.BoundLogger

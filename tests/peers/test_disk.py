@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.commands.demo.process import free_port
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway
 from tests.support.modality import parcel, send
 from tests.support.objects import ct
@@ -23,7 +23,7 @@ def test_the_spool_holds_clear_images_and_nobody_else_on_the_machine_can_read_th
         assert send([item], gateway.dicom_port) == [0]
         gateway.kill()
     data_dir = gateway.folder / "data"
-    spool = Spool(data_dir)
+    spool = LocalSpool(data_dir)
     (name,) = spool.names()
     assert item.dataset in spool.read(name)
     open_to_others = [path for path in (data_dir, *data_dir.rglob("*")) if path.stat().st_mode & 0o077]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pydicom import dcmread
 from gateway import keys
 from gateway.config import Config
 from gateway.errors import KeyFileError, ResourceError
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from gateway.work.keyring import KeyRing
 from gateway.work.worker import Executor, Task, guarded
 from tests.docs.tables import REPOSITORY
@@ -70,14 +71,14 @@ def test_objects_are_sealed_and_restored_with_keys_that_only_another_process_has
     received = tmp_path / "received.dcm"
     received.write_bytes(ct())
     bench = Executor(configured(tmp_path, socket, "seal"))
-    spool = Spool(tmp_path / "data")
+    spool = LocalSpool(tmp_path / "data")
     sealed = bench.do(Task(action="seal", path=received))
     assert sealed.level == "full"
     assert sealed.outgoing
-    restored = bench.do(Task(action="restore", path=spool.path(sealed.outgoing)))
+    restored = bench.do(Task(action="restore", path=sealed.outgoing))
     assert restored.verdict == "intact"
     assert restored.outgoing
-    assert dcmread(spool.path(restored.outgoing)).PixelData == dcmread(received).PixelData
+    assert dcmread(BytesIO(spool.read(restored.outgoing))).PixelData == dcmread(received).PixelData
     assert not list(tmp_path.rglob("*.key"))
 
 

@@ -15,7 +15,7 @@ from pynetdicom.presentation import build_context
 
 from gateway.commands.demo.process import free_port
 from gateway.dicom.file_meta import unwrap, wrap
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from gateway.spool.stored import IN_MEMORY_BYTES
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import Parcel, parcel, send
@@ -63,7 +63,7 @@ def test_a_large_object_is_kept_in_the_very_bytes_that_were_sent_and_only_once(
 ) -> None:
     item = large(18)
     assert send([item, item], gateway.dicom_port) == [0, 0]
-    spool = Spool(gateway.folder / "data")
+    spool = LocalSpool(gateway.folder / "data")
     prefix = wrap(sop_class=item.sop_class, sop_instance=item.sop_instance, syntax=item.syntax)
     assert [spool.read(name) == prefix + item.dataset for name in spool.names()] == [True]
     assert unwrap(prefix).sop_instance == item.sop_instance
@@ -72,10 +72,10 @@ def test_a_large_object_is_kept_in_the_very_bytes_that_were_sent_and_only_once(
 
 
 def test_a_large_object_that_no_route_takes_leaves_nothing(gateway: RunningGateway) -> None:
-    before = set(Spool(gateway.folder / "data").names())
+    before = set(LocalSpool(gateway.folder / "data").names())
     assert send([large(20, Modality="MR", seed=2)], gateway.dicom_port) == [0x0124]
     assert being_written(gateway) == []
-    assert set(Spool(gateway.folder / "data").names()) == before
+    assert set(LocalSpool(gateway.folder / "data").names()) == before
 
 
 def test_a_peer_that_goes_away_inside_a_large_object_leaves_nothing(gateway: RunningGateway) -> None:
@@ -104,11 +104,11 @@ def test_a_peer_that_goes_away_inside_a_large_object_leaves_nothing(gateway: Run
 def test_a_disk_that_fills_up_inside_a_large_object_gives_a700_and_leaves_nothing(
     gateway: RunningGateway,
 ) -> None:
-    before = set(Spool(gateway.folder / "data").names())
+    before = set(LocalSpool(gateway.folder / "data").names())
     items = [large(40, seed=4), large(18, seed=5)]
     assert send(items, gateway.dicom_port) == [0xA700, 0]
     assert being_written(gateway) == []
-    assert len(set(Spool(gateway.folder / "data").names()) - before) == 1
+    assert len(set(LocalSpool(gateway.folder / "data").names()) - before) == 1
 
 
 def test_a_large_object_that_cannot_be_read_is_quarantined_in_its_bytes_where_the_rule_says_so(

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.commands.demo.process import Process
 from gateway.observe.pseudonyms import Pseudonyms
-from gateway.queue import FILE_NAME
+from gateway.queue.sqlite.database import FILE_NAME
 from tests.support.campaign import write_figures
 from tests.support.gateway import RunningGateway, sealing_to, wait_for
 from tests.support.modality import parcel, send

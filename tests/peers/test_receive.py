@@ -17,7 +17,7 @@ from pynetdicom.sop_class import _STORAGE_CLASSES
 
 from gateway.commands.demo.dcmtk import echoscu
 from gateway.commands.demo.process import PEER_ENVIRONMENT, Process, free_port
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from gateway.spool.quarantine import Quarantine
 from tests.support.dcmtk import Storescp
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
@@ -56,7 +56,7 @@ def lonely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]
 
 
 def spooled(gateway: RunningGateway) -> list[bytes]:
-    spool = Spool(gateway.folder / "data")
+    spool = LocalSpool(gateway.folder / "data")
     return [spool.read(name) for name in spool.names()]
 
 
@@ -221,7 +221,7 @@ def test_below_the_watermark_the_answer_is_a700_and_readiness_says_so(tmp_path: 
         wait_for(lambda: "started" in (tmp_path / "gateway.log").read_text(), what="start")
         assert not gateway.ready()
         assert send([parcel(ct(rows=16, columns=16), fallback_uid="1.2.3")], gateway.dicom_port) == [0xA700]
-        assert list(Spool(tmp_path / "data").names()) == []
+        assert list(LocalSpool(tmp_path / "data").names()) == []
 
 
 def test_unreadable_objects_are_refused_where_the_rule_says_so(tmp_path: Path) -> None:
@@ -249,6 +249,6 @@ def test_what_passes_through_arrives_byte_for_byte(tmp_path: Path, storescp: Sto
         assert send(parcels, gateway.dicom_port) == [0] * 4
         wait_for(lambda: len(storescp.files()) == 4, what="4 objects delivered")
         wait_for(lambda: gateway.metric("sealgate_queue_jobs") == 0, what="an empty queue")
-        assert list(Spool(tmp_path / "gateway" / "data").names()) == []
+        assert list(LocalSpool(tmp_path / "gateway" / "data").names()) == []
     arrived = [path.read_bytes() for path in storescp.files()]
     assert all(any(file.endswith(item.dataset) for file in arrived) for item in parcels)

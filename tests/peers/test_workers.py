@@ -28,13 +28,14 @@ from gateway.queue import (
 from gateway.queue.sqlite.admin import SqliteQueueAdmin
 from gateway.queue.sqlite.queue import SqliteQueue
 from gateway.runtime.wakeup import Wakeup
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from gateway.work.on_demand import OnDemand
 from gateway.work.preparer import DEATHS_MAX, Preparer, WorkContext
 from gateway.work.process import WorkerProcess
 from gateway.work.worker import Task, guarded
 from tests.support.gateway import wait_for
 from tests.support.objects import ct
+from tests.support.spool import file_of
 
 
 def configured(folder: Path, **tables: Any) -> Config:
@@ -66,8 +67,8 @@ def config(folder: Path) -> Config:
 
 
 @pytest.fixture(scope="module")
-def spool(config: Config) -> Spool:
-    return Spool(config.gateway.data_dir)
+def spool(config: Config) -> LocalSpool:
+    return LocalSpool(config.gateway.data_dir)
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,8 @@ def original() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def sealed(process: WorkerProcess, spool: Spool, original: bytes) -> bytes:
-    task = Task(action="seal", path=spool.path(spool.keep(original)))
+def sealed(process: WorkerProcess, spool: LocalSpool, original: bytes) -> bytes:
+    task = Task(action="seal", path=spool.put(original))
     outcome, seconds = process.run(task, timeout_s=60)
     assert (outcome.level, outcome.reason, outcome.failure) == ("full", "sealed", None)
     assert outcome.outgoing is not None and seconds > 0
@@ -103,9 +104,9 @@ def with_one_pixel_changed(data: bytes) -> bytes:
 
 
 def test_sealed_objects_are_verified_and_restored(
-    process: WorkerProcess, spool: Spool, original: bytes, sealed: bytes
+    process: WorkerProcess, spool: LocalSpool, original: bytes, sealed: bytes
 ) -> None:
-    path = spool.path(spool.keep(sealed))
+    path = spool.put(sealed)
     verified, _ = process.run(Task(action="verify", path=path), timeout_s=60)
     assert (verified.verdict, verified.outgoing, verified.failure) == ("intact", None, None)
     restored, _ = process.run(Task(action="restore", path=path), timeout_s=60)
@@ -117,9 +118,9 @@ def test_sealed_objects_are_verified_and_restored(
 
 
 def test_what_fails_verification_is_kept_back_or_marked(
-    process: WorkerProcess, spool: Spool, sealed: bytes
+    process: WorkerProcess, spool: LocalSpool, sealed: bytes
 ) -> None:
-    task = Task(action="restore", path=spool.path(spool.keep(with_one_pixel_changed(sealed))))
+    task = Task(action="restore", path=spool.put(with_one_pixel_changed(sealed)))
     kept, _ = process.run(task, timeout_s=60)
     assert kept.failure is not None
     assert (kept.verdict, kept.failure.code, kept.outgoing) == ("tampered", "tampered", None)
@@ -130,22 +131,24 @@ def test_what_fails_verification_is_kept_back_or_marked(
     assert comments == "SEALGATE: verification failed: tampered"
 
 
-def test_garbage_is_a_failure_of_the_object_not_of_the_worker(process: WorkerProcess, spool: Spool) -> None:
+def test_garbage_is_a_failure_of_the_object_not_of_the_worker(
+    process: WorkerProcess, spool: LocalSpool
+) -> None:
     before = process.pid
-    outcome, _ = process.run(Task(action="seal", path=spool.path(spool.keep(b"garbage"))), timeout_s=60)
+    outcome, _ = process.run(Task(action="seal", path=spool.put(b"garbage")), timeout_s=60)
     assert outcome.failure is not None
     assert (outcome.failure.code, outcome.failure.retry) == ("unreadable", False)
-    outcome, _ = process.run(
-        Task(action="restore", path=spool.path(spool.keep(b"x")), mark_failing=True), timeout_s=60
-    )
+    outcome, _ = process.run(Task(action="restore", path=spool.put(b"x"), mark_failing=True), timeout_s=60)
     assert outcome.failure is not None and outcome.verdict == "unreadable"
     assert process.pid == before
 
 
-def test_a_killed_worker_is_told_and_replaced(process: WorkerProcess, spool: Spool, sealed: bytes) -> None:
+def test_a_killed_worker_is_told_and_replaced(
+    process: WorkerProcess, spool: LocalSpool, sealed: bytes
+) -> None:
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
-    task = Task(action="verify", path=spool.path(spool.keep(sealed)))
+    task = Task(action="verify", path=spool.put(sealed))
     with pytest.raises(WorkerDied):
         process.run(task, timeout_s=60)
     outcome, _ = process.run(task, timeout_s=60)
@@ -184,9 +187,9 @@ def test_errors_are_told_without_what_they_quote() -> None:
 
 
 def test_a_mark_says_in_the_object_that_it_was_not_sealed(
-    process: WorkerProcess, spool: Spool, original: bytes
+    process: WorkerProcess, spool: LocalSpool, original: bytes
 ) -> None:
-    task = Task(action="mark", path=spool.path(spool.keep(original)), warning="not sealed: internal")
+    task = Task(action="mark", path=spool.put(original), warning="not sealed: internal")
     outcome, _ = process.run(task, timeout_s=60)
     assert outcome.outgoing is not None and outcome.level == "pass"
     after = dcmread(io.BytesIO(spool.read(outcome.outgoing)))
@@ -208,7 +211,7 @@ class Fed:
         on_failure: str = "quarantine",
         start: bool = True,
     ) -> None:
-        self.spool = Spool(config.gateway.data_dir)
+        self.spool = LocalSpool(config.gateway.data_dir)
         path = config.gateway.data_dir / "queue.sqlite"
         self.queue, self.desk, self.metrics = SqliteQueue(path), SqliteQueueAdmin(path), Metrics()
         self.arrive(data, action=action, on_failure=on_failure)
@@ -228,7 +231,7 @@ class Fed:
             on_failure=on_failure,
             destinations=("pacs",),
             bytes=len(data),
-            incoming=self.spool.keep(data),
+            incoming=self.spool.put(data),
         )
         self.queue.put(arrival)
 
@@ -326,7 +329,7 @@ def test_a_file_that_changed_in_the_spool_is_neither_sealed_nor_marked(
         (name,) = fed.spool.names()
         damaged = bytearray(original)
         damaged[-100] ^= 1
-        fed.spool.path(name).write_bytes(damaged)
+        file_of(fed.spool, name).write_bytes(damaged)
         fed.preparer.start()
         job = fed.until(Step.PREPARE, State.PARKED)
         assert (job.reason, job.attempts) == ("spool-corrupt", 1)
@@ -364,9 +367,9 @@ def test_a_tampered_object_is_quarantined_or_sent_on_marked(
 
 
 def test_sigterm_and_ctrl_c_of_the_terminal_do_not_end_a_worker(
-    process: WorkerProcess, spool: Spool, sealed: bytes
+    process: WorkerProcess, spool: LocalSpool, sealed: bytes
 ) -> None:
-    task = Task(action="verify", path=spool.path(spool.keep(sealed)))
+    task = Task(action="verify", path=spool.put(sealed))
     process.run(task, timeout_s=60)
     assert process.pid is not None
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

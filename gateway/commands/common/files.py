@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.dicom.lazy_bytes import ByteSource, pieces
 from gateway.errors import ResourceError, UsageError
+from gateway.runtime import durable
 
 
 @dataclass(frozen=True)
@@ -55,27 +55,10 @@ def write_atomically(target: Path, data: ByteSource) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".sealgate-", suffix=".part")
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                for piece in pieces(data):
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        durable.replace(target, pieces(data), mode=0o666)
     except OSError as error:
         hint = "Check the folder's permissions and free space."
         raise ResourceError(f"can't write {target}: {error.strerror or error}", hint=hint) from error
-
-
-def _umask() -> int:
-    current = os.umask(0o077)
-    os.umask(current)
-    return current
 
 
 def _raise(error: OSError) -> None:

@@ -16,6 +16,9 @@ from typing import Any
 
 from gateway.errors import ResourceError
 
+FILE_NAME = "queue.sqlite"  # in data_dir
+# The file and those that SQLite puts beside it.
+FILE_NAMES = tuple(FILE_NAME + suffix for suffix in ("", "-wal", "-shm", "-journal"))
 VERSION = 5  # of the schema; one more with each section of migrations.sql
 BUSY_TIMEOUT_S = 10.0  # another process (sealgate queue) may be writing; a modality waits for us meanwhile
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
@@ -75,8 +78,14 @@ def _split(script: str) -> Iterator[str]:
 class Database:
     """One connection, its lock, the named statements, the clock."""
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        """Raises ResourceError when the file can't be opened or is not a queue."""
+    def __init__(self, path: Path, clock: Callable[[], float], *, migrate: bool = True) -> None:
+        """path: the file; it is made where there is none.
+        clock: gives the time, Unix seconds.
+        migrate: bring the schema of an older version up to date.
+
+        Raises ResourceError when the file can't be opened or is not a queue.
+        """
+        self.path = path
         self._sql = statements(_text("queries.sql"))
         self._lock = threading.Lock()
         self.clock = clock
@@ -88,7 +97,8 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA foreign_keys = ON")
-            _bring_up_to_date(self._connection, path)
+            if migrate:
+                _bring_up_to_date(self._connection, path)
         except sqlite3.Error as error:
             raise ResourceError(
                 f"{path}: {error}", hint="Check the disk and the rights of data_dir."

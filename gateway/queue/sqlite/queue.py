@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gateway.errors import ChangedInstance
@@ -18,10 +19,12 @@ from gateway.queue.model import (
     Prepared,
     Priority,
     Put,
+    Snapshot,
     State,
     Step,
 )
-from gateway.queue.sqlite.database import Database
+from gateway.queue.sqlite.database import FILE_NAME, Database
+from gateway.queue.sqlite.snapshot import snapshot
 
 HELD_HINT = (
     "It differs from what was received before: `sealgate queue release` sends it as well, `drop` discards it."
@@ -103,10 +106,14 @@ def _insert_jobs(
 
 
 class SqliteQueue:
-    """See gateway.queue.model.Queue."""
+    """See gateway.queue.contract.Queue."""
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._database = Database(path, clock)
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, migrate: bool = True) -> None:
+        """migrate: bring the schema of an older version up to date; without that only `snapshot` may be used.
+
+        Raises ResourceError.
+        """
+        self._database = Database(path, clock, migrate=migrate)
 
     def known(self, *, pseudonym: str, route_key: str, digest: str) -> bool:
         keys = {"pseudonym": pseudonym, "route_key": route_key, "digest": digest}
@@ -256,6 +263,14 @@ class SqliteQueue:
 
     def depth(self) -> list[Depth]:
         return depths(self._database)
+
+    @contextmanager
+    def snapshot(self, target: Path) -> Iterator[Snapshot]:
+        copy = target / FILE_NAME
+        with snapshot(self._database.path, copy) as locked_at:
+            with closing(SqliteQueue(copy)) as queue:
+                files = frozenset(queue.files())
+            yield Snapshot(files=files, locked_at=locked_at)
 
     def check(self) -> None:
         self._database.touch()

@@ -9,39 +9,41 @@ import pytest
 from blake3 import blake3
 
 from gateway.errors import FileMissing, SpoolCorrupt, SpoolFull
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
+from gateway.spool.quarantine import Quarantine
+from tests.support.spool import file_of
 
 
 def test_what_was_kept_is_read_back(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    assert spool.read(spool.keep(b"head", b"", b"body")) == b"headbody"
+    spool = LocalSpool(tmp_path)
+    assert spool.read(spool.put(b"head", b"", b"body")) == b"headbody"
 
 
 def test_names_tell_nothing_and_differ_for_equal_content(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    first, second = spool.keep(b"same"), spool.keep(b"same")
+    spool = LocalSpool(tmp_path)
+    first, second = spool.put(b"same"), spool.put(b"same")
     assert first != second
     assert first[:32] != second[:32] and first[32:] == second[32:] == f"-{blake3(b'same').hexdigest()}"
 
 
 def test_nothing_unfinished_is_listed(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    name = spool.keep(b"x")
+    spool = LocalSpool(tmp_path)
+    name = spool.put(b"x")
     (tmp_path / "spool" / "tmp" / "half").write_bytes(b"...")
     assert list(spool.names()) == [name]
-    assert spool.clear_temporary() == 1
+    assert spool.clear_drafts() == 1
 
 
 def test_young_files_are_not_listed_as_old(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    old, _young = spool.keep(b"x"), spool.keep(b"y")
-    os.utime(spool.path(old), (0, 0))
+    spool = LocalSpool(tmp_path)
+    old, _young = spool.put(b"x"), spool.put(b"y")
+    os.utime(file_of(spool, old), (0, 0))
     assert list(spool.names(older_than_s=60)) == [old]
 
 
 def test_removing_twice_is_no_error(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    name = spool.keep(b"x")
+    spool = LocalSpool(tmp_path)
+    name = spool.put(b"x")
     spool.remove([name])
     spool.remove([name])
     with pytest.raises(FileMissing):
@@ -57,61 +59,62 @@ def flip(path: Path, at: int) -> None:
 
 @pytest.mark.parametrize("at", [0, 5, -1])
 def test_changed_bytes_are_never_given_out(tmp_path: Path, at: int) -> None:
-    spool = Spool(tmp_path)
-    name = spool.keep(b"head", b"body")
-    flip(spool.path(name), at)
+    spool = LocalSpool(tmp_path)
+    name = spool.put(b"head", b"body")
+    flip(file_of(spool, name), at)
     with pytest.raises(SpoolCorrupt):
         spool.read(name)
 
 
 def test_a_file_cut_short_is_never_given_out(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    name = spool.keep(b"head", b"body")
-    os.truncate(spool.path(name), 4)
+    spool = LocalSpool(tmp_path)
+    name = spool.put(b"head", b"body")
+    os.truncate(file_of(spool, name), 4)
     with pytest.raises(SpoolCorrupt):
         spool.read(name)
 
 
 def test_files_of_earlier_versions_whose_names_have_no_digest_are_read_as_they_are(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    spool.path("0a" * 16).write_bytes(b"as before")
+    spool = LocalSpool(tmp_path)
+    file_of(spool, "0a" * 16).write_bytes(b"as before")
     assert spool.read("0a" * 16) == b"as before"
     assert list(spool.names()) == ["0a" * 16]
 
 
 def test_quarantined_bytes_outlive_the_spool_file(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    name = spool.keep(b"odd")
-    kept = spool.quarantine(name)
-    assert spool.quarantine(name) == kept
+    spool = LocalSpool(tmp_path)
+    name = spool.put(b"odd")
+    spool.quarantine(name)
+    spool.quarantine(name)
     spool.remove([name])
-    assert kept.read_bytes() == b"odd"
+    (entry,) = Quarantine(tmp_path).entries()
+    assert (entry.id, Quarantine(tmp_path).read(entry)) == (name, b"odd")
 
 
 def test_below_the_watermark_nothing_is_kept(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, free_bytes_min=1 << 62)
+    spool = LocalSpool(tmp_path, free_bytes_min=1 << 62)
     assert not spool.has_room()
     with pytest.raises(SpoolFull, match="watermark"):
-        spool.keep(b"x")
+        spool.put(b"x")
     assert list(spool.names()) == []
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool = Spool(tmp_path)
+    spool = LocalSpool(tmp_path)
 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SpoolFull, match="No space left"):
-        spool.keep(b"x")
+        spool.put(b"x")
     assert list((tmp_path / "spool").rglob("*.dcm")) == list((tmp_path / "spool" / "tmp").iterdir()) == []
 
 
 def test_file_and_folder_are_synced_before_the_name_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool = Spool(tmp_path)
+    spool = LocalSpool(tmp_path)
     real, synced = os.fsync, []
 
     def noting(descriptor: int) -> None:
@@ -119,18 +122,18 @@ def test_file_and_folder_are_synced_before_the_name_is_given(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", noting)
-    name = spool.keep(b"x")
+    name = spool.put(b"x")
     assert synced == [name[:32], name[:2]]
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("in the way")
     with pytest.raises(SpoolFull):
-        Spool(tmp_path)
+        LocalSpool(tmp_path)
 
 
 def test_a_spool_whose_folder_takes_no_file_is_not_writable(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    spool = LocalSpool(tmp_path)
     assert spool.writable()
     assert list((tmp_path / "spool" / "tmp").iterdir()) == []
     (tmp_path / "spool" / "tmp").rmdir()

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from gateway.config.http import HttpSettings
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from gateway.spool.quarantine import Note, Quarantine
 from gateway.web.api import application
 from tests.support.web import audit_lines, backend, bearer, token
@@ -193,8 +193,8 @@ def test_restoring_takes_one_object(client: Callable[..., TestClient]) -> None:
 def test_quarantined_objects_are_listed_for_operators_and_given_to_who_may_read_records(
     client: Callable[..., TestClient], tmp_path: Path
 ) -> None:
-    spool = Spool(tmp_path)
-    name = spool.keep(b"not a DICOM object of P-4711")
+    spool = LocalSpool(tmp_path)
+    name = spool.put(b"not a DICOM object of P-4711")
     note = Note(
         reason="unreadable",
         hint="Look at it.",
@@ -224,8 +224,8 @@ def test_quarantined_objects_are_listed_for_operators_and_given_to_who_may_read_
 def test_a_quarantined_object_above_the_limit_is_left_to_the_command_line(
     client: Callable[..., TestClient], tmp_path: Path
 ) -> None:
-    spool = Spool(tmp_path)
-    name = spool.keep(b"x" * 2000)
+    spool = LocalSpool(tmp_path)
+    name = spool.put(b"x" * 2000)
     note = Note(reason="unreadable", hint="", at=1.0, instance="", called="", calling="", action="", job=None)
     Quarantine(tmp_path).put(spool, name, note)
     answer = client(token=(READER,), body_bytes_max=1024).get(
