@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import file_meta
+from gateway.dicom.tags import (
+    MEDIA_STORAGE_SOP_CLASS_UID,
+    MEDIA_STORAGE_SOP_INSTANCE_UID,
+    TRANSFER_SYNTAX_UID,
+)
 from gateway.errors import UnreadableObject
 
 IMPLEMENTATION_CLASS_UID = "1.2.826.0.1.3680043.8.498.71019472284130562984"
 IMPLEMENTATION_VERSION = "SEALGATE_0.1"
-_NEEDED = _SOP_CLASS, _SOP_INSTANCE, _SYNTAX = 0x00020002, 0x00020003, 0x00020010
+_NEEDED = (MEDIA_STORAGE_SOP_CLASS_UID, MEDIA_STORAGE_SOP_INSTANCE_UID, TRANSFER_SYNTAX_UID)
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,9 @@ def wrap(*, sop_class: str, sop_instance: str, syntax: str) -> bytes:
     elements = (
         struct.pack("<HH2sHI", 2, 0x0001, b"OB", 0, 2)
         + b"\x00\x01"
-        + _text(_SOP_CLASS, b"UI", sop_class, b"\0")
-        + _text(_SOP_INSTANCE, b"UI", sop_instance, b"\0")
-        + _text(_SYNTAX, b"UI", syntax, b"\0")
+        + _text(MEDIA_STORAGE_SOP_CLASS_UID, b"UI", sop_class, b"\0")
+        + _text(MEDIA_STORAGE_SOP_INSTANCE_UID, b"UI", sop_instance, b"\0")
+        + _text(TRANSFER_SYNTAX_UID, b"UI", syntax, b"\0")
         + _text(0x00020012, b"UI", IMPLEMENTATION_CLASS_UID, b"\0")
         + _text(0x00020013, b"SH", IMPLEMENTATION_VERSION, b" ")
     )
@@ -47,7 +52,8 @@ def unwrap(data: ByteSource) -> Wrapper:
     missing = [f"{tag:08X}" for tag in _NEEDED if not values.get(tag)]
     if missing:
         raise UnreadableObject(f"file meta information lacks {', '.join(missing)}")
-    return Wrapper(values[_SOP_CLASS], values[_SOP_INSTANCE], values[_SYNTAX], at)
+    sop_class, sop_instance, syntax = (values[tag] for tag in _NEEDED)
+    return Wrapper(sop_class, sop_instance, syntax, at)
 
 
 def _text(tag: int, vr: bytes, value: str, padding: bytes) -> bytes:
