@@ -20,7 +20,8 @@ from gateway.seal import codec
 from gateway.seal.codec import Codec, Profile
 
 _SHOWING = ("figures.py", "goals.py", "prose.py", "report.py", "run.py", "tables.py")  # these measure nothing
-_STORING = ("amplitudes.py", "bitcoding.py", "residual.py", "restoring.py")  # what restoring data takes
+# The modules that decide how much restoring data takes.
+_STORING = ("undo/amplitudes.py", "undo/bitcoding.py", "undo/residual.py", "undo/restoring_element.py")
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class Wish:
 
 
 def model_hashes(models: Path) -> dict[str, str]:
-    """SHA-256 of every network that a card in `models` names."""
+    """SHA-256 of every network that is in `models` and that a card there names."""
     hashes = {}
     for card_path in sorted(models.glob("*.json")):
         card = json.loads(card_path.read_text())
         hashes |= {card[part]["file"]: card[part]["sha256"] for part in ("hide", "reveal")}
-    return hashes
+    return {file: sha256 for file, sha256 in hashes.items() if (models / file).exists()}
 
 
 def _fingerprint(hashes: dict[str, str]) -> str:

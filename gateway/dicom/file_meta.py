@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import file_meta
+from gateway.dicom.tags import (
+    MEDIA_STORAGE_SOP_CLASS_UID,
+    MEDIA_STORAGE_SOP_INSTANCE_UID,
+    TRANSFER_SYNTAX_UID,
+)
 from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from gateway.errors import UnreadableObject
 
-_NEEDED = _SOP_CLASS, _SOP_INSTANCE, _SYNTAX = 0x00020002, 0x00020003, 0x00020010
+_NEEDED = (MEDIA_STORAGE_SOP_CLASS_UID, MEDIA_STORAGE_SOP_INSTANCE_UID, TRANSFER_SYNTAX_UID)
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,9 @@ def wrap(*, sop_class: str, sop_instance: str, syntax: str) -> bytes:
     elements = (
         struct.pack("<HH2sHI", 2, 0x0001, b"OB", 0, 2)
         + b"\x00\x01"
-        + _text(_SOP_CLASS, b"UI", sop_class, b"\0")
-        + _text(_SOP_INSTANCE, b"UI", sop_instance, b"\0")
-        + _text(_SYNTAX, b"UI", syntax, b"\0")
+        + _text(MEDIA_STORAGE_SOP_CLASS_UID, b"UI", sop_class, b"\0")
+        + _text(MEDIA_STORAGE_SOP_INSTANCE_UID, b"UI", sop_instance, b"\0")
+        + _text(TRANSFER_SYNTAX_UID, b"UI", syntax, b"\0")
         + _text(0x00020012, b"UI", IMPLEMENTATION_CLASS_UID, b"\0")
         + _text(0x00020013, b"SH", IMPLEMENTATION_VERSION, b" ")
     )
@@ -46,7 +51,8 @@ def unwrap(data: ByteSource) -> Wrapper:
     missing = [f"{tag:08X}" for tag in _NEEDED if not values.get(tag)]
     if missing:
         raise UnreadableObject(f"file meta information lacks {', '.join(missing)}")
-    return Wrapper(values[_SOP_CLASS], values[_SOP_INSTANCE], values[_SYNTAX], at)
+    sop_class, sop_instance, syntax = (values[tag] for tag in _NEEDED)
+    return Wrapper(sop_class, sop_instance, syntax, at)
 
 
 def _text(tag: int, vr: bytes, value: str, padding: bytes) -> bytes:

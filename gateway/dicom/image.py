@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.dicom.part10 import Part10
+from gateway.dicom.tags import PHOTOMETRIC_INTERPRETATION, PIXEL_REPRESENTATION
 from gateway.errors import UnsupportedPixels
-
-PIXEL_DATA = 0x7FE00010
-PHOTOMETRIC_INTERPRETATION = 0x00280004
 
 
 class HighBits(StrEnum):
@@ -87,7 +85,7 @@ def pixel_format(file: Part10) -> PixelFormat:
         allocated=required(0x00280100, "Bits Allocated"),
         stored=stored,
         high_bit=file.number(0x00280102, stored - 1) or 0,
-        signed=file.number(0x00280103, 0) == 1,
+        signed=file.number(PIXEL_REPRESENTATION, 0) == 1,
         planar=file.number(0x00280006, 0) or 0,
         photometric=file.text(PHOTOMETRIC_INTERPRETATION),
     )

@@ -27,14 +27,13 @@ from gateway.dicom.lazy_bytes import (
     Concatenation,
     flat,
 )
+from gateway.dicom.tags import MEDIA_STORAGE_SOP_INSTANCE_UID, META_GROUP_LENGTH, TRANSFER_SYNTAX_UID
 from gateway.errors import UnreadableObject
 
 IMPLICIT_VR_LE = "1.2.840.10008.1.2"
 EXPLICIT_VR_LE = "1.2.840.10008.1.2.1"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 EXPLICIT_VR_BE = "1.2.840.10008.1.2.2"
-
-_GROUP_LENGTH, _TRANSFER_SYNTAX = 0x00020000, 0x00020010
 
 # A deflated data set that grows beyond this is taken for a decompression bomb.
 INFLATED_MAX = 4 << 30
@@ -126,12 +125,12 @@ class Part10:
         return Part10(prefix, self.meta, syntax, encoding, body, elements)
 
     def _edited_prefix(self, sop_instance_uid: str | None, syntax: str | None) -> bytes:
-        changes = {0x00020003: sop_instance_uid, 0x00020010: syntax}
+        changes = {MEDIA_STORAGE_SOP_INSTANCE_UID: sop_instance_uid, TRANSFER_SYNTAX_UID: syntax}
         start = self.prefix.find(b"DICM\x02\0") + 4 if self.prefix[128:132] == b"DICM" else 0
         group = b""
         for element in walk(self.prefix, start, len(self.prefix), EXPLICIT_LE):
             new = changes.get(element.tag)
-            if element.tag == 0x00020000:
+            if element.tag == META_GROUP_LENGTH:
                 continue
             group += (
                 self.prefix[element.start : element.end]
@@ -140,7 +139,7 @@ class Part10:
             )
         return (
             self.prefix[:start]
-            + encode(0x00020000, b"UL", struct.pack("<I", len(group)), EXPLICIT_LE)
+            + encode(META_GROUP_LENGTH, b"UL", struct.pack("<I", len(group)), EXPLICIT_LE)
             + group
         )
 
@@ -152,7 +151,7 @@ def read(data: ByteSource) -> Part10:
     """
     prefix_is_dicom = data[128:132] == b"DICM"
     meta, at = file_meta(data)
-    syntax = meta.get(_TRANSFER_SYNTAX, b"").decode("latin-1").strip(" \0")
+    syntax = meta.get(TRANSFER_SYNTAX_UID, b"").decode("latin-1").strip(" \0")
     body: ByteSource = data[at:] if isinstance(data, bytes) else ByteRange(data, at, len(data))
     if syntax == DEFLATED_LE:
         body = _inflate(body[:])
@@ -186,9 +185,9 @@ def file_meta(data: ByteSource) -> tuple[dict[int, bytes], int]:
             break
         meta[tag] = data[value : value + length]
         at = value + length
-        if tag == _GROUP_LENGTH and length == 4:
+        if tag == META_GROUP_LENGTH and length == 4:
             stated = at + int.from_bytes(meta[tag], "little")
-        if at == stated and _TRANSFER_SYNTAX in meta:
+        if at == stated and TRANSFER_SYNTAX_UID in meta:
             break
     return meta, at
 

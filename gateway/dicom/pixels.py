@@ -18,8 +18,6 @@ from gateway.dicom.elements import (
     encode,
 )
 from gateway.dicom.image import (
-    PHOTOMETRIC_INTERPRETATION,
-    PIXEL_DATA,
     HighBits,
     PixelFormat,
     Pixels,
@@ -38,13 +36,17 @@ from gateway.dicom.part10 import (
     read,
 )
 from gateway.dicom.recoding import recoded
+from gateway.dicom.tags import (
+    EXTENDED_OFFSET_TABLE,
+    EXTENDED_OFFSET_TABLE_LENGTHS,
+    PHOTOMETRIC_INTERPRETATION,
+    PIXEL_DATA,
+    PIXEL_REPRESENTATION,
+)
 from gateway.errors import UnsupportedPixels
 
 NATIVE_SYNTAXES = frozenset({IMPLICIT_VR_LE, EXPLICIT_VR_LE, EXPLICIT_VR_BE, DEFLATED_LE})
 LOSSLESS_SYNTAXES = NATIVE_SYNTAXES | compressed.LOSSLESS_SYNTAXES
-
-_PIXEL_REPRESENTATION = 0x00280103
-EXTENDED_OFFSETS, EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
 
 # Decoded samples beyond this are not held in memory: one worker would take gigabytes.
 SAMPLES_MAX = 1 << 28
@@ -151,7 +153,7 @@ def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> di
         value = compressed.encapsulate([compressed.encode(frame, syntax, shape) for frame in samples])
         head = struct.pack("<HH2sHI", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF, b"OB", 0, UNDEFINED)
         edits = {PIXEL_DATA: head + value}
-    for tag in (EXTENDED_OFFSETS, EXTENDED_LENGTHS):
+    for tag in (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS):
         if tag in file.index:
             edits[tag] = None
     if shape.photometric == "YBR_RCT" and syntax not in compressed.JPEG_2000_SYNTAXES:
@@ -201,12 +203,12 @@ def _recoded(file: Part10, syntax: str) -> Part10:
     target = {IMPLICIT_VR_LE: IMPLICIT_LE, EXPLICIT_VR_BE: EXPLICIT_BE}.get(syntax, EXPLICIT_LE)
     body = file.body
     if target != file.encoding:
-        body = recoded(body[:], file.encoding, target, signed=file.number(_PIXEL_REPRESENTATION, 0) == 1)
+        body = recoded(body[:], file.encoding, target, signed=file.number(PIXEL_REPRESENTATION, 0) == 1)
     return file.with_body(body, syntax, target)
 
 
 def _extended_offsets(file: Part10) -> tuple[bytes, bytes] | None:
-    offsets, lengths = file.value(EXTENDED_OFFSETS), file.value(EXTENDED_LENGTHS)
+    offsets, lengths = file.value(EXTENDED_OFFSET_TABLE), file.value(EXTENDED_OFFSET_TABLE_LENGTHS)
     return (offsets, lengths) if offsets and lengths else None
 
 

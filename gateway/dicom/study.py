@@ -12,9 +12,9 @@ from gateway.dicom.elements import (
     skip_undefined,
 )
 from gateway.dicom.part10 import DEFLATED_LE, EXPLICIT_VR_BE
+from gateway.dicom.tags import STUDY_INSTANCE_UID
 from gateway.errors import UnreadableObject
 
-STUDY_INSTANCE_UID = 0x0020000D
 INFLATED_BYTES = 1 << 20  # of a deflated data set; the element stands near the beginning
 
 

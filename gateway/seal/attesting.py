@@ -9,7 +9,6 @@ from blake3 import blake3
 
 from gateway.dicom.compressed import fragments
 from gateway.dicom.image import (
-    PIXEL_DATA,
     HighBits,
     PixelFormat,
     Pixels,
@@ -17,13 +16,14 @@ from gateway.dicom.image import (
 from gateway.dicom.lazy_bytes import ByteRange, ByteSource
 from gateway.dicom.part10 import Part10
 from gateway.dicom.pixels import decode_in_pieces, in_common
+from gateway.dicom.tags import PIXEL_DATA, SOP_CLASS_UID, SOP_INSTANCE_UID
 from gateway.errors import UnsupportedPixels
 from gateway.seal.block import digest, private_block, statement
 from gateway.seal.block.private_block import Block
 from gateway.seal.block.statement import Domain, Level, Statement
 from gateway.seal.codec import Hidden
 from gateway.seal.context import SealContext
-from gateway.seal.documenting import SOP_CLASS_UID, SOP_INSTANCE_UID, Edits
+from gateway.seal.documenting import Edits
 from gateway.seal.record.fields import field
 
 _SALT_BYTES = 16

@@ -8,16 +8,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from gateway.dicom.image import PIXEL_DATA, PixelFormat, pixel_format
+from gateway.dicom.image import PixelFormat, pixel_format
 from gateway.dicom.part10 import Part10
+from gateway.dicom.tags import MEDIA_STORAGE_SOP_CLASS_UID, MODALITY, PIXEL_DATA, SOP_CLASS_UID
 from gateway.errors import UnreadableObject, UnsupportedPixels
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
 
-SOP_CLASS_UID = 0x00080016
-MODALITY = 0x00080060
 DIGITAL_SIGNATURES = 0xFFFAFFFA
-_MEDIA_STORAGE_SOP_CLASS = 0x00020002  # where a DICOMDIR says what it is
 _DIRECTORY_RECORDS = 0x00041220
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 _OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
@@ -43,7 +41,8 @@ def table() -> dict[str, Any]:
 def judge(file: Part10) -> Decision:
     """What may be done to an object, by its header alone; whether the pixels decode is found out later."""
     sop_class = file.text(SOP_CLASS_UID)
-    stored_class = file.meta.get(_MEDIA_STORAGE_SOP_CLASS, b"").decode("latin-1").strip(" \0")
+    # A DICOMDIR says only here what it is.
+    stored_class = file.meta.get(MEDIA_STORAGE_SOP_CLASS_UID, b"").decode("latin-1").strip(" \0")
     for named in (sop_class, stored_class):
         if named in table()["pass"]:
             return Decision(Level.PASS, table()["pass"][named], None)

@@ -21,6 +21,7 @@ from gateway.dicom.pixels import (
     encoded,
     writable_syntax,
 )
+from gateway.dicom.tags import IMAGE_TYPE, SOP_INSTANCE_UID
 from gateway.dicom.window import voi_window
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.seal import documenting
@@ -29,7 +30,7 @@ from gateway.seal.block import digest, private_block
 from gateway.seal.block.statement import Level
 from gateway.seal.codec import HideFailed
 from gateway.seal.context import NotEmbedded, SealContext, SealResult
-from gateway.seal.documenting import IMAGE_TYPE, SOP_INSTANCE_UID, Edits
+from gateway.seal.documenting import Edits
 from gateway.seal.opening import located, undone_pixels
 from gateway.seal.record import envelope, likeness, record
 from gateway.seal.record.envelope import Envelope, Locator

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import overload
 
 from gateway.dicom.lazy_bytes import ByteSource
-from gateway.dicom.part10 import read
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
-from gateway.seal.checks import Examination
 from gateway.seal.codec import Codec
+from gateway.seal.examination import Examination
 from gateway.seal.findings import Restoration
 from gateway.seal.opening import envelope_of, open_record, undone
 
@@ -31,35 +30,64 @@ def restore(
 def restore(
     data: ByteSource, *, recipient_key: RecipientKey, codec: Codec
 ) -> tuple[ByteSource | None, Restoration]:
+    """The original file, or None and why not; never raises for bad objects. See `restore_examined`."""
+    return restore_examined(Examination(data, codec), recipient_key=recipient_key)
+
+
+def restore_examined(
+    examination: Examination, *, recipient_key: RecipientKey
+) -> tuple[ByteSource | None, Restoration]:
     """The original file, or None and why not; never raises for bad objects.
 
-    Pixel data comes back bit for bit; the private block and what sealing wrote into the header are removed.
-    It stays in the transfer syntax it has now. An object of level digest only loses its block, after its
-    digest was compared; if it was not in memory, its original is not either.
+    Pixel data comes back bit for bit. The private block and what sealing wrote into the header are removed. The
+    transfer syntax stays the one the object has now. An object of level digest only loses its block, after its
+    digest was compared; if the object was not in memory, its original is not either.
+
+    examination: of the sealed object, new or already used by `verify_examined`.
     """
     try:
-        look = Examination(read(data), codec)
-        if not look.check_block() or look.block is None or look.statement is None:
-            return None, _refused("unsealed" if not private_block.has_block(look.file) else "block-damaged")
-        if look.statement.level == Level.DIGEST:
-            if not look.check_digest():
-                return None, _refused("changed-since")
-            original = look.file.rewritten(private_block.removal(look.file))
-            return original, Restoration(
-                restored=True, reason="pixels-untouched", original_digest=look.statement.digest.hex()
-            )
-        if look.image is None or not look.check_payload() or look.payload is None:
-            return None, _refused("nothing-hidden")
-        record = open_record(envelope_of(look.payload, look.block), recipient_key)
+        return _restored(examination, recipient_key)
     except UnreadableObject:
         return None, _refused("unreadable")
+
+
+def _restored(examination: Examination, key: RecipientKey) -> tuple[ByteSource | None, Restoration]:
+    """Raises UnreadableObject when a part of the object that is needed can't be parsed."""
+    file, attestation = examination.file, examination.attestation
+    if isinstance(attestation.objection, UnreadableObject):
+        raise attestation.objection
+    block, statement = attestation.block, attestation.statement
+    if attestation.objection is not None or block is None or statement is None:
+        return None, _refused("block-damaged" if private_block.has_block(file) else "unsealed")
+    if statement.level == Level.DIGEST:
+        return _without_block(examination, statement.digest)
+    if examination.image is None or examination.payload is None or examination.revealed is None:
+        return None, _refused("nothing-hidden")
+    if not statement.names_payload(examination.revealed.payload):
+        return None, _refused("nothing-hidden")
+    try:
+        record = open_record(envelope_of(examination.payload, block), key)
     except SealBroken:
         return None, _refused("not-opened")
     try:
-        restored, digest = undone(look.file, *look.image, look.block, record.restore_key)
+        original, original_digest = undone(file, *examination.image, block, record.restore_key)
     except (SealBroken, UnsupportedPixels):
         return None, _refused("changed-since")
-    return restored, Restoration(restored=True, reason="proven", original_digest=digest.hex())
+    return original, Restoration(restored=True, reason="proven", original_digest=original_digest.hex())
+
+
+def _without_block(examination: Examination, sealed_digest: bytes) -> tuple[ByteSource | None, Restoration]:
+    """The original of level digest. Raises UnreadableObject."""
+    try:
+        unchanged = examination.content_digest == sealed_digest
+    except UnsupportedPixels:
+        unchanged = False
+    if not unchanged:
+        return None, _refused("changed-since")
+    original = examination.file.rewritten(private_block.removal(examination.file))
+    return original, Restoration(
+        restored=True, reason="pixels-untouched", original_digest=sealed_digest.hex()
+    )
 
 
 def _refused(reason: str) -> Restoration:

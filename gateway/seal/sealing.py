@@ -16,6 +16,7 @@ from gateway.dicom.image import PixelFormat
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.pixels import LOSSLESS_SYNTAXES, decode
+from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import Recipient, Signer
 from gateway.seal import eligibility, resealing
@@ -32,7 +33,6 @@ from gateway.seal.context import (
     SealResult,
     Steps,
 )
-from gateway.seal.documenting import SOP_INSTANCE_UID
 from gateway.seal.eligibility import Decision
 from gateway.seal.embedding import embedded
 from gateway.seal.record.fields import field

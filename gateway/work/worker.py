@@ -19,6 +19,7 @@ from typing import Any, Literal
 from gateway.config import Config
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import read
+from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.dicom.warning import with_warning
 from gateway.errors import GatewayError, TooMuchMemory, UnreadableObject
 from gateway.observe import where
@@ -29,9 +30,9 @@ from gateway.seal import (
     seal,
 )
 from gateway.seal.codec import Codec, Frames, Profile
-from gateway.seal.documenting import SOP_INSTANCE_UID
-from gateway.seal.restoring import restore
-from gateway.seal.verifying import extract, reopen, verify
+from gateway.seal.examination import Examination
+from gateway.seal.restoring import restore, restore_examined
+from gateway.seal.verifying import extract, reopen, verify, verify_examined
 from gateway.spool import LocalSpool
 from gateway.spool.stored import opened, read_checked
 from gateway.work.keyring import KeyRing, spool_key
@@ -165,15 +166,16 @@ class Executor:
 
     def _verify(self, data: ByteSource, task: Task) -> Outcome:
         """What verifies goes on, as it is or restored; what does not is a failure, or goes on with a mark."""
-        report = verify(
-            data, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key, codec=self.codec
+        examination = Examination(data, self.codec)
+        report = verify_examined(
+            examination, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key
         )
         verdict, level = str(report.verdict), str(report.level or "")
         wrong = None if report.ok else verdict
         original = None
         if report.ok and task.action == "restore":
             assert self._keys.recipient_key is not None
-            original, restoration = restore(data, recipient_key=self._keys.recipient_key, codec=self.codec)
+            original, restoration = restore_examined(examination, recipient_key=self._keys.recipient_key)
             wrong = None if original is not None else f"not-restored-{restoration.reason}"
         if wrong is None:
             outgoing = self._spool.put(original) if original is not None else None

@@ -23,6 +23,7 @@ from gateway.dicom.elements import (
 from gateway.dicom.image import PixelFormat, swapped_pairs
 from gateway.dicom.lazy_bytes import ByteRange, ByteSource, pieces
 from gateway.dicom.part10 import Part10
+from gateway.dicom.tags import PIXEL_DATA
 from gateway.errors import UnreadableObject
 from gateway.seal.block.statement import TILE_EDGES
 from gateway.seal.record.fields import comparable_value, field
@@ -173,7 +174,7 @@ def _canonical_element(body: ByteSource, element: Element, vr: str, encoding: En
 
 def _vr(element: Element) -> str:
     """The VR as written, or the dictionary's when the file does not say (implicit, UN)."""
-    if element.undefined and element.tag != 0x7FE00010:
+    if element.undefined and element.tag != PIXEL_DATA:
         return "SQ"
     if element.vr not in (None, b"UN"):
         return (element.vr or b"").decode()

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import cbor2
+from blake3 import blake3
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -62,6 +63,10 @@ class Statement:
     tiles_hash: bytes = field(default=b"", metadata={"key": 20, "length": 32})
     restoring_hash: bytes = field(default=b"", metadata={"key": 21, "length": 32})
     envelope_hash: bytes = field(default=b"", metadata={"key": 22, "length": 32})
+
+    def names_payload(self, payload: bytes) -> bool:
+        """Whether this payload is the one that was hidden in the pixels."""
+        return self.payload_hash == blake3(payload).digest()
 
 
 _FIELDS = {f.metadata["key"]: f for f in fields(Statement)}

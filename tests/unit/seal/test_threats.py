@@ -15,6 +15,7 @@ import pytest
 from gateway import keys
 from gateway.dicom.elements import EXPLICIT_LE, encode
 from gateway.dicom.part10 import read
+from gateway.dicom.tags import PIXEL_DATA
 from gateway.errors import KeyFileError
 from gateway.seal import seal
 from gateway.seal.block import private_block
@@ -22,8 +23,6 @@ from gateway.seal.block import statement as statements
 from gateway.seal.verifying import Report, Verdict
 from tests.support import objects
 from tests.support.desk import NOW, Desk
-
-PIXEL_DATA = 0x7FE00010
 
 
 @pytest.fixture(scope="module")

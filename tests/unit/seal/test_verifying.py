@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from gateway.dicom.elements import EXPLICIT_LE, encode
 from gateway.dicom.part10 import read
 from gateway.dicom.pixels import transcode
+from gateway.dicom.tags import PIXEL_DATA
 from gateway.seal import seal
 from gateway.seal.block import private_block
 from gateway.seal.verifying import Report, Verdict, verify
 from tests.support import objects
 from tests.support.desk import NOW, Desk
 
-PIXEL_DATA = 0x7FE00010
 PRIVATE = {"version": 0x01, "level": 0x02, "digest": 0x03, "statement": 0x10, "signature": 0x11}
 PRIVATE |= {"tiles": 0x20, "restoring": 0x30}
 
