@@ -45,7 +45,8 @@ from gateway.queue import (
     open_queue,
 )
 from gateway.queue.as_json import job_as_json
-from gateway.receive.store_scp import Receiver
+from gateway.receive.intake import Intake
+from gateway.receive.store_scp import StoreScp
 from gateway.runtime import malloc
 from gateway.runtime.wakeup import Wakeup
 from gateway.service import reconcile
@@ -142,7 +143,7 @@ class Service:
             lambda: self._config,
             certificates=self._certificates,
             spool=self._spool,
-            store=self._receiver().store,
+            store=StoreScp(self._intake()).on_store,
             commit=self._commitment_provider().ask,
             told=self._commitment_user.told,
             metrics=self._metrics,
@@ -316,14 +317,15 @@ class Service:
 
     # -- what the other parts ask of the service
 
-    def _receiver(self) -> Receiver:
+    def _intake(self) -> Intake:
         def arrived() -> None:
             self._arrived.notify()
             self._prepared.notify()  # objects of pass routes are ready to be delivered at once
 
-        return Receiver(
+        return Intake(
             config=lambda: self._config,
             spool=self._spool,
+            quarantine=self._quarantine,
             queue=self._queue,
             pseudonyms=Pseudonyms.load(self._config.gateway.data_dir),
             metrics=self._metrics,
