@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from gateway.commitment.reporter import CommitmentProvider, Reporter
 from gateway.commitment.scu import CommitmentUser
@@ -40,11 +39,11 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import JobCount
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.queue import (
+    Job,
     open_admin,
     open_commitments,
     open_queue,
 )
-from gateway.queue.as_json import job_as_json
 from gateway.receive.intake import Intake
 from gateway.receive.store_scp import StoreScp
 from gateway.runtime import malloc
@@ -360,9 +359,9 @@ class Service:
             metrics=self._metrics,
         )
 
-    def _jobs(self, limit: int) -> list[dict[str, Any]]:
+    def _jobs(self, limit: int) -> list[Job]:
         with closing(open_admin(self._config)) as desk:
-            return [job_as_json(job) for job in desk.list(limit=limit)]
+            return desk.list(limit=limit)
 
     def _problems(self) -> list[str]:
         problems = []
