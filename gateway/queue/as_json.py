@@ -10,14 +10,17 @@ from gateway.queue.model import Job
 
 
 def job_as_json(job: Job) -> dict[str, Any]:
-    """Times are text; the instance is named by its pseudonym."""
-    found = {"instance": job.pseudonym} | asdict(job)
-    del found["pseudonym"]
-    return found | {"not_before": time_as_text(job.not_before), "received_at": time_as_text(job.received_at)}
+    """The fields of the job. Times are text, and the pseudonym is called `instance`."""
+    values = {name: value for name, value in asdict(job).items() if name != "pseudonym"}
+    times = {"not_before": time_as_text(job.not_before), "received_at": time_as_text(job.received_at)}
+    return {"instance": job.pseudonym} | values | times
 
 
 def time_as_text(seconds: float) -> str:
-    """UTC, or "-" for a time that was never set."""
+    """The time in UTC, or "-" for a time that was never set.
+
+    seconds: Unix seconds, 0 for a time that was never set.
+    """
     if seconds <= 0:
         return "-"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -25,40 +25,56 @@ from gateway.queue.model import (
 
 
 class Queue(Protocol):
-    """What receiver and workers need. Methods are durable when they return and thread-safe."""
+    """What the intake and the workers need.
+
+    Methods are thread-safe, and what they change is durable when they return. Each raises ResourceError when the
+    queue cannot be read or written.
+    """
 
     def known(self, *, pseudonym: str, route_key: str, digest: str) -> bool:
-        """Whether these bytes were put before on this route. Parked jobs of theirs become ready again.
+        """Whether these bytes were put before on this route. If so, parked jobs of the instance become ready again.
 
-        False also when a job of theirs is parked because its file is missing or corrupt: `put` mends it.
+        False also when one of its jobs is parked because its object is missing or corrupt: `put` mends that.
         """
 
     def put(self, arrival: Arrival) -> Put:
-        """Putting a known one again changes nothing.
+        """Take an instance in. Putting a known one again changes nothing.
 
-        Except when its file was lost or damaged: then `incoming` takes its place (NEW), and what is not yet
-        delivered is prepared anew. With `changed` "hold" a changed one waits for a person. Raises ChangedInstance,
-        having changed nothing, with "refuse".
+        There is one exception: when the object of a known instance was lost or damaged, `incoming` takes its place
+        (NEW), and what is not delivered yet is prepared anew. With `changed` "hold" a changed instance waits for a
+        person.
+
+        Raises ChangedInstance for a changed instance with `changed` "refuse"; then nothing is changed.
         """
 
     def claim(
         self, worker: str, *, step: Step, destination: str = "", limit: int, lease_s: float
     ) -> list[Job]:
-        """The most urgent jobs that are due, of these the oldest, or none, at once.
+        """The most urgent jobs that are due, of these the oldest. Returns at once, also when there are none.
 
-        A lease has one holder until it ends. None for a destination that a person paused.
+        A lease has one holder until it ends. A destination that a person paused has no jobs.
+
+        worker: who holds the lease.
+        destination: its name, for the step DELIVER.
+        limit: how many jobs at most.
+        lease_s: how long the lease lasts, seconds.
         """
 
     def extend(self, worker: str, ids: Sequence[int], *, lease_s: float) -> None:
-        """Leases of `worker` end `lease_s` from now. Jobs it does not hold are left alone."""
+        """The leases of `worker` on these jobs end `lease_s` from now. Jobs that it does not hold are left alone."""
 
     def prepared(self, worker: str, job: Job, outcome: Prepared) -> bool:
-        """The prepare job is done, its deliveries are ready. False, nothing changed, without the lease."""
+        """The prepare job is done, and its deliveries are ready.
+
+        Returns False when `worker` does not hold the lease any more; then nothing is changed.
+        """
 
     def delivered(self, worker: str, jobs: Sequence[Job], *, keep: bool = False) -> Files:
-        """Those that `worker` still holds are done. Returns the files of instances that are now finished.
+        """Those of the jobs that `worker` still holds are done.
 
-        keep: these files stay instead, until `purge`.
+        keep: the objects of finished instances stay until `purge`.
+
+        Returns the names of the objects that are not needed any more.
         """
 
     def retry(
@@ -72,50 +88,63 @@ class Queue(Protocol):
         counted: bool = True,
         died: bool = False,
     ) -> None:
-        """Ready again after `delay_s`. counted: this was an attempt. died: its worker died over it."""
+        """The job is ready again after `delay_s` seconds.
+
+        reason, hint: why it failed.
+        counted: whether this was an attempt.
+        died: whether its worker died over it.
+        """
 
     def give_back(self, worker: str, jobs: Sequence[Job]) -> None:
-        """Ready again at once, as if never claimed."""
+        """The jobs are ready again at once, as if they had never been claimed."""
 
     def park(self, worker: str, job: Job, *, reason: str, hint: str) -> None:
-        """Waits for a person."""
+        """The job waits for a person. reason, hint: why."""
 
     def paused(self, destination: str) -> bool:
-        """Whether a person paused it."""
+        """Whether a person paused the destination."""
 
     def overtaken(self, destination: str, *, priority: Priority) -> bool:
-        """Whether a delivery there is due that is more urgent than `priority`."""
+        """Whether a delivery to the destination is due that is more urgent than `priority`."""
 
     def unreachable(self, destination: str) -> None:
-        """Nobody answers there, until something is delivered."""
+        """Note that nobody answers at the destination. The note stays until something is delivered there."""
 
     def fail_over(self, destination: str, *, other: str, after_s: float) -> int:
-        """Deliver to `other` as well what `destination` has not taken for `after_s`. How many.
+        """Deliver to `other` as well what `destination` has not taken for `after_s` seconds.
 
-        That is: deliveries whose first failure is that old, and, if nobody has answered there for so long, all that
-        are ready. None while it is paused. The deliveries to `destination` stay as they are.
+        These are the deliveries whose first failure is that old. If nobody has answered at `destination` for that long,
+        these are all deliveries that are ready. While `destination` is paused there are none. The deliveries to
+        `destination` stay as they are.
+
+        Returns how many.
         """
 
     def expire(self) -> int:
-        """Jobs whose lease ended become ready, one death the more. How many."""
+        """Jobs whose lease ended become ready again, and one more death is counted for each. Returns how many."""
 
     def release_all(self) -> int:
-        """At start, when no worker can be alive: every leased job becomes ready. How many."""
+        """At start, when no worker can be alive: every leased job becomes ready. Returns how many."""
 
     def files(self) -> set[str]:
-        """Spool names that instances need which are unfinished or kept."""
+        """Names of the objects that unfinished or kept instances need."""
 
     def kept(self) -> list[Kept]:
-        """The one finished first comes first."""
+        """The instances whose objects are kept. The one that was finished first comes first."""
 
     def purge(self, instance_ids: Sequence[int]) -> Files:
-        """Keep them no longer. Returns their files; none of instances that are not, or not any more, finished."""
+        """Keep the objects of these instances no longer.
+
+        Instances that are not finished, or not any more, are left alone.
+
+        Returns the names of the objects.
+        """
 
     def forget(self, *, finished_before: float) -> int:
-        """Remove ledger rows of instances finished before (Unix seconds) and not kept. How many."""
+        """Forget instances that were finished before that time (Unix seconds) and are not kept. Returns how many."""
 
     def depth(self) -> list[Depth]:
-        """For metrics; finished jobs are left out."""
+        """How many jobs are in which state. Finished jobs are left out."""
 
     def snapshot(self, target: Path) -> AbstractContextManager[Snapshot]:
         """Copy the queue, while others use it, to the folder `target`, from which a gateway can go on.
@@ -129,13 +158,17 @@ class Queue(Protocol):
         """
 
     def check(self) -> None:
-        """Raises ResourceError unless the queue can be written."""
+        """Raises ResourceError when the queue cannot be written."""
 
     def close(self) -> None: ...
 
 
 class QueueAdmin(Protocol):
-    """What people do with the queue. Selections are job ids; each method returns the ids that it changed."""
+    """What people do with the queue.
+
+    Methods that take job ids return those of the jobs that they changed. Each method raises ResourceError when the
+    queue cannot be read or written.
+    """
 
     def list(
         self,
@@ -148,9 +181,14 @@ class QueueAdmin(Protocol):
         until: float | None = None,
         limit: int = 1000,
     ) -> list[Job]:
-        """Oldest first; without `state` all that are not done or dropped.
+        """Jobs that meet all the conditions, the oldest first.
 
-        study: pseudonym of the Study Instance UID. since, until: received at or after, before (Unix seconds).
+        state: None: all jobs that are not done or dropped.
+        pseudonym: of the SOP Instance UID.
+        study: pseudonym of the Study Instance UID.
+        since: received at that time or later, Unix seconds.
+        until: received before that time, Unix seconds.
+        limit: how many at most.
         """
 
     def show(self, job_id: int) -> Job | None: ...
@@ -158,11 +196,12 @@ class QueueAdmin(Protocol):
     def retry(self, ids: Sequence[int]) -> Sequence[int]:
         """Parked jobs, and ready ones that wait for their time, become ready now with fresh attempts.
 
-        A delivery older than what its destination has is dropped instead (reason "superseded"), also on release.
+        A delivery that is older than what its destination has is dropped instead (reason "superseded"). The same holds
+        for `release`.
         """
 
     def resend(self, ids: Sequence[int]) -> Sequence[int]:
-        """Deliveries that are done are made once more, if their files are kept and no newer version followed."""
+        """Deliveries that are done are made once more, if their objects are kept and no newer version followed."""
 
     def hold(self, ids: Sequence[int]) -> Sequence[int]:
         """Ready, waiting and parked jobs are kept back until released."""
@@ -171,21 +210,24 @@ class QueueAdmin(Protocol):
         """Held jobs go on."""
 
     def drop(self, ids: Sequence[int]) -> Sequence[int]:
-        """Given up, unless leased or done. The service's next clean-up removes their files."""
+        """Jobs are given up, unless they are leased or done. The service's next clean-up removes their objects."""
 
     def pass_on(self, ids: Sequence[int]) -> Sequence[int]:
-        """Parked prepare jobs are done as they are: what was received is delivered (level pass, "released")."""
+        """Parked prepare jobs are done without preparing: the received object is delivered (level pass, "released")."""
 
     def pause(self, destination: str) -> bool:
-        """Nothing more is sent there until `resume`, also after a restart. False if it was paused already."""
+        """Nothing more is sent to the destination until `resume`, also after a restart.
+
+        Returns False when it was paused already.
+        """
 
     def resume(self, destination: str) -> bool:
-        """False if it was not paused."""
+        """Send to the destination again. Returns False when it was not paused."""
 
     def depth(self) -> builtins.list[Depth]:
-        """As Queue.depth."""
+        """The same as `Queue.depth`."""
 
     def notes(self) -> builtins.list[Notes]:
-        """Of those destinations of which anything was ever noted."""
+        """What is noted of destinations. A destination of which nothing was ever noted is left out."""
 
     def close(self) -> None: ...

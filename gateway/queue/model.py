@@ -1,4 +1,4 @@
-"""What the queue holds and promises: states as data, the two protocols every backend keeps.
+"""What the queue holds: jobs and their states, as data.
 
 put ─▶ prepare job READY, one deliver job for each destination WAITING
 prepare: READY ─claim▶ LEASED ─prepared▶ DONE, which makes its deliver jobs READY
@@ -8,6 +8,8 @@ people: hold, release, retry, resend, pass on, drop
 put of a changed instance with policy hold ─▶ HELD instead of READY
 PARKED because the file is gone or damaged ─the same bytes arrive again▶ as put, but for what is DONE already
 deliver: READY ─supersede▶ DROPPED, when it became ready after a newer version of its instance was delivered
+
+The protocols that every backend keeps are in `gateway.queue.contract`.
 """
 
 from __future__ import annotations
@@ -18,17 +20,24 @@ from typing import Literal
 
 
 class State(StrEnum):
-    WAITING = "waiting"  # for the prepare job of its instance
-    READY = "ready"  # may be claimed from `not_before` on
-    LEASED = "leased"  # a worker has it until the lease ends
+    # It waits for the prepare job of its instance.
+    WAITING = "waiting"
+    # A worker may claim it from `not_before` on.
+    READY = "ready"
+    # A worker has it until the lease ends.
+    LEASED = "leased"
     DONE = "done"
-    PARKED = "parked"  # refused for good or attempts used up: waits for a person
-    HELD = "held"  # a person holds it back
-    DROPPED = "dropped"  # a person gave it up, or a newer version was delivered ("superseded")
+    # It was refused for good, or its attempts are used up: it waits for a person.
+    PARKED = "parked"
+    # A person holds it back.
+    HELD = "held"
+    # A person gave it up, or a newer version was delivered (reason "superseded").
+    DROPPED = "dropped"
 
 
 class Step(StrEnum):
-    PREPARE = "prepare"  # seal, verify or restore
+    # Seal, verify or restore.
+    PREPARE = "prepare"
     DELIVER = "deliver"
 
 
@@ -64,20 +73,30 @@ NEXT: dict[tuple[State, str], State] = {
 
 
 class Put(IntEnum):
-    """What an arrival was; true for what was taken."""
+    """What an arrival was to the queue. It is true when the arrival was taken."""
 
-    KNOWN = 0  # these bytes were put before
+    # These bytes were put before.
+    KNOWN = 0
     NEW = 1
-    CHANGED = 2  # other bytes were put before under the same UID
+    # Other bytes were put before under the same UID.
+    CHANGED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
     """An instance that is durable in the spool and now enters the queue.
 
-    digest: hex BLAKE3 of what was received. study: pseudonym of the Study Instance UID, if it was found.
-    incoming: its name in the spool. destinations: at least one name. changed: what to do with it if other bytes
-    with the same pseudonym were put before for one of these destinations and are still remembered.
+    pseudonym: of its SOP Instance UID.
+    digest: hexadecimal BLAKE3 of transfer syntax and data set.
+    route_key: names what its route does with it (`gateway.config.Route.key`).
+    called, calling: AE titles, the receiver's and the sender's.
+    action, on_failure: of its route.
+    destinations: their names, at least one.
+    bytes: size of the data set.
+    incoming: name of the object in the spool.
+    study: pseudonym of the Study Instance UID, or None when the object does not show it.
+    changed: what happens when other bytes with the same pseudonym were put before for one of these destinations and
+        are still remembered.
     """
 
     pseudonym: str
@@ -97,10 +116,21 @@ class Arrival:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One step for one instance (and destination), as it was when it was read.
+    """One step for one instance (and destination), as it was when it was read from the queue.
 
-    instead_of: the destination that did not take the object, for which this one stands in.
-    outcome: why the instance has its `level`. reason, hint: of the last failure. Times are Unix seconds.
+    pseudonym, study: of the SOP Instance UID and of the Study Instance UID.
+    destination: its name; empty for a prepare job.
+    attempts: failed ones that count.
+    deaths: how many workers died over it.
+    not_before: when it may be claimed, Unix seconds.
+    reason, hint: of the last failure.
+    instead_of: the destination that did not take the object, and for which this one stands in.
+    route_key, called, calling, action, on_failure, bytes: as in `Arrival`.
+    incoming: name of the received object in the spool.
+    outgoing: name of the prepared object in the spool; None: the received one is to be sent.
+    level: how far the instance was sealed; None: it is not prepared yet.
+    outcome: why it has this level.
+    received_at: Unix seconds.
     """
 
     id: int
@@ -132,7 +162,12 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """How preparing ended. outgoing: spool name of the new file; None: the received one is to be sent."""
+    """How a prepare job ended.
+
+    outgoing: name of the new object in the spool; None: the received one is to be sent.
+    level: how far the instance is sealed, a code word.
+    reason: why, a code word.
+    """
 
     outgoing: str | None
     level: str
@@ -141,7 +176,10 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
-    """How many jobs are in one state, and since when (Unix seconds) the oldest is."""
+    """How many jobs of a step and a destination are in one state.
+
+    oldest: since when the oldest of them is, Unix seconds.
+    """
 
     step: Step
     destination: str
@@ -152,9 +190,10 @@ class Depth:
 
 @dataclass(frozen=True, kw_only=True)
 class Notes:
-    """What is known of a destination beside its jobs. Times are Unix seconds.
+    """What is known of a destination beside its jobs.
 
-    paused_at: a person paused it. down_since: nobody has answered there since then. None: not so.
+    paused_at: when a person paused it, Unix seconds; None: it is not paused.
+    down_since: since when nobody has answered there, Unix seconds; None: it answers.
     """
 
     name: str
@@ -162,12 +201,17 @@ class Notes:
     down_since: float | None
 
 
-Files = list[str]  # spool names that no job needs any more
+# Names of objects in the spool. To the queue they are only words: it does not know where the objects lie.
+Files = list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """An instance that was delivered everywhere, and whose files stay for a while. finished_at: Unix seconds."""
+    """An instance that was delivered everywhere, and whose objects stay for a while.
+
+    files: names of its objects.
+    finished_at: when the last delivery was done, Unix seconds.
+    """
 
     instance_id: int
     files: Files

@@ -1,4 +1,4 @@
-"""Spool and queue brought to agree: at start, and from time to time while running."""
+"""Makes spool and queue agree: at start, and from time to time while the gateway runs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from gateway.observe import Log
 from gateway.queue import Kept, Queue
 from gateway.spool import Spool
 
-# A file is named before its job is committed; younger ones may belong to a job that is about to appear.
+# An object is in the spool before its job is in the queue. A younger one may belong to a job that is about to appear.
 ORPHAN_AGE_S = 3600.0
-PURGED_AT_ONCE = 100  # while the disk is below its watermark
+# Instances, while the disk is below its watermark.
+PURGED_AT_ONCE = 100
 
 
 def at_start(queue: Queue, spool: Spool, log: Log) -> None:
-    """Call before anything else uses them. Raises ResourceError.
+    """Call this before anything else uses queue and spool.
 
-    Files that no job needs were never acknowledged, were replaced by a second attempt, or are of instances that
-    people dropped: they go. Jobs whose file is missing stay and are parked when it is their turn.
+    Objects that no job needs are removed. They were never acknowledged, or a second attempt replaced them, or a person
+    dropped their instance. Jobs whose object is missing stay, and are parked when it is their turn.
+
+    Raises ResourceError.
     """
     leftovers = spool.clear_drafts()
     released = queue.release_all()
@@ -29,27 +32,36 @@ def at_start(queue: Queue, spool: Spool, log: Log) -> None:
 
 
 def remove_orphans(queue: Queue, spool: Spool, *, older_than_s: float = ORPHAN_AGE_S) -> int:
-    """Remove files that nothing in the queue needs. How many."""
-    found = list(
-        spool.names(older_than_s=older_than_s)
-    )  # before the queue is asked, so that none is too new for it
+    """Remove objects that nothing in the queue needs.
+
+    older_than_s: age, seconds, below which an object stays.
+
+    Returns how many were removed.
+    """
+    # The spool is listed before the queue is asked, so that no object is too new for the queue.
+    names = list(spool.names(older_than_s=older_than_s))
     needed = queue.files()
-    orphans = [name for name in found if name not in needed]
+    orphans = [name for name in names if name not in needed]
     spool.remove(orphans)
     return len(orphans)
 
 
 def retain(queue: Queue, spool: Spool, *, keep_hours: float, keep_bytes: int) -> int:
-    """Remove files of delivered objects that are older than `keep_hours`, and the oldest beyond `keep_bytes`.
+    """Remove objects that were delivered everywhere and have been kept for long enough.
 
-    And as many more as it takes to bring the disk above its watermark. Of what is not delivered everywhere nothing
-    is removed. Returns the bytes that stay.
+    More of them are removed, the oldest first, while the disk is below its watermark. Objects that are not delivered
+    everywhere stay.
+
+    keep_hours: how long they are kept after delivery.
+    keep_bytes: how many bytes of them are kept at most; the oldest go first.
+
+    Returns the bytes of those that stay.
     """
     earliest = time.time() - keep_hours * 3600
     kept = [(instance, sum(_size(spool, name) or 0 for name in instance.files)) for instance in queue.kept()]
 
-    def remove(several: Sequence[tuple[Kept, int]]) -> None:
-        spool.remove(queue.purge([instance.instance_id for instance, _ in several]))
+    def remove(instances: Sequence[tuple[Kept, int]]) -> None:
+        spool.remove(queue.purge([instance.instance_id for instance, _ in instances]))
 
     excess, left = 0, sum(size for _, size in kept)
     while excess < len(kept) and (kept[excess][0].finished_at < earliest or left > keep_bytes):
@@ -73,5 +85,8 @@ def _size(spool: Spool, name: str) -> int | None:
 
 
 def forget(queue: Queue, *, remember_hours: float) -> int:
-    """Shorten the ledger to the time for which repeated arrivals are to be recognised."""
+    """Remove from the ledger what is older than `remember_hours`: repetitions of it are not recognised any more.
+
+    Returns how many instances.
+    """
     return queue.forget(finished_before=time.time() - remember_hours * 3600)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from gateway.commitment.reporter import Reporter
 from gateway.commitment.scp import CommitmentProvider
@@ -44,12 +43,13 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import JobCount
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.queue import (
+    Job,
     open_admin,
     open_commitments,
     open_queue,
 )
-from gateway.queue.as_json import job_as_json
-from gateway.receive.store_scp import Receiver
+from gateway.receive.intake import Intake
+from gateway.receive.store_scp import StoreScp
 from gateway.runtime import malloc
 from gateway.runtime.wakeup import Wakeup
 from gateway.service import reconcile
@@ -321,7 +321,7 @@ class Service:
     def _services(self) -> list[AssociationService]:
         return [
             EchoService(),
-            StorageService(self._receiver().store, metrics=self._metrics, log=self._log),
+            StorageService(StoreScp(self._intake()).on_store, metrics=self._metrics, log=self._log),
             CommitmentService(
                 on_action=self._commitment_provider().on_action,
                 on_event_report=self._commitment_user.on_event_report,
@@ -329,14 +329,15 @@ class Service:
             ),
         ]
 
-    def _receiver(self) -> Receiver:
+    def _intake(self) -> Intake:
         def arrived() -> None:
             self._arrived.notify()
             self._prepared.notify()  # objects of pass routes are ready to be delivered at once
 
-        return Receiver(
+        return Intake(
             config=lambda: self._config,
             spool=self._spool,
+            quarantine=self._quarantine,
             queue=self._queue,
             pseudonyms=Pseudonyms.load(self._config.gateway.data_dir),
             metrics=self._metrics,
@@ -371,9 +372,9 @@ class Service:
             metrics=self._metrics,
         )
 
-    def _jobs(self, limit: int) -> list[dict[str, Any]]:
+    def _jobs(self, limit: int) -> list[Job]:
         with closing(open_admin(self._config)) as desk:
-            return [job_as_json(job) for job in desk.list(limit=limit)]
+            return desk.list(limit=limit)
 
     def _problems(self) -> list[str]:
         problems = []

@@ -1,8 +1,8 @@
 """Files that only this gateway can read: a stolen disk shows no image.
 
-Chunks of 64 KiB under ChaCha20-Poly1305 (RFC 8439) in the STREAM construction (https://eprint.iacr.org/2015/189), so
-that parts can be read alone, and none can be changed, moved, or cut off. A file has a key of its own, derived from a
-random salt.
+The bytes are encrypted in chunks of 64 KiB with ChaCha20-Poly1305 (RFC 8439) in the STREAM construction
+(https://eprint.iacr.org/2015/189). So any part can be read alone, and no part can be changed, moved, or cut off. Each
+file has a key of its own, derived from the key of the spool and a random salt.
 
     magic (16 bytes), salt (16), then each chunk with its tag (16); only the last chunk may be shorter
 """
@@ -25,19 +25,23 @@ MAGIC = b"SEALGATE-SPOOL-1"
 SALT_BYTES, TAG_BYTES, KEY_BYTES = 16, 16, 32
 HEADER_BYTES = len(MAGIC) + SALT_BYTES
 CHUNK_BYTES = 64 << 10
-CONTEXT = "sealgate 2026-11 key of one spool file"  # BLAKE3 key derivation, https://github.com/BLAKE3-team/BLAKE3-specs
+# Of the BLAKE3 key derivation, https://github.com/BLAKE3-team/BLAKE3-specs
+CONTEXT = "sealgate 2026-11 key of one spool file"
 COUNTER_BYTES = 11
 
 
 class SpoolKey:
-    """32 random bytes; shows nothing of them."""
+    """32 random bytes. Its `repr` shows nothing of them."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     @classmethod
     def load(cls, path: Path) -> SpoolKey:
-        """From a file of mode 0600 with 64 hexadecimal digits. Raises KeyFileError."""
+        """Read a file of mode 0600 that holds 64 hexadecimal digits.
+
+        Raises KeyFileError.
+        """
         try:
             key = bytes.fromhex(read_private(path).decode("ascii").strip())
         except ValueError:
@@ -49,6 +53,7 @@ class SpoolKey:
         return cls(key)
 
     def cipher(self, salt: bytes) -> ChaCha20Poly1305:
+        """The cipher of the file that begins with `salt`."""
         return ChaCha20Poly1305(blake3(self._key + salt, derive_key_context=CONTEXT).digest())
 
     def __repr__(self) -> str:
@@ -56,7 +61,10 @@ class SpoolKey:
 
 
 def write_spool_key(path: Path) -> None:
-    """A new key in a new file of mode 0600. Raises KeyFileError."""
+    """Write a new key to a new file of mode 0600.
+
+    Raises KeyFileError when the file exists or cannot be written.
+    """
     try:
         durable.create(path, [os.urandom(KEY_BYTES).hex().encode() + b"\n"], mode=0o600)
     except FileExistsError as error:
@@ -66,7 +74,7 @@ def write_spool_key(path: Path) -> None:
 
 
 class EncryptingWriter:
-    """What goes to the disk for what is written. `update` any number of times, then `final` once."""
+    """Encrypts one file: call `update` any number of times, then `final` once, and write what they return."""
 
     def __init__(self, key: SpoolKey) -> None:
         salt = os.urandom(SALT_BYTES)
@@ -76,7 +84,7 @@ class EncryptingWriter:
         self._number = 0
 
     def update(self, data: bytes) -> bytes:
-        """A chunk waits until it is known that it is not the last."""
+        """Returns the next encrypted bytes. A chunk waits until it is known not to be the last one."""
         self._waiting += data
         ready, self._ready = [self._ready], b""
         whole = max(0, (len(self._waiting) - 1) // CHUNK_BYTES) * CHUNK_BYTES
@@ -86,6 +94,7 @@ class EncryptingWriter:
         return b"".join(ready)
 
     def final(self) -> bytes:
+        """Returns the last encrypted bytes."""
         return self._ready + self._chunk(bytes(self._waiting), last=True)
 
     def _chunk(self, content: bytes, *, last: bool) -> bytes:
@@ -94,10 +103,13 @@ class EncryptingWriter:
 
 
 class DecryptedSource:
-    """The clear bytes of a stored file, deciphered where a slice is taken (`gateway.dicom.lazy_bytes.Octets`)."""
+    """The clear bytes of an encrypted file; a `gateway.dicom.lazy_bytes.ByteSource`. Slices are decrypted on demand."""
 
     def __init__(self, stored: ByteSource, key: SpoolKey) -> None:
-        """Raises SpoolCorrupt when it is too short to be one."""
+        """stored: the file as it is on the disk.
+
+        Raises SpoolCorrupt when it is too short for an encrypted file.
+        """
         head = stored[:HEADER_BYTES]
         body = len(stored) - HEADER_BYTES
         self._chunks = -(-body // (CHUNK_BYTES + TAG_BYTES))
@@ -119,7 +131,7 @@ class DecryptedSource:
         return clear[start - first * CHUNK_BYTES : stop - first * CHUNK_BYTES]
 
     def verify_end(self) -> None:
-        """Raises SpoolCorrupt unless the last chunk is the last: nothing was cut off."""
+        """Raises SpoolCorrupt when the last chunk was not written as the last one: then the file was cut off."""
         self._chunk(self._chunks - 1)
 
     def _chunk(self, number: int) -> bytes:
@@ -132,6 +144,7 @@ class DecryptedSource:
 
 
 def is_encrypted(stored: ByteSource) -> bool:
+    """Whether these are the bytes of an encrypted file."""
     return stored[: len(MAGIC)] == MAGIC
 
 

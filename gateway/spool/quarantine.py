@@ -1,9 +1,9 @@
-"""Objects that a person should look at: their bytes as received, and beside them why they are here.
+"""Objects that a person should look at: their bytes as received, and beside them the reason why they are here.
 
-data_dir/quarantine/<spool name>.dcm   the object: a hard link, so that it stays when the spool lets go of it
+data_dir/quarantine/<spool name>.dcm   the object: a hard link, so that it stays when the spool removes the object
 data_dir/quarantine/<spool name>.json  its Note: code words, AE titles, sizes and a pseudonym, no patient data
 
-Nothing is ever removed from here but by people.
+Only people remove something from here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from gateway.dicom.lazy_bytes import ByteSource
@@ -30,8 +30,14 @@ UNKNOWN = "unknown"
 class Note:
     """Why an object is in quarantine.
 
-    reason: an error code, or a verdict. at: Unix seconds. job: the parked job that prepares it; None: it was refused,
-    its sender got a failure. instance: pseudonym. bytes: of the file.
+    reason: an error code, or a verdict.
+    hint: what a person can do.
+    at: when it came here, Unix seconds.
+    instance: pseudonym of its SOP Instance UID.
+    called, calling: AE titles, the receiver's and the sender's.
+    action: what was to be done with it: the action of its route, or "refuse".
+    job: number of the parked job that prepares it; None: the object was refused, and its sender got a failure.
+    bytes: size of the file.
     """
 
     reason: str
@@ -47,22 +53,31 @@ class Note:
 
 @dataclass(frozen=True)
 class Entry:
-    """id: its spool name."""
+    """An object in quarantine.
+
+    id: its name in the spool.
+    note: why it is here.
+    """
 
     id: str
     note: Note
 
 
 class Quarantine:
-    """Usable from several processes, and while the gateway runs."""
+    """The quarantine of a data folder. Several processes may use it, also while the gateway runs."""
 
     def __init__(self, data_dir: Path, *, key: SpoolKey | None = None) -> None:
-        """key: of the spool, whose files these are."""
+        """data_dir: the gateway's data folder.
+        key: of the spool, by which the objects are encrypted. Only reading needs it.
+        """
         self._key = key
         self._folder = data_dir / "quarantine"
 
     def put(self, spool: Spool, name: str, note: Note) -> None:
-        """Object and note are durable when this returns. Repeats keep the first note. Raises ResourceError."""
+        """Take an object of the spool in. Object and note are durable when this returns. Repeats keep the first note.
+
+        Raises ResourceError.
+        """
         text = json.dumps(asdict(note))
         try:
             # The note comes first, so that no object is ever without.
@@ -72,33 +87,44 @@ class Quarantine:
         spool.quarantine(name)
 
     def entries(self) -> list[Entry]:
-        """Oldest first. An object without a readable note has the reason `unknown`."""
-        found = []
+        """All objects, the oldest first. One without a readable note has the reason `unknown`."""
+        entries = []
         for path in self._folder.glob("*" + SUFFIX):
             try:
-                found.append(self._entry(path))
-            except FileNotFoundError:  # removed by another process since it was listed
+                entries.append(self._entry(path))
+            except FileNotFoundError:
+                # Another process removed it since the folder was listed.
                 continue
-        return sorted(found, key=lambda entry: (entry.note.at, entry.id))
+        return sorted(entries, key=lambda entry: (entry.note.at, entry.id))
 
     def find(self, prefix: str) -> Entry:
-        """The one whose id begins so. Raises UsageError unless there is exactly one."""
-        found = [entry for entry in self.entries() if prefix and entry.id.startswith(prefix)]
-        if len(found) == 1:
-            return found[0]
-        problem = f"{len(found)} quarantined objects have ids that begin so" if found else "no such object"
+        """The object whose id begins with `prefix`.
+
+        Raises UsageError unless there is exactly one.
+        """
+        entries = [entry for entry in self.entries() if prefix and entry.id.startswith(prefix)]
+        if len(entries) == 1:
+            return entries[0]
+        problem = (
+            f"{len(entries)} quarantined objects have ids that begin so" if entries else "no such object"
+        )
         raise UsageError(f"{prefix[:64]}: {problem}", hint="See them with: sealgate quarantine list")
 
     def read(self, entry: Entry) -> bytes:
-        """Exactly the bytes that were received. Raises FileMissing, SpoolCorrupt."""
+        """Exactly the bytes that were received, in memory.
+
+        Raises FileMissing when the object was removed.
+        Raises SpoolCorrupt when its bytes changed.
+        Raises KeyFileError when it is encrypted and there is no key.
+        """
         return read_checked(self._folder / (entry.id + SUFFIX), self._key)
 
     def open(self, entry: Entry) -> AbstractContextManager[ByteSource]:
-        """What `read` gives; not in memory if it is large. Raises FileMissing, SpoolCorrupt."""
+        """The same bytes as `read`, not in memory when the object is large. Raises the same errors."""
         return opened(self._folder / (entry.id + SUFFIX), self._key)
 
     def remove(self, entry: Entry) -> None:
-        """For good. The note goes last, so that no object is ever without."""
+        """Remove object and note for good. The note goes last, so that no object is ever without."""
         for suffix in (SUFFIX, NOTE_SUFFIX):
             (self._folder / (entry.id + suffix)).unlink(missing_ok=True)
 
@@ -114,7 +140,7 @@ class Quarantine:
             link_or_copy(path, target / path.name)
 
     def size(self) -> tuple[int, int]:
-        """How many objects, how many bytes."""
+        """The number of objects, and of their bytes."""
         sizes = list(self._sizes())
         return len(sizes), sum(sizes)
 
@@ -122,16 +148,25 @@ class Quarantine:
         for path in self._folder.glob("*" + SUFFIX):
             try:
                 yield path.stat().st_size
-            except FileNotFoundError:  # removed since it was listed
+            except FileNotFoundError:
+                # Another process removed it since the folder was listed.
                 continue
 
     def _entry(self, path: Path) -> Entry:
         """Raises FileNotFoundError when the object is gone."""
         status = path.stat()
         try:
-            told = json.loads(path.with_suffix(NOTE_SUFFIX).read_text(encoding="utf-8"))
-            known = {field.name: told[field.name] for field in fields(Note)}
+            content = json.loads(path.with_suffix(NOTE_SUFFIX).read_text(encoding="utf-8"))
+            note = Note(**{field.name: content[field.name] for field in fields(Note)})
         except (OSError, ValueError, KeyError, TypeError):
-            known = {"reason": UNKNOWN, "hint": "", "instance": "", "called": "", "calling": "", "action": ""}
-            known |= {"at": status.st_mtime, "job": None}
-        return Entry(path.stem, Note(**known | {"bytes": status.st_size}))
+            note = Note(
+                reason=UNKNOWN,
+                hint="",
+                at=status.st_mtime,
+                instance="",
+                called="",
+                calling="",
+                action="",
+                job=None,
+            )
+        return Entry(path.stem, replace(note, bytes=status.st_size))

@@ -1,4 +1,4 @@
-"""Files of the spool, read: checked against the digest in their name, deciphered, in pieces when they are large."""
+"""Files of the spool, read: checked against the digest in their name, decrypted, in pieces when they are large."""
 
 from __future__ import annotations
 
@@ -22,20 +22,18 @@ from gateway.spool.cipher import (
     is_encrypted,
 )
 
-IN_MEMORY_BYTES = 16 << 20  # larger files are read in pieces
-
-
+# Larger files are read in pieces.
+IN_MEMORY_BYTES = 16 << 20
 READ_BYTES_MAX = 1 << 30
 
-
-# Files written before digests became part of the name have none, and are read as they are.
-_DIGEST = re.compile(r"[0-9a-f]{32}-([0-9a-f]{64})")
+# Files of versions that did not yet put a digest into the name have none. They are read without a check.
+_NAME_WITH_DIGEST = re.compile(r"[0-9a-f]{32}-([0-9a-f]{64})")
 
 
 class StoredFile:
-    """The bytes of a file, read where a slice is taken (`gateway.dicom.lazy_bytes.Octets`).
+    """The bytes of a file as they are on the disk; a `gateway.dicom.lazy_bytes.ByteSource`.
 
-    With plain reads and not mapped: a mapped file counts as memory of the process, and a disk error would end it.
+    They are read, not mapped: a mapped file counts as memory of the process, and a disk error would end the process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,14 +47,14 @@ class StoredFile:
 
     def __getitem__(self, where: slice, /) -> bytes:
         at, stop, _ = where.indices(self._length)
-        found = []
+        parts = []
         while at < stop:
-            piece = os.pread(self._file.fileno(), min(stop - at, READ_BYTES_MAX), at)
-            if not piece:
+            part = os.pread(self._file.fileno(), min(stop - at, READ_BYTES_MAX), at)
+            if not part:
                 raise SpoolCorrupt("the spool file became shorter since it was written")
-            found.append(piece)
-            at += len(piece)
-        return found[0] if len(found) == 1 else b"".join(found)
+            parts.append(part)
+            at += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
         self._file.close()
@@ -64,17 +62,24 @@ class StoredFile:
 
 @contextmanager
 def opened(path: Path, key: SpoolKey | None = None) -> Iterator[ByteSource]:
-    """What `read_checked` gives; not in memory if it is larger than IN_MEMORY_BYTES. Raises the same."""
+    """Give the same bytes as `read_checked`. They are not in memory when there are more than IN_MEMORY_BYTES.
+
+    Raises the same errors as `read_checked`.
+    """
     with stored_bytes(path) as stored:
-        data = _clear(stored, key)
-        yield data[:] if len(data) <= IN_MEMORY_BYTES else data
+        clear = _clear(stored, key)
+        yield clear[:] if len(clear) <= IN_MEMORY_BYTES else clear
 
 
 def read_checked(path: Path, key: SpoolKey | None = None) -> bytes:
-    """The clear bytes of a file, those that were written if it is named as the spool names files.
+    """Read the clear bytes of a file. When the spool named the file, they are the bytes that were put.
 
-    Raises FileMissing; SpoolCorrupt when its BLAKE3 is not the one in its name, or it is ciphered with another key;
-    KeyFileError when it is ciphered and there is no key.
+    path: any file, of the spool or not.
+    key: decrypts the file when it is encrypted.
+
+    Raises FileMissing when there is no such file.
+    Raises SpoolCorrupt when its BLAKE3 is not the one in its name, or it was encrypted with another key.
+    Raises KeyFileError when it is encrypted and there is no key.
     """
     with stored_bytes(path) as stored:
         return _clear(stored, key)[:]
@@ -82,14 +87,17 @@ def read_checked(path: Path, key: SpoolKey | None = None) -> bytes:
 
 @contextmanager
 def stored_bytes(path: Path) -> Iterator[ByteSource]:
-    """The bytes on the disk, checked; those of a small file are read once. Raises FileMissing, SpoolCorrupt."""
+    """Give the bytes as they are on the disk, checked against the name. A small file is read only once.
+
+    Raises FileMissing, SpoolCorrupt.
+    """
     try:
         file = StoredFile(path)
     except FileNotFoundError as error:
         raise FileMissing("the spool has no file for this job") from error
     with closing(file):
         stored: ByteSource = file[:] if len(file) <= IN_MEMORY_BYTES else file
-        _check(path, stored)
+        _check_digest(path, stored)
         yield stored
 
 
@@ -98,17 +106,18 @@ def _clear(stored: ByteSource, key: SpoolKey | None) -> ByteSource:
         return stored
     if key is None:
         raise KeyFileError(
-            "the spool file is ciphered", hint="Configure gateway.spool_key, the key it was with."
+            "the spool file is encrypted",
+            hint="Configure gateway.spool_key: the key that it was encrypted with.",
         )
     clear = DecryptedSource(stored, key)
     clear.verify_end()
     return clear
 
 
-def _check(path: Path, data: ByteSource) -> None:
+def _check_digest(path: Path, data: ByteSource) -> None:
     """Raises SpoolCorrupt."""
-    named = _DIGEST.fullmatch(path.stem)
-    if not named:
+    named = _NAME_WITH_DIGEST.fullmatch(path.stem)
+    if named is None:
         return
     digest = blake3()
     for piece in pieces(data):

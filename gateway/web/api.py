@@ -16,7 +16,8 @@ from starlette.routing import Route
 from gateway.config.http import HttpSettings
 from gateway.errors import GatewayError
 from gateway.observe import Metrics
-from gateway.queue.as_json import time_as_text
+from gateway.queue import Job
+from gateway.queue.as_json import job_as_json, time_as_text
 from gateway.web.admission import Admission
 from gateway.web.bodies import is_multipart, objects
 from gateway.web.errors import STATUS_OF_CODE, BadRequest, Refused
@@ -32,7 +33,7 @@ class Backend:
     """What the endpoints need from the service; all of it is called in threads, not on the event loop.
 
     judge: the JSON of `sealgate verify` for one object; raises GatewayError. problems: why it is not ready.
-    jobs: at most so many lines of `sealgate queue list --json`. reload: asks for what SIGHUP does.
+    jobs: at most so many jobs, as `sealgate queue list` chooses them. reload: asks for what SIGHUP does.
     notices: what people should know although it works, such as that it seals nothing.
     """
 
@@ -40,7 +41,7 @@ class Backend:
     problems: Callable[[], list[str]]
     exposition: Callable[[], bytes]
     records: Records
-    jobs: Callable[[int], list[dict[str, Any]]]
+    jobs: Callable[[int], list[Job]]
     reload: Callable[[], None]
     notices: Callable[[], list[str]] = list
     metrics: Metrics = field(default_factory=Metrics)
@@ -124,7 +125,7 @@ class _Api:
     async def queue(self, request: Request) -> Response:
         async with self._door.opened(request, "operate"):
             jobs = await run_in_threadpool(self._backend.jobs, JOBS_MAX)
-        return JSONResponse(jobs, headers=NOT_KEPT)
+        return JSONResponse([job_as_json(job) for job in jobs], headers=NOT_KEPT)
 
     async def quarantine(self, request: Request) -> Response:
         async with self._door.opened(request, "operate"):

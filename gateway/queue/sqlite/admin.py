@@ -24,7 +24,7 @@ from gateway.queue.sqlite.queue import (
 
 
 class SqliteQueueAdmin:
-    """See gateway.queue.model.Desk."""
+    """See gateway.queue.contract.QueueAdmin."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._database = Database(path, clock)
@@ -77,9 +77,8 @@ class SqliteQueueAdmin:
             dropped = [row["id"] for row in run("people_drop", ids=json.dumps(builtins.list(ids)), now=now)]
             instances = [row["instance_id"] for row in run("instances_of", ids=json.dumps(dropped))]
             run("drop_waiting", ids=json.dumps(instances), now=now)
-            closed_files(
-                run, instances, now
-            )  # the files stay for the service, which alone writes to the spool
+            # The objects stay for the service, which alone writes to the spool.
+            closed_files(run, instances, now)
         return sorted(dropped)
 
     def pass_on(self, ids: Sequence[int]) -> Sequence[int]:

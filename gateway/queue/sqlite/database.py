@@ -1,6 +1,7 @@
-"""One SQLite file, its schema brought up to date: WAL, full sync.
+"""One SQLite file, its schema brought up to date.
 
-https://www.sqlite.org/pragma.html#pragma_synchronous
+It is used with a write-ahead log and full syncs, so that what was committed survives a power cut
+(https://www.sqlite.org/pragma.html#pragma_synchronous).
 """
 
 from __future__ import annotations
@@ -16,18 +17,21 @@ from typing import Any
 
 from gateway.errors import ResourceError
 
-FILE_NAME = "queue.sqlite"  # in data_dir
+# In data_dir.
+FILE_NAME = "queue.sqlite"
 # The file and those that SQLite puts beside it.
 FILE_NAMES = tuple(FILE_NAME + suffix for suffix in ("", "-wal", "-shm", "-journal"))
-VERSION = 5  # of the schema; one more with each section of migrations.sql
-BUSY_TIMEOUT_S = 10.0  # another process (sealgate queue) may be writing; a modality waits for us meanwhile
+# Of the schema; one more with each section of migrations.sql.
+VERSION = 5
+# Another process (sealgate queue) may be writing. A modality waits for us meanwhile.
+BUSY_TIMEOUT_S = 10.0
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 # Stands for each row changed by a statement that returns none, so that len() counts them.
 _COUNT: Any = None
 
 
 def statements(text: str) -> dict[str, str]:
-    """`-- name --` headings and the statement below each."""
+    """The statements of an SQL file by name: each stands below a heading `-- name --`."""
     parts = _NAME.split(text)
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
@@ -37,16 +41,17 @@ def _text(name: str) -> str:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in a new file, migrate those of an older version, in one transaction.
+    """Make the tables in a new file, or migrate those of an older version, in one transaction.
 
-    Raises ResourceError for a file of a newer version; sqlite3.Error.
+    Raises ResourceError when a newer version made the file.
+    Raises sqlite3.Error.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # once more: another process may just have done it
+        # It is read once more, because another process may have migrated the file meanwhile.
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise ResourceError(
@@ -66,7 +71,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _split(script: str) -> Iterator[str]:
-    """Its statements, to be executed inside a transaction: executescript would commit."""
+    """The statements of a script, to be executed inside a transaction: executescript would commit."""
     pending = ""
     for line in script.splitlines(keepends=True):
         pending += line
@@ -76,7 +81,7 @@ def _split(script: str) -> Iterator[str]:
 
 
 class Database:
-    """One connection, its lock, the named statements, the clock."""
+    """One connection with its lock, the named statements and the clock. For several threads."""
 
     def __init__(self, path: Path, clock: Callable[[], float], *, migrate: bool = True) -> None:
         """path: the file; it is made where there is none.
@@ -106,8 +111,9 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Callable[..., list[sqlite3.Row]]]:
-        """Yields `run(name, **values)`; committed and synced when the block ends, else rolled back.
+        """A transaction: committed and synced when the block ends, rolled back when the block raises.
 
+        Yields `run(name, **values)`, which runs a named statement.
         Raises ResourceError for what SQLite reports (disk full, I/O error, locked).
         """
         with self._alone():
@@ -125,6 +131,7 @@ class Database:
                 raise ResourceError(f"queue: {error}", hint="Check the disk of data_dir.") from error
 
     def read(self, name: str, **values: Any) -> list[sqlite3.Row]:
+        """The rows of a named statement that changes nothing. Raises ResourceError."""
         with self._alone():
             try:
                 return self._run(name, **values)
@@ -133,7 +140,10 @@ class Database:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Raises ResourceError when others keep the connection for too long: waits must not add up."""
+        """No other thread uses the connection within the block.
+
+        Raises ResourceError when others keep it for too long: waits must not add up.
+        """
         if not self._lock.acquire(timeout=BUSY_TIMEOUT_S):
             raise ResourceError("queue: busy for too long", hint="Is another program using the database?")
         try:
@@ -142,7 +152,7 @@ class Database:
             self._lock.release()
 
     def touch(self) -> None:
-        """Write a page that says what it said before. Raises ResourceError."""
+        """Write a page with the content that it has already. Raises ResourceError when that fails."""
         with self.transaction():
             self._connection.execute(f"PRAGMA user_version = {VERSION}")
 

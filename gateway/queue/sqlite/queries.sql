@@ -10,8 +10,8 @@ INSERT INTO job (instance_id, pseudonym, step, destination, priority, state, rea
 VALUES (:instance_id, :pseudonym, :step, :destination, :priority, :state, :reason, :hint, :now);
 
 -- find_instance --
--- lost: its file is gone or damaged, so that a repeated arrival is what mends it. While one of its deliveries is under
--- way it is left as it is: that delivery must not find another file when it is tried again.
+-- lost: its object is gone or damaged, and a repeated arrival mends it. While one of its deliveries is under way it is
+-- not lost: that delivery must not find another object when it is tried again.
 SELECT id, EXISTS (
     SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state = 'parked'
       AND job.reason IN ('file-missing', 'spool-corrupt'))
@@ -20,7 +20,7 @@ SELECT id, EXISTS (
 FROM instance WHERE pseudonym = :pseudonym AND route_key = :route_key AND digest = :digest;
 
 -- changed --
--- Other bytes of the same instance that were given up by people do not count.
+-- Other bytes of the same instance do not count when people gave them up.
 SELECT 1 FROM instance JOIN job ON job.instance_id = instance.id
 WHERE instance.pseudonym = :pseudonym AND instance.digest != :digest
   AND job.step = 'deliver' AND job.state != 'dropped' AND job.destination IN (SELECT value FROM json_each(:destinations))
@@ -30,7 +30,7 @@ LIMIT 1;
 UPDATE instance SET incoming = :incoming, outgoing = NULL, level = NULL, reason = NULL WHERE id = :id;
 
 -- reopen_jobs --
--- From the beginning, but for destinations that have the object already.
+-- Jobs begin again, except deliveries to destinations that have the object already.
 UPDATE job SET attempts = 0, deaths = 0, not_before = 0, failed_at = NULL, reason = NULL, hint = NULL, changed_at = :now,
     state = CASE WHEN step = 'deliver' AND :prepares THEN 'waiting' ELSE 'ready' END
 WHERE instance_id = :id AND (step = 'prepare' OR state IN ('waiting', 'ready', 'parked'));
@@ -42,10 +42,11 @@ WHERE instance_id = :instance_id AND state = 'parked'
 RETURNING id;
 
 -- claim --
--- The most urgent that are due, the oldest of them first, unless a person paused the destination. Due are also those that were changed in the future:
--- the clock was set back, and what they wait for may be hours away. A delivery waits while an older version of the same instance is still to be delivered there:
--- versions arrive in the order in which they were received. It does not wait for one whose preparation waits for a
--- person: what was damaged in transfer and sent again must not be stuck behind the damaged copy.
+-- The most urgent jobs that are due, the oldest of them first, unless a person paused the destination. Jobs that were
+-- changed in the future are due as well: the clock was set back, and the time for which they wait may be hours away.
+-- A delivery waits while an older version of the same instance is still to be delivered to its destination, so that
+-- versions arrive there in the order in which they were received. It does not wait for a version whose prepare job
+-- waits for a person: an object that was damaged in transfer and sent again must not be stuck behind the damaged copy.
 UPDATE job SET state = 'leased', worker = :worker, lease_until = :until, changed_at = :now
 WHERE id IN (
     SELECT candidate.id FROM job AS candidate
@@ -100,8 +101,9 @@ ON CONFLICT (name) DO UPDATE SET down_since = excluded.down_since WHERE down_sin
 UPDATE destination SET down_since = NULL WHERE name = :destination AND down_since IS NOT NULL;
 
 -- fail_over --
--- A delivery to the other destination for each one that failed long enough ago, or waits for a destination where nobody
--- has answered for so long. The first one stays as it is. What has no file to be sent has nothing to gain.
+-- A delivery to the other destination for each delivery that failed long enough ago, or that waits for a destination
+-- where nobody has answered for that long. The first delivery stays as it is. An instance without an object to be sent
+-- gets no second delivery.
 INSERT INTO job (instance_id, pseudonym, step, destination, priority, state, changed_at, instead_of)
 SELECT instance_id, pseudonym, 'deliver', :other, priority, 'ready', :now, :destination FROM job
 WHERE step = 'deliver' AND destination = :destination AND state IN ('ready', 'parked')
@@ -131,7 +133,7 @@ WHERE instance_id = :instance_id AND step = 'deliver' AND state = 'waiting'
 RETURNING id;
 
 -- drop_superseded --
--- A newer version of the same instance is there already: the older one must not come after it.
+-- The destination has a newer version of the same instance already: the older version must not come after it.
 UPDATE job SET state = 'dropped', reason = 'superseded', hint = 'A newer version was delivered.', changed_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids)) AND step = 'deliver' AND state = 'ready' AND EXISTS (
     SELECT 1 FROM job AS newer
@@ -159,7 +161,7 @@ WHERE state = 'leased' AND lease_until < :now;
 UPDATE job SET state = 'ready', worker = NULL, lease_until = NULL, changed_at = :now WHERE state = 'leased';
 
 -- close_instances --
--- Nothing is left to do for them: all jobs are done or dropped, and at least one was done.
+-- Nothing is left to do for an instance when all its jobs are done or dropped, and at least one is done.
 UPDATE instance SET finished_at = :now, purged_at = CASE WHEN :keep THEN NULL ELSE :now END
 WHERE finished_at IS NULL AND id IN (SELECT value FROM json_each(:ids))
   AND NOT EXISTS (SELECT 1 FROM job WHERE job.instance_id = instance.id AND job.state NOT IN ('done', 'dropped'))
@@ -211,7 +213,7 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('parked', 'ready')
 RETURNING id;
 
 -- people_resend --
--- Not what a newer version follows or followed.
+-- Deliveries that a newer version follows or followed are left alone.
 UPDATE job SET state = 'ready', attempts = 0, deaths = 0, not_before = 0, failed_at = NULL, changed_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids)) AND step = 'deliver' AND state = 'done'
   AND EXISTS (SELECT 1 FROM instance WHERE instance.id = job.instance_id AND instance.purged_at IS NULL)
@@ -230,7 +232,7 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('ready', 'waiting'
 RETURNING id;
 
 -- people_release --
--- A delivery whose object is not prepared yet goes back to waiting for that.
+-- A delivery whose object is not prepared yet waits for that again.
 UPDATE job SET not_before = 0, changed_at = :now, state = CASE
     WHEN step = 'deliver' AND EXISTS (
         SELECT 1 FROM job AS preparing WHERE preparing.instance_id = job.instance_id
@@ -250,7 +252,7 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('ready', 'waiting'
 RETURNING id;
 
 -- drop_waiting --
--- What can never be prepared can never be delivered.
+-- An instance that can never be prepared can never be delivered.
 UPDATE job SET state = 'dropped', changed_at = :now
 WHERE step = 'deliver' AND state IN ('waiting', 'held') AND instance_id IN (
     SELECT instance_id FROM job WHERE step = 'prepare' AND state = 'dropped'

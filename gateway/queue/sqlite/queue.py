@@ -29,7 +29,8 @@ from gateway.queue.sqlite.snapshot import snapshot
 HELD_HINT = (
     "It differs from what was received before: `sealgate queue release` sends it as well, `drop` discards it."
 )
-_OF_JOBS = frozenset({"destinations", "priority", "changed"})  # of an arrival: not in its instance row
+# What an arrival says of its jobs, and what is not in the row of its instance.
+_OF_JOBS = frozenset({"destinations", "priority", "changed"})
 
 
 def as_job(row: sqlite3.Row) -> Job:
@@ -47,7 +48,12 @@ def depths(database: Database) -> list[Depth]:
 def closed_files(
     run: Callable[..., list[sqlite3.Row]], instance_ids: Sequence[int], now: float, *, keep: bool = False
 ) -> Files:
-    """Finish those instances that have nothing left to do; the names of files that are not needed any more."""
+    """Finish those instances that have nothing left to do.
+
+    keep: their objects stay.
+
+    Returns the names of the objects that are not needed any more.
+    """
     ids = json.dumps(list(instance_ids))
     closed = run("close_instances", ids=ids, now=now, keep=int(keep))
     forgotten = run("forget_dropped", ids=ids)
@@ -61,8 +67,11 @@ def _names(rows: Iterable[sqlite3.Row]) -> Files:
 def dropped_superseded(
     run: Callable[..., list[sqlite3.Row]], job_ids: Sequence[int], now: float
 ) -> list[int]:
-    """Drop those of these ready deliveries that come after a newer version. The ledger remembers them as it does
-    delivered ones; the service's next clean-up removes their files.
+    """Drop those of these ready deliveries whose destination has a newer version.
+
+    The ledger remembers them as it remembers delivered ones. The service's next clean-up removes their objects.
+
+    Returns the ids of the jobs that were dropped.
     """
     rows = run("drop_superseded", ids=json.dumps(list(job_ids)), now=now)
     if rows:
@@ -71,7 +80,10 @@ def dropped_superseded(
 
 
 def _mended(run: Callable[..., list[sqlite3.Row]], arrival: Arrival, now: float) -> bool:
-    """Give a known instance whose file was lost or damaged the one that just arrived, if it is such a one."""
+    """Give a known instance the object that just arrived, if its own was lost or damaged.
+
+    Returns whether it was.
+    """
     (known,) = run("find_instance", **_named(arrival), route_key=arrival.route_key)
     if not known["lost"]:
         return False
@@ -87,7 +99,7 @@ def _named(arrival: Arrival) -> dict[str, str]:
 def _insert_jobs(
     run: Callable[..., list[sqlite3.Row]], instance_id: int, arrival: Arrival, *, hold: bool, now: float
 ) -> None:
-    """The first step is ready, or held for a person; deliveries wait for a preparation."""
+    """The first step is ready, or held for a person. Deliveries wait for the prepare job, if there is one."""
     first: dict[str, str | None] = {"state": State.READY, "reason": None, "hint": None}
     if hold:
         first = {"state": State.HELD, "reason": ChangedInstance.code, "hint": HELD_HINT}

@@ -1,4 +1,4 @@
-"""Spool and queue agree after every kind of crash; a data folder has one user; objects find their route."""
+"""Spool and queue agree after every kind of crash, and a data folder has one user."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Config
-from gateway.dicom.file_meta import unwrap
-from gateway.errors import AlreadyRunning, ResourceError, UnreadableObject
+from gateway.errors import AlreadyRunning, ResourceError
 from gateway.observe import logger
 from gateway.queue import (
     Arrival,
@@ -21,11 +20,9 @@ from gateway.queue import (
 )
 from gateway.queue.sqlite.admin import SqliteQueueAdmin
 from gateway.queue.sqlite.queue import SqliteQueue
-from gateway.receive.store_scp import choose, texts
 from gateway.service import reconcile
 from gateway.service.service import only_one
 from gateway.spool import LocalSpool
-from tests.support.objects import ct, mr
 from tests.support.spool import file_of
 
 
@@ -131,44 +128,6 @@ def test_a_data_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
         pass
     with only_one(tmp_path):
         pass
-
-
-def routed(**listener: str) -> Config:
-    route = {"called": "IN", "action": "pass", "to": ["pacs"]}
-    return Config.model_validate(
-        {
-            "listener": listener,
-            "destination": [{"name": "pacs", "ae_title": "P", "host": "h", "port": 104}],
-            "route": [
-                route | {"modality": "MR"},
-                route | {"where": {"PatientID": "VIP-*"}, "on_failure": "mark"},
-                route | {"calling": "CT*"},
-            ],
-        }
-    )
-
-
-def chosen(config: Config, file: bytes, calling: str = "CT1", called: str = "IN") -> int | None:
-    head = unwrap(file)
-    route = choose(config, called, calling, head.sop_class, lambda keywords: texts(file, keywords))
-    return None if route is None else config.route.index(route)
-
-
-def test_the_first_route_whose_conditions_hold_is_taken() -> None:
-    config = routed()
-    assert chosen(config, mr(rows=16, columns=16)) == 0
-    assert chosen(config, ct(rows=16, columns=16, PatientID="VIP-1")) == 1
-    assert chosen(config, ct(rows=16, columns=16)) == 2
-    assert chosen(config, ct(rows=16, columns=16), calling="US1") is None
-    assert chosen(config, ct(rows=16, columns=16), called="OUT") is None
-
-
-def test_what_cannot_be_parsed_goes_where_no_condition_asks_or_is_refused_by_rule() -> None:
-    file = ct(rows=16, columns=16)
-    damaged = file[: unwrap(file).offset] + b"garbage" * 20
-    assert chosen(routed(), damaged) == 2
-    with pytest.raises(UnreadableObject):
-        chosen(routed(unreadable="refuse"), damaged)
 
 
 def kept_objects(queue: SqliteQueue, spool: LocalSpool, count: int) -> list[str]:

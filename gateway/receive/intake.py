@@ -1,0 +1,242 @@
+"""The door through which every object comes in, whatever the protocol: route, spool, queue.
+
+An object is accepted only when spool and queue hold it for good. The order is: the spool keeps the bytes, then the
+queue takes the job. After a crash in between the object was never accepted, and the spool's copy is an orphan that
+`gateway.service.reconcile` removes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from gateway.config import Config, Route
+from gateway.dicom.file_meta import wrap
+from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dicom.study import study_of
+from gateway.errors import ChangedInstance, ResourceError, UnreadableObject
+from gateway.observe import Log, Metrics
+from gateway.observe.pseudonyms import Pseudonyms
+from gateway.queue import Arrival, Priority, Put, Queue
+from gateway.receive.routing import choose, texts
+from gateway.spool import Spool
+from gateway.spool.quarantine import Note, Quarantine
+
+Result = TypeVar("Result")
+
+
+class DataSet(Protocol):
+    """A received data set, wherever it lies meanwhile. File: the data set behind its file meta information (`head`)."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data set."""
+
+    @property
+    def failure(self) -> ResourceError | None:
+        """Why the data set could not be received whole."""
+
+    def digest(self, syntax: str, /) -> str:
+        """Hexadecimal BLAKE3 of transfer syntax and data set."""
+
+    def beginning(self) -> bytes:
+        """The data set, or the first part of a large one."""
+
+    def read_file(self, read: Callable[[ByteSource], Result], head: bytes, /) -> Result:
+        """What `read` returns for the file. Raises ResourceError, and what `read` raises."""
+
+    def keep(self, head: bytes, /) -> str:
+        """Put the file into the spool, once. Returns its name. Raises ResourceError."""
+
+    def discard(self) -> None:
+        """Free what it takes. What was kept stays in the spool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreRequest:
+    """An object that a peer asks us to store.
+
+    called, calling: AE titles, the receiver's and the sender's.
+    sop_class, sop_instance: UIDs that the request names.
+    syntax: transfer syntax UID of the data set.
+    urgent: whether the request asks for high priority.
+    data: the data set.
+    """
+
+    called: str
+    calling: str
+    sop_class: str
+    sop_instance: str
+    syntax: str
+    urgent: bool
+    data: DataSet
+
+    def head(self) -> bytes:
+        """What precedes the data set in a file (PS3.10 7.1)."""
+        return wrap(sop_class=self.sop_class, sop_instance=self.sop_instance, syntax=self.syntax)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The object is durable.
+
+    put: what it is to the queue: new, a repetition of what it had, or a changed version of it.
+    """
+
+    put: Put
+
+
+class Rejection(StrEnum):
+    """Why an object was not accepted."""
+
+    UNREADABLE = "unreadable"  # the configuration refuses what cannot be parsed
+    NO_ROUTE = "no-route"
+    CHANGED = "changed-instance"  # the configuration refuses other bytes under a known UID
+    NOT_DURABLE = "not-durable"  # the sender should try again later
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The sender keeps the object."""
+
+    reason: Rejection
+
+
+class Intake:
+    """For several threads at a time."""
+
+    def __init__(
+        self,
+        *,
+        config: Callable[[], Config],
+        spool: Spool,
+        quarantine: Quarantine,
+        queue: Queue,
+        pseudonyms: Pseudonyms,
+        metrics: Metrics,
+        log: Log,
+        arrived: Callable[[], None],
+    ) -> None:
+        """config: gives the configuration in force; it is asked for each object.
+        arrived: called when there is a job that is ready.
+        """
+        self._config = config
+        self._spool = spool
+        self._quarantine = quarantine
+        self._queue = queue
+        self._pseudonyms = pseudonyms
+        self._metrics = metrics
+        self._log = log
+        self._arrived = arrived
+
+    def accept(self, request: StoreRequest) -> Accepted | Rejected:
+        """Take an object, or say why not. The data set of the request is discarded in any case."""
+        pseudonym = self._pseudonyms.of(request.sop_instance)
+        try:
+            return self._decide(request, pseudonym, self._config())
+        except ResourceError as error:
+            self._metrics.count("sealgate_failures_total", step="receive", code=error.code)
+            self._log.error("not durable", instance=pseudonym, code=error.code, problem=str(error))
+            return Rejected(Rejection.NOT_DURABLE)
+        finally:
+            request.data.discard()
+
+    def _decide(self, request: StoreRequest, pseudonym: str, config: Config) -> Accepted | Rejected:
+        """Raises ResourceError."""
+        if request.data.failure is not None:
+            raise request.data.failure
+        try:
+            route = _route(request, config)
+        except UnreadableObject as error:
+            return self._reject_unreadable(request, pseudonym, error)
+        if route is None:
+            self._log.warning(
+                "refused", instance=pseudonym, code=Rejection.NO_ROUTE.value, called=request.called
+            )
+            return Rejected(Rejection.NO_ROUTE)
+        digest = request.data.digest(request.syntax)
+        if self._queue.known(pseudonym=pseudonym, route_key=route.key, digest=digest):
+            self._metrics.count("sealgate_repeated_total")
+            # Jobs that were parked may be ready now.
+            self._arrived()
+            return Accepted(Put.KNOWN)
+        return self._enqueue(request, self._keep(request, pseudonym, digest, route, config))
+
+    def _keep(
+        self, request: StoreRequest, pseudonym: str, digest: str, route: Route, config: Config
+    ) -> Arrival:
+        """Make the object durable in the spool. Raises ResourceError."""
+        study = study_of(request.data.beginning(), request.syntax)
+        return Arrival(
+            pseudonym=pseudonym,
+            digest=digest,
+            route_key=route.key,
+            called=request.called,
+            calling=request.calling,
+            action=route.action,
+            on_failure=route.on_failure,
+            destinations=route.to,
+            bytes=request.data.size,
+            incoming=request.data.keep(request.head()),
+            priority=Priority.URGENT if request.urgent else Priority[route.priority.upper()],
+            study=None if study is None else self._pseudonyms.of(study),
+            changed=config.queue.changed,
+        )
+
+    def _enqueue(self, request: StoreRequest, arrival: Arrival) -> Accepted | Rejected:
+        """Put what the spool keeps into the queue.
+
+        Raises ResourceError. The job may be durable all the same, so its object stays in the spool.
+        """
+        try:
+            put = self._queue.put(arrival)
+        except ChangedInstance as error:
+            self._spool.remove([arrival.incoming])
+            self._metrics.count("sealgate_changed_total", policy="refuse")
+            self._log.warning("refused", instance=arrival.pseudonym, code=error.code, hint=error.hint)
+            return Rejected(Rejection.CHANGED)
+        if put is Put.KNOWN:
+            # Another thread brought the same bytes at this moment.
+            self._spool.remove([arrival.incoming])
+            self._metrics.count("sealgate_repeated_total")
+            return Accepted(put)
+        if put is Put.CHANGED:
+            self._metrics.count("sealgate_changed_total", policy=arrival.changed)
+            self._log.warning("changed instance", instance=arrival.pseudonym, policy=arrival.changed)
+        self._metrics.count("sealgate_received_total", called=request.called)
+        self._metrics.count("sealgate_received_bytes_total", request.data.size, called=request.called)
+        self._arrived()
+        return Accepted(put)
+
+    def _reject_unreadable(self, request: StoreRequest, pseudonym: str, error: UnreadableObject) -> Rejected:
+        """A person can look at the object in the quarantine. Raises ResourceError."""
+        name = request.data.keep(request.head())
+        note = Note(
+            reason=error.code,
+            hint=error.hint,
+            at=time.time(),
+            instance=pseudonym,
+            called=request.called,
+            calling=request.calling,
+            action="refuse",
+            job=None,
+        )
+        self._quarantine.put(self._spool, name, note)
+        self._spool.remove([name])
+        self._metrics.count("sealgate_quarantined_total", reason=error.code)
+        self._log.warning("refused", instance=pseudonym, code=error.code, file=name)
+        return Rejected(Rejection.UNREADABLE)
+
+
+def _route(request: StoreRequest, config: Config) -> Route | None:
+    """Raises UnreadableObject where the configuration refuses it, ResourceError."""
+    return choose(
+        config,
+        request.called,
+        request.calling,
+        request.sop_class,
+        lambda keywords: request.data.read_file(lambda file: texts(file, keywords), request.head()),
+    )
