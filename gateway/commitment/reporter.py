@@ -33,11 +33,12 @@ from gateway.errors import (
     PeerError,
     ResourceError,
 )
-from gateway.observe import Log, Metrics, where
+from gateway.observe import Log, Metrics, log_error, where
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.queue.commitments import CommitmentOutcome, CommitmentRequest, DeliveryStatus, Reference
 from gateway.queue.sqlite.commitments import Commitments
 from gateway.runtime.backoff import delay_s
+from gateway.runtime.loop import Next, WorkLoop
 from gateway.runtime.wakeup import Wakeup
 
 SUCCESSFUL, FAILURES_EXIST = 1, 2  # event types, PS3.4 J.3.3
@@ -187,27 +188,28 @@ class Reporter(threading.Thread):
         self._asked = asked
         self._metrics = metrics
         self._log = log
-        self._stopping = threading.Event()
+        self._loop = WorkLoop(
+            asked,
+            wait_s=LOOK_AGAIN_S,
+            pause_s=LOOK_AGAIN_S,
+            on_error=log_error(log, "commitment interrupted"),
+        )
 
     def stop(self) -> None:
-        self._stopping.set()
+        self._loop.stop()
 
     def run(self) -> None:
-        while not self._stopping.is_set():
-            seen = self._asked.count
-            try:
-                self._work_off()
-            except GatewayError as error:
-                self._log.error("commitment interrupted", code=error.code, problem=str(error))
-            except Exception as error:  # noqa: BLE001 - told; the requests stay open and are looked at again
-                self._log.error("commitment interrupted", code="internal", problem=where(error))
-            self._asked.wait(seen, LOOK_AGAIN_S)
+        self._loop.run(self._turn)
+
+    def _turn(self) -> Next:
+        self._work_off()
+        return Next.WAIT
 
     def _work_off(self) -> None:
         """Raises ResourceError."""
         silent: set[str] = set()  # requesters that could not be reached this time
         for request in self._commitments.due():
-            if self._stopping.is_set():
+            if self._loop.is_stopping:
                 return
             if request.calling in silent:
                 self._commitments.later(request, delay_s=REPORT_FIRST_S, attempted=False)

@@ -19,7 +19,7 @@ from gateway.web.errors import (
     Unauthenticated,
 )
 from gateway.web.identity import Caller, Callers
-from gateway.web.rate import Rate
+from gateway.web.rate import CallerRates
 
 AUDITED: frozenset[Role] = frozenset({"extract", "restore"})
 BUSY_RETRY_S = 1
@@ -61,16 +61,16 @@ class Admission:
         """Of changed settings nothing that was known of callers stays."""
         self._settings = settings
         self._callers = Callers(settings)
-        self._rate = Rate(settings.requests_per_minute)
+        self._rates = CallerRates(settings.requests_per_minute)
 
     @asynccontextmanager
-    async def opened(self, request: Request, role: Role) -> AsyncIterator[Visit]:
+    async def admitted(self, request: Request, role: Role) -> AsyncIterator[Visit]:
         """Raises Refused. A denial of access to records is in the audit log before it is answered."""
         settings = self._current()
         if settings != self._settings:
             self._follow(settings)
         address = request.client.host if request.client is not None else ""
-        visit = await self._admitted(request.headers.get("authorization"), address, role)
+        visit = await self._visit(request.headers.get("authorization"), address, role)
         if self._inside >= self._settings.concurrent:
             raise Busy(
                 f"{self._inside} requests are being worked on", headers={"Retry-After": str(BUSY_RETRY_S)}
@@ -81,7 +81,7 @@ class Admission:
         finally:
             self._inside -= 1
 
-    async def _admitted(self, authorization: str | None, address: str, role: Role) -> Visit:
+    async def _visit(self, authorization: str | None, address: str, role: Role) -> Visit:
         try:
             caller = await run_in_threadpool(self._callers.identify, authorization)
         except Refused as refused:
@@ -102,7 +102,7 @@ class Admission:
         return Forbidden(f"the caller lacks the role {role}")
 
     def _pace(self, who: str) -> None:
-        wait_s = self._rate.take(who)
+        wait_s = self._rates.take(who)
         if wait_s:
             raise TooMany("too many requests", headers={"Retry-After": str(wait_s)})
 

@@ -12,7 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 from gateway.config.http import HttpSettings
 from gateway.web.errors import BadRequest, TooLarge, TooSlow
 
-OBJECTS_MAX = 1000  # in one multipart body
+# Files in one multipart body.
+OBJECTS_MAX = 1000
+# The name of an object that is the whole body.
+WHOLE_BODY = "body"
 
 
 def is_multipart(request: Request) -> bool:
@@ -20,12 +23,12 @@ def is_multipart(request: Request) -> bool:
 
 
 async def objects(request: Request, settings: HttpSettings) -> list[tuple[str, bytes]]:
-    """(name, content) of each file of a multipart body, or of the whole body as "body".
+    """(name, content) of each file of a multipart body, or of the whole body as WHOLE_BODY.
 
     Raises BadRequest, TooLarge, TooSlow.
     """
     body = await _limited(request, settings)
-    return await _parts(request, body) if is_multipart(request) else [("body", body)]
+    return await _parts(request, body) if is_multipart(request) else [(WHOLE_BODY, body)]
 
 
 async def _limited(request: Request, settings: HttpSettings) -> bytes:

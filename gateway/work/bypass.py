@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-from gateway.errors import GatewayError
-from gateway.observe import where
+from gateway.observe import log_error
 from gateway.queue import Prepared, Step
-from gateway.work.preparer import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
+from gateway.runtime.loop import Next, WorkLoop
+from gateway.work.context import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
 
 CLAIM_MAX = 64
 TELL_S = 60.0
@@ -22,26 +22,23 @@ class Bypass(threading.Thread):
     def __init__(self, context: WorkContext, *, tell_s: float = TELL_S) -> None:
         super().__init__(name="bypass", daemon=True)
         self._context, self._tell_s = context, tell_s
-        self._stopping = threading.Event()
         self._passed, self._told_at = 0, 0.0
+        self._loop = WorkLoop(
+            context.arrived,
+            wait_s=LOOK_AGAIN_S,
+            pause_s=TROUBLE_PAUSE_S,
+            on_error=log_error(context.log, "bypass interrupted"),
+        )
 
     def stop(self) -> None:
-        self._stopping.set()
+        self._loop.stop()
 
     def run(self) -> None:
-        context = self._context
-        while not self._stopping.is_set():
-            seen = context.arrived.count
-            self._tell()
-            try:
-                if not self._work_off():
-                    context.arrived.wait(seen, LOOK_AGAIN_S)
-            except GatewayError as error:
-                context.log.error("bypass interrupted", code=error.code, problem=str(error))
-                self._stopping.wait(TROUBLE_PAUSE_S)
-            except Exception as error:  # noqa: BLE001 - told, and the leases give the jobs back
-                context.log.error("bypass interrupted", code="internal", problem=where(error))
-                self._stopping.wait(TROUBLE_PAUSE_S)
+        self._loop.run(self._turn)
+
+    def _turn(self) -> Next:
+        self._tell()
+        return Next.AGAIN if self._work_off() else Next.WAIT
 
     def _tell(self) -> None:
         """At once, then every minute."""

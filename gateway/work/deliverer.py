@@ -14,10 +14,11 @@ from gateway.dicom.file_meta import unwrap
 from gateway.dimse.bandwidth import RateLimit
 from gateway.dimse.store_scu import Sender
 from gateway.errors import GatewayError, PeerUnreachable, SpoolCorrupt
-from gateway.observe import where
+from gateway.observe import log_error, where
 from gateway.queue import Job, State, Step
 from gateway.runtime.backoff import delay_s
-from gateway.work.preparer import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
+from gateway.runtime.loop import Next, WorkLoop
+from gateway.work.context import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
 
 BACKLOG_CLAIMS = 2
 BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
@@ -73,38 +74,40 @@ class Deliverer(threading.Thread):
             destination, context.config.limits, calling=context.config.listener.ae_title, pace=pace
         )
         self._helps_only = number > 0
-        self._stopping = threading.Event()
+        self._loop = WorkLoop(
+            context.prepared,
+            wait_s=LOOK_AGAIN_S,
+            pause_s=TROUBLE_PAUSE_S,
+            on_error=self._interrupted,
+        )
+        self._used_at = time.monotonic()
         self._unreachable = 0  # attempts in a row that found nobody
 
     def stop(self) -> None:
         """After the object in hand; the rest of the claim is given back."""
-        self._stopping.set()
+        self._loop.stop()
 
     def run(self) -> None:
-        context, used = self._context, time.monotonic()
-        while not self._stopping.is_set():
-            seen = context.prepared.count
-            try:
-                jobs = self._claim()
-                if jobs:
-                    self._work_off(jobs)
-                    used = time.monotonic()
-                elif self._sender.is_open and time.monotonic() - used > context.config.limits.idle_release_s:
-                    self._sender.close()
-                elif self._helps_only:
-                    self._stopping.wait(
-                        LOOK_AGAIN_S
-                    )  # not woken by each object: counting a backlog costs time
-                else:
-                    context.prepared.wait(seen, LOOK_AGAIN_S)
-            except GatewayError as error:
-                context.log.error("delivering interrupted", code=error.code, problem=str(error))
-                self._stopping.wait(TROUBLE_PAUSE_S)
-            except Exception as error:  # noqa: BLE001 - told, and the leases give the jobs back
-                context.log.error("delivering interrupted", code="internal", problem=where(error))
-                self._sender.abort()
-                self._stopping.wait(TROUBLE_PAUSE_S)
+        self._loop.run(self._turn)
         self._sender.close()
+
+    def _turn(self) -> Next:
+        jobs = self._claim()
+        if jobs:
+            self._work_off(jobs)
+            self._used_at = time.monotonic()
+            return Next.AGAIN
+        idle_s = time.monotonic() - self._used_at
+        if self._sender.is_open and idle_s > self._context.config.limits.idle_release_s:
+            self._sender.close()
+            return Next.AGAIN
+        # A helper is not woken by each object: counting a backlog costs time.
+        return Next.REST if self._helps_only else Next.WAIT
+
+    def _interrupted(self, error: Exception) -> None:
+        log_error(self._context.log, "delivering interrupted")(error)
+        if not isinstance(error, GatewayError):
+            self._sender.abort()
 
     def _claim(self) -> list[Job]:
         queue, open_now = self._context.config.queue, self._sender.is_open
@@ -140,7 +143,7 @@ class Deliverer(threading.Thread):
         done: list[Job] = []
         try:
             for position, job in enumerate(jobs):
-                if self._stopping.is_set() or (position and self._closed_to(job)):
+                if self._loop.is_stopping or (position and self._closed_to(job)):
                     context.queue.give_back(self.name, jobs[position:])
                     break
                 lease_s = context.config.queue.lease_s + job.bytes / self._terms.slowest_bytes_s
@@ -228,7 +231,7 @@ class Deliverer(threading.Thread):
         context.log.warning(
             "unreachable", destination=self._destination.name, problem=str(error), hint=error.hint
         )
-        self._stopping.wait(wait_s)
+        self._loop.pause(wait_s)
 
 
 class UnexpectedFailure(GatewayError):

@@ -15,7 +15,7 @@ from gateway.errors import (
     WorkerDied,
 )
 from gateway.work import worker
-from gateway.work.worker import Failure, Outcome, Task
+from gateway.work.tasks import Failure, ResultT, Task
 
 START_TIMEOUT_S = 120.0
 POLL_S = 1.0
@@ -26,7 +26,7 @@ HINT = "Look at memory and log; run `sealgate check`."
 class WorkerProcess:
     """One process, one task at a time; not for several threads at once.
 
-    marks_only: needs neither networks nor keys, and can do nothing but mark.
+    marks_only: the process needs neither networks nor keys, and does no other task than MarkTask.
     """
 
     def __init__(self, config: Config, *, marks_only: bool = False) -> None:
@@ -67,9 +67,10 @@ class WorkerProcess:
             raise _error(first)
         self.provider = str(first)
 
-    def run(self, task: Task, *, timeout_s: float) -> tuple[Outcome, float]:
-        """The outcome and the seconds it took. Raises WorkerDied; the next call starts a new process.
+    def run(self, task: Task[ResultT], *, timeout_s: float) -> tuple[ResultT | Failure, float]:
+        """Return what came of the task, and the seconds that it took.
 
+        Raises WorkerDied when the process ends or needs more than `timeout_s`; the next call starts a new process.
         Raises ResourceError or KeyFileError when no process can be started, for which the task is not to blame.
         """
         if self._connection is None:
@@ -80,7 +81,7 @@ class WorkerProcess:
         except OSError as error:
             self.stop()
             raise WorkerDied("the worker process ended") from error
-        return cast(tuple[Outcome, float], self._receive(timeout_s))
+        return cast(tuple[ResultT | Failure, float], self._receive(timeout_s))
 
     def stop(self) -> None:
         """The process ends by itself when its pipe is closed, and is killed if it has work."""
