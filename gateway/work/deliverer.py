@@ -7,8 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.config import Destination, Limits
-from gateway.config import QueueSettings as QueueTable
+from gateway.config import Destination, Limits, QueueSettings
 from gateway.config.hours import is_open
 from gateway.dicom.file_meta import unwrap
 from gateway.dimse.bandwidth import RateLimit
@@ -20,13 +19,21 @@ from gateway.runtime.backoff import delay_s
 from gateway.runtime.loop import Next, WorkLoop
 from gateway.work.context import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
 
+# More ready jobs than so many claims take are a backlog.
 BACKLOG_CLAIMS = 2
-BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
+# Seconds between attempts to reach a destination that is down.
+BREAK_MAX_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """How one destination is served. slowest_bytes_s: of one association; leases last as long as that takes."""
+    """How one destination is served.
+
+    attempts: for one object, 1 or more.
+    backoff_s: before the second attempt, seconds; then doubled.
+    backoff_max_s: the longest time between two attempts, seconds.
+    slowest_bytes_s: the rate below which an association is given up; leases last as long as an object takes at it.
+    """
 
     attempts: int
     backoff_s: float
@@ -34,8 +41,8 @@ class Terms:
     slowest_bytes_s: float
 
     @classmethod
-    def of(cls, destination: Destination, queue: QueueTable, limits: Limits) -> Terms:
-        """What the destination does not say is as for all."""
+    def of(cls, destination: Destination, queue: QueueSettings, limits: Limits) -> Terms:
+        """The destination's own settings; where it has none, those of [queue]."""
         return cls(
             attempts=destination.attempts or queue.attempts,
             backoff_s=destination.backoff_s or queue.backoff_s,
@@ -45,7 +52,7 @@ class Terms:
 
 
 def deliverers(context: WorkContext) -> list[Deliverer]:
-    """The threads for all configured destinations, not started."""
+    """The threads for all configured destinations. They are not started yet."""
     threads = []
     for destination in context.config.destination:
         pace = RateLimit(destination.bandwidth_bytes_s) if destination.bandwidth_bytes_s else None
@@ -56,16 +63,19 @@ def deliverers(context: WorkContext) -> list[Deliverer]:
 
 
 class Deliverer(threading.Thread):
-    """One association's worth of deliveries to one destination.
+    """Delivers to one destination, on one association.
 
-    number: 0 for the one that always works; the others join in while there is a backlog. Until its association is
-    open a thread claims only one job: a peer that takes fewer associations than we open lets the others wait, and
-    what they hold waits with them.
+    Number 0 always works. The others help while there is a backlog. Before its association is open, a deliverer claims
+    only one job: some peers accept fewer associations than we open and let the others wait, and the claimed jobs would
+    wait with them.
     """
 
     def __init__(
         self, destination: Destination, number: int, context: WorkContext, *, pace: RateLimit | None = None
     ) -> None:
+        """number: among the deliverers of this destination, from 0.
+        pace: shared by all deliverers of this destination; None: no limit.
+        """
         super().__init__(name=f"deliver-{destination.name}-{number}", daemon=True)
         self._destination = destination
         self._terms = Terms.of(destination, context.config.queue, context.config.limits)
@@ -81,10 +91,11 @@ class Deliverer(threading.Thread):
             on_error=self._interrupted,
         )
         self._used_at = time.monotonic()
-        self._unreachable = 0  # attempts in a row that found nobody
+        # Attempts in a row to reach the destination that failed.
+        self._unreachable = 0
 
     def stop(self) -> None:
-        """After the object in hand; the rest of the claim is given back."""
+        """After the object in hand. The other jobs that were claimed are given back."""
         self._loop.stop()
 
     def run(self) -> None:
@@ -92,6 +103,7 @@ class Deliverer(threading.Thread):
         self._sender.close()
 
     def _turn(self) -> Next:
+        """Raises ResourceError; the leases then give the jobs back."""
         jobs = self._claim()
         if jobs:
             self._work_off(jobs)
@@ -127,18 +139,18 @@ class Deliverer(threading.Thread):
         return is_open(self._destination.hours, datetime.now().time())
 
     def _backlog(self) -> bool:
-        """Whether more is ready than one thread takes in a few claims."""
-        ready = (
+        """Whether more jobs are ready than one deliverer takes in a few claims."""
+        ready_jobs = (
             depth.jobs
             for depth in self._context.queue.depth()
             if depth.step is Step.DELIVER
             and depth.destination == self._destination.name
             and depth.state is State.READY
         )
-        return sum(ready) > BACKLOG_CLAIMS * self._context.config.queue.batch
+        return sum(ready_jobs) > BACKLOG_CLAIMS * self._context.config.queue.batch
 
     def _work_off(self, jobs: list[Job]) -> None:
-        """Raises ResourceError when what was done can't be written down; the leases then give the jobs back."""
+        """Raises ResourceError when the deliveries can't be written down; the leases then give the jobs back."""
         context = self._context
         done: list[Job] = []
         try:
@@ -165,7 +177,7 @@ class Deliverer(threading.Thread):
             self._flush(done)
 
     def _closed_to(self, job: Job) -> bool:
-        """Paused, or the hours ended, or something more urgent came, since the job was claimed."""
+        """Whether, since the claim, people paused the destination, its hours ended, or a more urgent job came."""
         name, queue = self._destination.name, self._context.queue
         return not self._in_hours() or queue.paused(name) or queue.overtaken(name, priority=job.priority)
 
@@ -197,31 +209,39 @@ class Deliverer(threading.Thread):
         )
 
     def _flush(self, done: list[Job]) -> None:
+        """Write down that these jobs are delivered, and empty the list. Raises ResourceError."""
         if done:
             keep = self._context.config.queue.keep_hours > 0
             self._context.spool.remove(self._context.queue.delivered(self.name, done, keep=keep))
             done.clear()
 
     def _failed(self, job: Job, error: GatewayError) -> None:
+        """The object could not be delivered: it is tried again, or parked. Raises ResourceError."""
         context, terms = self._context, self._terms
         context.metrics.count("sealgate_failures_total", step="deliver", code=error.code)
         if error.code == SpoolCorrupt.code:
             context.metrics.count("sealgate_spool_corrupt_total", step="deliver")
-        line = {"job": job.id, "instance": job.pseudonym, "destination": job.destination, "code": error.code}
+        fields = {
+            "job": job.id,
+            "instance": job.pseudonym,
+            "destination": job.destination,
+            "code": error.code,
+        }
         if error.retry and job.attempts + 1 < terms.attempts:
             wait_s = delay_s(job.attempts + 1, first_s=terms.backoff_s, most_s=terms.backoff_max_s)
             context.queue.retry(self.name, job, delay_s=wait_s, reason=error.code, hint=error.hint)
-            context.log.warning("deliver again", **line, problem=str(error), after_s=round(wait_s, 1))
+            context.log.warning("deliver again", **fields, problem=str(error), after_s=round(wait_s, 1))
             return
         context.queue.park(self.name, job, reason=error.code, hint=f"{error}. {error.hint}".strip())
         context.metrics.count("sealgate_parked_total", step="deliver", code=error.code)
-        context.log.error("parked", **line, problem=str(error), hint=error.hint)
+        context.log.error("parked", **fields, problem=str(error), hint=error.hint)
 
     def _break(self, job: Job, error: PeerUnreachable) -> None:
-        """Nobody there: no object is to blame, so none uses up its attempts; wait, then try with the same one."""
+        """Nobody answers. The object is not to blame: its attempt does not count, and it is tried again later."""
         context, terms = self._context, self._terms
         self._unreachable += 1
-        if not self._helps_only:  # a helper may be turned away by a peer that works with the others
+        # A peer may turn a helper away and work with the others.
+        if not self._helps_only:
             context.queue.unreachable(self._destination.name)
         context.queue.retry(self.name, job, delay_s=0, reason=error.code, hint=error.hint, counted=False)
         context.metrics.set("sealgate_destination_up", 0, destination=self._destination.name)
@@ -235,7 +255,7 @@ class Deliverer(threading.Thread):
 
 
 class UnexpectedFailure(GatewayError):
-    """A defect of ours met an object; the text says where."""
+    """A defect of ours became visible with an object. The text says where."""
 
     code = "internal"
     retry = True
