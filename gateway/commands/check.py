@@ -13,8 +13,8 @@ from gateway.commands.common import options
 from gateway.commands.common.exits import Exit
 from gateway.commands.common.printing import Printer
 from gateway.dimse import users
+from gateway.dimse.requestor import Requestor
 from gateway.errors import PeerError
-from gateway.service import service
 from gateway.tls import Certificate
 from gateway.work.keyring import KeyRing, spool_key
 
@@ -101,7 +101,7 @@ def _echo(destination: config.Destination, printer: Printer) -> bool:
         "port": destination.port,
     }
     try:
-        took_ms = service.echo(destination)
+        took_ms = Requestor(destination, config.Limits(), calling="SEALGATE").echo()
     except PeerError as error:
         text = f"{destination.name}: {where}: {error}"
         printer.outcome(line | {"ok": False, "echo_ms": None, "reason": error.code}, "no answer", text)

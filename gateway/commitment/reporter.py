@@ -21,9 +21,10 @@ from gateway.errors import (
     KeyFileError,
     PeerError,
 )
-from gateway.observe import Log, Metrics, where
+from gateway.observe import Log, Metrics, log_error
 from gateway.queue.commitments import CommitmentOutcome, CommitmentRequest, Commitments, DeliveryStatus
 from gateway.runtime.backoff import delay_s
+from gateway.runtime.loop import Next, WorkLoop
 from gateway.runtime.wakeup import Wakeup
 
 LOOK_AGAIN_S = 1.0
@@ -69,29 +70,30 @@ class Reporter(threading.Thread):
         self._asked = asked
         self._metrics = metrics
         self._log = log
-        self._stopping = threading.Event()
+        self._loop = WorkLoop(
+            asked,
+            wait_s=LOOK_AGAIN_S,
+            pause_s=LOOK_AGAIN_S,
+            on_error=log_error(log, "commitment interrupted"),
+        )
 
     def stop(self) -> None:
         """End the thread after the request in hand."""
-        self._stopping.set()
+        self._loop.stop()
 
     def run(self) -> None:
-        while not self._stopping.is_set():
-            seen = self._asked.count
-            try:
-                self._work_off()
-            except GatewayError as error:
-                self._log.error("commitment interrupted", code=error.code, problem=str(error))
-            except Exception as error:  # noqa: BLE001 - told; the requests stay open and are looked at again
-                self._log.error("commitment interrupted", code="internal", problem=where(error))
-            self._asked.wait(seen, LOOK_AGAIN_S)
+        self._loop.run(self._turn)
+
+    def _turn(self) -> Next:
+        self._work_off()
+        return Next.WAIT
 
     def _work_off(self) -> None:
         """Raises ResourceError."""
         # Requesters that could not be reached this time.
         silent: set[str] = set()
         for request in self._commitments.due():
-            if self._stopping.is_set():
+            if self._loop.is_stopping:
                 return
             if request.calling in silent:
                 self._commitments.postpone(request, delay_s=REPORT_FIRST_S, attempted=False)

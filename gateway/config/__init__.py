@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from gateway.config.destinations import Destination
 from gateway.config.limits import Limits
 from gateway.config.loading import load
-from gateway.config.model import (
-    Config,
-    Destination,
+from gateway.config.model import Config
+from gateway.config.routing import Route
+from gateway.config.tables import (
     GatewaySettings,
     KeySettings,
     ListenerSettings,
     QueueSettings,
     SealSettings,
 )
-from gateway.config.routing import Route
 
 __all__ = [
     "Config",

@@ -10,7 +10,7 @@ _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
 def checked_hours(hours: str) -> str:
-    """The text itself. Raises ValueError for what is no window."""
+    """The text itself. Raises ValueError when it is not a window of time, or an empty one."""
     first, last = _window(hours)
     if first == last:
         raise ValueError("the window is empty (leave hours out for all day)")
@@ -18,9 +18,10 @@ def checked_hours(hours: str) -> str:
 
 
 def is_open(hours: Sequence[str], at: time) -> bool:
-    """Whether one of the windows holds `at`; its first minute does, its last does not. True without any window.
+    """Whether `at` lies in one of the windows. True when there is no window.
 
-    A window whose end is before its beginning goes on after midnight.
+    The first minute of a window belongs to it, the last does not. A window that ends before it begins goes on after
+    midnight.
     """
     return not hours or any(_holds(*_window(window), at) for window in hours)
 
@@ -32,8 +33,8 @@ def _holds(first: time, last: time, at: time) -> bool:
 
 
 def _window(hours: str) -> tuple[time, time]:
-    found = _HOURS.fullmatch(hours)
-    if found is None:
+    match = _HOURS.fullmatch(hours)
+    if match is None:
         raise ValueError('write hours as "22:00-06:00"')
-    first_hour, first_minute, last_hour, last_minute = (int(part) for part in found.groups())
+    first_hour, first_minute, last_hour, last_minute = (int(part) for part in match.groups())
     return time(first_hour, first_minute), time(last_hour, last_minute)

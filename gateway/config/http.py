@@ -1,4 +1,4 @@
-"""The [http] table of the configuration: who may call, over what, how often."""
+"""The `[http]` table: who may call, over what, and how often."""
 
 from __future__ import annotations
 
@@ -10,29 +10,26 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.config.tls import TlsIdentity
-from gateway.config.values import (
-    FilePath,
-    Port,
-    Seconds,
-    Table,
-)
+from gateway.config.values import FilePath, Port, Seconds, Table
 
-# verify: have objects judged. extract: read hidden records. restore: get originals. operate: look at the queue.
-# administer: change the running gateway. None includes another.
+# verify: have objects verified. extract: read hidden records. restore: get originals. operate: look at the queue.
+# administer: change the running gateway. No role includes another.
 Role = Literal["verify", "extract", "restore", "operate", "administer"]
 Roles = Annotated[tuple[Role, ...], Field(min_length=1)]
-# Signatures only: with an HMAC whoever can check a token can make one (RFC 8725 3.1, 3.2).
+# Signatures only: with an HMAC, everybody who can check a token can make one (RFC 8725 3.1, 3.2).
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]  # fmt: skip
 
 
 class Token(Table):
-    """A caller who shows a token of which only the hash is known here; made with `sealgate token`."""
+    """A caller who shows a token. The file has only its hash; `sealgate token` makes both."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")  # what logs and the audit call it
+    # What logs and the audit log call the caller.
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     roles: Roles
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")  # of the token, hexadecimal
+    # Of the token, hexadecimal.
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class OidcSettings(Table):
@@ -40,13 +37,19 @@ class OidcSettings(Table):
 
     issuer: str = Field(min_length=1)
     audience: str = Field(min_length=1)
-    jwks_url: str | None = None  # where the provider's public keys are (RFC 7517)
-    jwks_file: FilePath | None = None  # the same as a file
-    ca: FilePath | None = None  # authorities for jwks_url; None: those of the system
-    keys_max_age_s: Seconds = 300.0  # then they are read again; while that fails nobody gets in
+    # Where the provider's public keys are (RFC 7517).
+    jwks_url: str | None = None
+    # The same keys in a file.
+    jwks_file: FilePath | None = None
+    # Authorities for jwks_url; None: those of the system.
+    ca: FilePath | None = None
+    # Older keys are read again. While that fails, nobody gets in.
+    keys_max_age_s: Seconds = 300.0
     algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "PS256", "ES256", "EdDSA"), min_length=1)
-    roles_claim: str = Field(default="roles", min_length=1)  # its name, or a path such as realm_access.roles
-    roles: dict[str, Roles] = Field(min_length=1)  # value in the claim -> our roles
+    # The name of the claim, or a path such as realm_access.roles.
+    roles_claim: str = Field(default="roles", min_length=1)
+    # Value in the claim -> our roles.
+    roles: dict[str, Roles] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _one_source_of_keys(self) -> Self:
@@ -63,14 +66,19 @@ class OidcSettings(Table):
 class HttpSettings(Table):
     host: str = "127.0.0.1"
     port: Port = 8080
-    token: tuple[Token, ...] | None = None  # a text instead of tables: one token with the role verify
+    # A text instead of tables: one token with the role verify.
+    token: tuple[Token, ...] | None = None
     oidc: OidcSettings | None = None
     tls: TlsIdentity | None = None
-    insecure: bool = False  # other addresses than loopback without TLS, and verification without a token
+    # Allows other addresses than loopback without TLS, and verification without a token.
+    insecure: bool = False
     body_bytes_max: int = Field(default=512 << 20, ge=1 << 10)
-    request_timeout_s: Seconds = 120.0  # until the whole body must have come
-    requests_per_minute: int = Field(default=600, ge=1)  # of each caller
-    concurrent: int = Field(default=4, ge=1, le=1000)  # requests that hold a body in memory
+    # The whole body must have come by then.
+    request_timeout_s: Seconds = 120.0
+    # Of each caller.
+    requests_per_minute: int = Field(default=600, ge=1)
+    # Requests at once that hold a body in memory.
+    concurrent: int = Field(default=4, ge=1, le=1000)
 
     @field_validator("token", mode="before")
     @classmethod
@@ -100,12 +108,12 @@ class HttpSettings(Table):
         return self
 
     def kept_open(self, running: HttpSettings) -> HttpSettings:
-        """These settings, but for what a server that runs can't change: its address and the files of its TLS."""
+        """These settings, but with the address and the TLS files of `running`: a server that runs can't change them."""
         return self.model_copy(update={"host": running.host, "port": running.port, "tls": running.tls})
 
     @property
     def verifies_for_all(self) -> bool:
-        """Whether POST /api/v1/verify asks for no token."""
+        """Whether POST /api/v1/verify needs no token."""
         return self.token is None and self.oidc is None and (is_loopback(self.host) or self.insecure)
 
 

@@ -8,19 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from gateway.config.model import Config
 from gateway.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
-
-
+# The tables that a file may leave out.
 TABLES = ("gateway", "keys", "listener", "tls", "users", "http", "seal", "queue", "limits", "commitment")
-
-
+# The hint for each kind of mistake, as pydantic names it.
 HINTS = {
     "extra_forbidden": "there is no such key here; look for a misspelling",
     "missing": "add the key",
@@ -34,7 +30,11 @@ HINTS = {
 
 
 def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> Config:
-    """Read and check a file. Raises ConfigurationError whose message has one line for each mistake."""
+    """Read and check a file.
+
+    environment: variables `SEALGATE_<TABLE>__<KEY>` override values of the file.
+    Raises ConfigurationError, whose message has one line for each mistake.
+    """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -46,7 +46,8 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> Config:
         raise ConfigurationError(f"{path}: {error}", hint="Correct the TOML at that line.") from error
     _override(tables, environment)
     for name in TABLES:
-        tables.setdefault(name, {})  # so that defaults, too, are relative to the file
+        # So that the paths of defaults are relative to the file, too.
+        tables.setdefault(name, {})
     try:
         config = Config.model_validate(tables, context={"folder": path.absolute().parent})
     except ValidationError as error:
@@ -57,6 +58,7 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> Config:
 
 
 def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Raises ConfigurationError for a table that stands in a list."""
     for variable, value in environment.items():
         table, separator, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
         if variable.startswith(ENVIRONMENT_PREFIX) and separator:
@@ -66,7 +68,7 @@ def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> None:
 
 
 def _explain(error: ValidationError) -> list[str]:
-    """`key: what is wrong (hint)` for each mistake; values are left out, they may be secret."""
+    """`key: what is wrong (hint)` for each mistake. Values are left out: they may be secret."""
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         key = ".".join(str(part) for part in problem["loc"])

@@ -1,4 +1,4 @@
-"""The tables that say who may talk DICOM to us: `[[node]]`, and `[users]` for user identity negotiation."""
+"""The tables that name the DICOM peers and users that we admit: `[[node]]`, and `[users]`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from gateway.config.values import AETitle, FilePath, Table
+from gateway.config.values import AETitle, FilePath, Table, one_or_many
 from gateway.dicom.uids import STORAGE_COMMITMENT, VERIFICATION
 
 Service = Literal["echo", "store", "commit", "report"]
@@ -28,7 +28,7 @@ def _host(value: str) -> str:
 
 
 def _fingerprint(value: str) -> str:
-    """SHA-256 of a certificate, as `openssl x509 -fingerprint -sha256` prints it or without colons."""
+    """SHA-256 of a certificate, as `openssl x509 -fingerprint -sha256` prints it, or without colons."""
     plain = value.replace(":", "").lower()
     if not re.fullmatch(r"[0-9a-f]{64}", plain):
         raise ValueError("a SHA-256 fingerprint has 64 hexadecimal digits")
@@ -36,7 +36,7 @@ def _fingerprint(value: str) -> str:
 
 
 def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """The range that a text states, None when it states none."""
+    """The range of addresses that the text states, None when the text is something else."""
     try:
         return ipaddress.ip_network(text)
     except ValueError:
@@ -53,28 +53,32 @@ class Node(Table):
     Patterns are shell patterns (`*`, `?`).
     """
 
+    # What logs and metrics call it.
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
     ae_title: AETitle
-    hosts: tuple[Host, ...] = Field(min_length=1)  # addresses, ranges of them, host names
+    # Addresses, ranges of them, host names.
+    hosts: tuple[Host, ...] = Field(min_length=1)
     services: tuple[Service, ...] = ("echo", "store", "commit")
-    sop_classes: tuple[str, ...] = ()  # patterns of what it may store; none: everything
-    tls_fingerprint: Fingerprint | None = None  # SHA-256 of the certificate that it must show
-    report_to: str | None = None  # the destination that gets its reports of storage commitment
+    # Patterns of the SOP classes that it may store; empty: everything.
+    sop_classes: tuple[str, ...] = ()
+    # SHA-256 of the certificate that it must show.
+    tls_fingerprint: Fingerprint | None = None
+    # The destination that gets its reports of storage commitment.
+    report_to: str | None = None
 
-    @field_validator("hosts", "services", "sop_classes", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+    _many = field_validator("hosts", "services", "sop_classes", mode="before")(one_or_many)
 
     def may(self, sop_class: str) -> bool:
-        """Whether a presentation context, or an object, of this SOP class is for this node."""
+        """Whether the node may use presentation contexts of this SOP class, or store objects of it."""
         service = service_of(sop_class)
-        if service == "commit":  # asking for commitment, and telling us of it, use the same SOP class
+        if service == "commit":
+            # Asking for commitment and reporting it use the same SOP class.
             may_ask = "commit" in self.services and self.report_to is not None
             return may_ask or "report" in self.services
         return self.may_store(sop_class) if service == "store" else service in self.services
 
     def may_store(self, sop_class: str) -> bool:
+        """Whether the node may store objects of this SOP class."""
         return "store" in self.services and (
             not self.sop_classes or any(fnmatchcase(sop_class, pattern) for pattern in self.sop_classes)
         )
@@ -83,10 +87,10 @@ class Node(Table):
 class UserSettings(Table):
     """User identity negotiation, PS3.7 D.3.3.7."""
 
-    file: FilePath | None = (
-        None  # lines `name:hash` of `sealgate password`; None: identities are not looked at
-    )
-    required: bool = False  # refuse associations without name and password
+    # Lines `name:hash` of `sealgate password`; None: identities are not looked at.
+    file: FilePath | None = None
+    # Refuse associations without name and password.
+    required: bool = False
 
     @model_validator(mode="after")
     def _somebody_can_come(self) -> Self:
@@ -96,7 +100,7 @@ class UserSettings(Table):
 
 
 def service_of(sop_class: str) -> Service:
-    """What a SOP class is used for here; all that is no other service is storage."""
+    """The service that a SOP class belongs to. Every class that belongs to no other is storage."""
     if sop_class == VERIFICATION:
         return "echo"
     return "commit" if sop_class == STORAGE_COMMITMENT else "store"

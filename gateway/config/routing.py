@@ -6,42 +6,37 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from pydantic import (
-    Field,
-    field_validator,
-)
+from pydantic import Field, field_validator
 from pydicom.datadict import tag_for_keyword
 
-from gateway.config.values import (
-    AETitle,
-    Table,
-)
+from gateway.config.values import AETitle, Table, one_or_many
 
 
 class Route(Table):
-    """Objects whose called AE title and conditions match; the first matching route of the file is taken.
+    """What is done with the objects that match. The first matching route of the file is taken.
 
-    Conditions are shell patterns (`*`, `?`), compared case-sensitively. `where` maps DICOM keywords of
-    top-level elements to patterns.
+    Conditions are shell patterns (`*`, `?`), compared case-sensitively. One of the patterns of a condition must match;
+    a condition without patterns always matches.
     """
 
     called: AETitle
-    action: Literal["seal", "verify", "restore", "pass"]  # pass: forwarded untouched, the way around
+    # pass: forwarded untouched.
+    action: Literal["seal", "verify", "restore", "pass"]
+    # Names of destinations.
     to: tuple[str, ...] = Field(min_length=1)
     calling: tuple[str, ...] = ()
     modality: tuple[str, ...] = ()
     sop_class: tuple[str, ...] = ()
+    # DICOM keyword of a top-level element -> pattern; all of them must match.
     where: dict[str, str] = Field(default_factory=dict)
-    priority: Literal["urgent", "normal", "low"] = (
-        "normal"  # within each step and destination, urgent goes first
-    )
-    on_failure: Literal["quarantine", "mark"] = "quarantine"  # of verification
-    impossible: Literal["hold", "forward-marked"] | None = None  # None: as in [seal]
+    # Within each step and destination, urgent goes first.
+    priority: Literal["urgent", "normal", "low"] = "normal"
+    # What is done with an object that fails verification.
+    on_failure: Literal["quarantine", "mark"] = "quarantine"
+    # What is done with an object that can't be sealed; None: as in [seal].
+    impossible: Literal["hold", "forward-marked"] | None = None
 
-    @field_validator("calling", "modality", "sop_class", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+    _many_patterns = field_validator("calling", "modality", "sop_class", mode="before")(one_or_many)
 
     @field_validator("where")
     @classmethod
@@ -58,14 +53,18 @@ class Route(Table):
 
     @property
     def key(self) -> str:
-        """What makes two routes do the same with the same object."""
+        """Two routes with the same key do the same with the same object."""
         return f"{self.called}/{self.action}/{','.join(self.to)}"
 
     def admits(self, called: str, calling: str) -> bool:
+        """Whether the AE titles of an association match."""
         return called == self.called and _any(self.calling, calling)
 
     def matches(self, called: str, calling: str, sop_class: str, header: Mapping[str, str]) -> bool:
-        """header: keyword -> text of the elements that conditions name (empty text when absent)."""
+        """Whether an object matches.
+
+        header: keyword -> text of the elements that the conditions name; empty text for an element that is absent.
+        """
         return (
             self.admits(called, calling)
             and _any(self.sop_class, sop_class)

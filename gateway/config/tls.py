@@ -11,11 +11,14 @@ from gateway.config.values import FilePath, Port, Table
 
 
 class TlsIdentity(Table):
-    """A certificate with its key, and whom we believe: PEM files."""
+    """Our certificate with its key, and the authorities that we trust: PEM files."""
 
-    certificate: FilePath | None = None  # ours, with intermediate ones after it
-    key: FilePath | None = None  # its private key, mode 0600
-    ca: FilePath | None = None  # authorities (or single certificates) that the other side's must come from
+    # Ours, with intermediate ones after it.
+    certificate: FilePath | None = None
+    # Its private key, mode 0600.
+    key: FilePath | None = None
+    # Authorities that the other side's certificate must come from, or single certificates.
+    ca: FilePath | None = None
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
@@ -25,10 +28,11 @@ class TlsIdentity(Table):
 
 
 class TlsSettings(TlsIdentity):
-    """The TLS port; it is open when there is a certificate. With `ca` every caller must show a certificate."""
+    """The TLS port, open when there is a certificate. With `ca` every caller must show a certificate."""
 
     port: Port = 2762
-    plain: bool = True  # whether listener.port, without TLS, is open as well
+    # Whether listener.port, without TLS, is open as well.
+    plain: bool = True
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
@@ -38,8 +42,11 @@ class TlsSettings(TlsIdentity):
 
 
 class ClientTlsSettings(TlsIdentity):
-    """TLS towards a destination. Without `ca` and `fingerprint`, the system's authorities are believed."""
+    """TLS towards a destination. Without `ca` and `fingerprint` we trust the system's authorities."""
 
-    fingerprint: Fingerprint | None = None  # SHA-256 of the one certificate that is believed
-    check_hostname: bool = True  # compared with the certificate, unless only the fingerprint counts
-    server_name: str | None = Field(default=None, min_length=1)  # what it is compared with; None: the host
+    # SHA-256 of the one certificate that is trusted.
+    fingerprint: Fingerprint | None = None
+    # Whether the name is compared with the certificate, unless only the fingerprint counts.
+    check_hostname: bool = True
+    # The name that is compared; None: the host.
+    server_name: str | None = Field(default=None, min_length=1)

@@ -1,4 +1,4 @@
-"""What all tables of the configuration file are made of: their base and the kinds of their values."""
+"""The base of all tables of the configuration file, and the kinds of their values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+
+class Table(BaseModel):
+    """Unknown keys are errors. A loaded table never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def _ae_title(value: str) -> str:
@@ -17,17 +23,17 @@ def _ae_title(value: str) -> str:
 
 
 def _against_file(value: Path, info: ValidationInfo) -> Path:
+    """A relative path is relative to the folder of the configuration file."""
     folder: Path = (info.context or {}).get("folder", Path())
     return (folder / value.expanduser()).absolute()
+
+
+def one_or_many(value: object) -> object:
+    """For validators of lists: a single text stands for a list of one."""
+    return (value,) if isinstance(value, str) else value
 
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 FilePath = Annotated[Path, AfterValidator(_against_file)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0.01, le=7 * 86400)]
-
-
-class Table(BaseModel):
-    """Unknown keys are errors; a loaded table never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)

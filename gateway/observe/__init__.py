@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.observe.logs import Log, configure_logging, logger, where
+from gateway.observe.logs import Log, configure_logging, log_error, logger, where
 from gateway.observe.metrics import Metrics
 
-__all__ = ["Log", "Metrics", "configure_logging", "logger", "where"]
+__all__ = ["Log", "Metrics", "configure_logging", "log_error", "logger", "where"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
+
+from gateway.errors import GatewayError
 
 Log = structlog.stdlib.BoundLogger
 
@@ -43,3 +46,15 @@ def where(error: BaseException) -> str:
         last = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return f"{type(error).__name__} at {last}"
+
+
+def log_error(log: Log, event: str) -> Callable[[Exception], None]:
+    """A callback for a `WorkLoop` that logs each error under this event, without patient data."""
+
+    def tell(error: Exception) -> None:
+        if isinstance(error, GatewayError):
+            log.error(event, code=error.code, problem=str(error))
+        else:
+            log.error(event, code="internal", problem=where(error))
+
+    return tell

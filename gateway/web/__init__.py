@@ -1,1 +1,1 @@
-"""HTTP: probes, metrics and the API, and who may call them."""
+"""HTTP: probes, metrics, the API, and the callers that are admitted."""

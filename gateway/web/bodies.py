@@ -12,7 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 from gateway.config.http import HttpSettings
 from gateway.web.errors import BadRequest, TooLarge, TooSlow
 
-OBJECTS_MAX = 1000  # in one multipart body
+# Files in one multipart body.
+OBJECTS_MAX = 1000
+# The name of an object that is the whole body.
+WHOLE_BODY = "body"
 
 
 def is_multipart(request: Request) -> bool:
@@ -20,16 +23,16 @@ def is_multipart(request: Request) -> bool:
 
 
 async def objects(request: Request, settings: HttpSettings) -> list[tuple[str, bytes]]:
-    """(name, content) of each file of a multipart body, or of the whole body as "body".
+    """Name and content of each file of a multipart body. Any other body is one object, named WHOLE_BODY.
 
     Raises BadRequest, TooLarge, TooSlow.
     """
     body = await _limited(request, settings)
-    return await _parts(request, body) if is_multipart(request) else [("body", body)]
+    return await _parts(request, body) if is_multipart(request) else [(WHOLE_BODY, body)]
 
 
 async def _limited(request: Request, settings: HttpSettings) -> bytes:
-    """Refused as soon as it is known to be too large, whatever Content-Length says."""
+    """The whole body. Raises TooLarge as soon as it is too large, whatever Content-Length says."""
     body = bytearray()
     try:
         async with asyncio.timeout(settings.request_timeout_s):
@@ -49,10 +52,10 @@ async def _limited(request: Request, settings: HttpSettings) -> bytes:
 
 
 async def _parts(request: Request, body: bytes) -> list[tuple[str, bytes]]:
-    """(file name or field name, content) of each part that is a file."""
-    again = Request(request.scope, receive=_replay(body))
+    """File name, or field name, and content of each part that is a file. Raises BadRequest."""
+    replayed = Request(request.scope, receive=_replay(body))
     try:
-        async with again.form(max_files=OBJECTS_MAX) as form:
+        async with replayed.form(max_files=OBJECTS_MAX) as form:
             files = [
                 (str(value.filename or name), await value.read())
                 for name, value in form.multi_items()
@@ -66,6 +69,8 @@ async def _parts(request: Request, body: bytes) -> list[tuple[str, bytes]]:
 
 
 def _replay(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """An ASGI channel on which this body is received."""
+
     async def messages() -> AsyncIterator[dict[str, Any]]:
         yield {"type": "http.request", "body": body, "more_body": False}
         yield {"type": "http.disconnect"}

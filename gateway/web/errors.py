@@ -1,4 +1,4 @@
-"""What a caller of the HTTP interface is refused for, each with its status (RFC 9110) and a code for programs."""
+"""Why a request is refused: each reason has its HTTP status (RFC 9110) and a code for programs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from gateway.errors import GatewayError, WorkerDied
 
-# GatewayError codes that are the caller's to mend, or that pass; all others are ours: 500.
+# Statuses of GatewayError codes that the caller can mend, or that pass. All others are our fault: 500.
 STATUS_OF_CODE = {"unreadable": 400, WorkerDied.code: 503, "audit-failed": 503}
 
 
 class Refused(GatewayError):
-    """Base of those below. `headers` go with the answer."""
+    """Base of the reasons below. `headers` go with the answer."""
 
     code = "refused"
     status = 400
@@ -31,7 +31,7 @@ class BadRequest(Refused):
 
 
 class Unauthenticated(Refused):
-    """Nobody knows who calls."""
+    """The caller is unknown."""
 
     code, status = "unauthenticated", 401
     hint = "Send a valid token as Authorization: Bearer."
@@ -48,7 +48,7 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    """There is no such thing, or not exactly one."""
+    """Nothing has this name, or several things have it."""
 
     code, status = "not-found", 404
     hint = "Look at the list."
@@ -62,35 +62,35 @@ class TooSlow(Refused):
 
 
 class TooLarge(Refused):
-    """What is sent or asked for is larger than the limit."""
+    """The object that is sent or asked for is larger than the limit."""
 
     code, status = "too-large", 413
     hint = "Send less at once, or raise http.body_bytes_max."
 
 
 class TooMany(Refused):
-    """The caller asks too often."""
+    """The caller sends too many requests."""
 
     code, status, retry = "rate-limit", 429, True
     hint = "Wait as long as Retry-After says, or raise http.requests_per_minute."
 
 
 class NotConfigured(Refused):
-    """This gateway has not what it takes."""
+    """This gateway has no key for it."""
 
     code, status = "not-configured", 501
     hint = "Set keys.recipient_key where records may be opened."
 
 
 class Busy(Refused):
-    """As many requests as may be are being worked on."""
+    """The gateway works on as many requests as it may at once."""
 
     code, status, retry = "busy", 503, True
     hint = "Try again in a second, or raise http.concurrent."
 
 
 class IdentityUnavailable(Refused):
-    """Nobody can tell who calls: the keys of the identity provider can't be read."""
+    """The caller can't be identified, because the keys of the identity provider can't be read."""
 
     code, status, retry = "identity-unavailable", 503, True
     hint = "Check http.oidc.jwks_url (or jwks_file), and that the identity provider answers."

@@ -1,4 +1,4 @@
-"""Who calls the HTTP interface: a configured token, a token of the identity provider, or nobody."""
+"""The caller of a request, identified by a configured token or by a token of the identity provider."""
 
 from __future__ import annotations
 
@@ -15,20 +15,25 @@ SCHEME = "bearer"
 
 @dataclass(frozen=True)
 class Caller:
-    """name: of the token; `oidc:` and the subject; or None, for whom no token was asked."""
+    """name: of the configured token, or `oidc:` and the subject; None where no token is needed.
+    roles: what the caller may do.
+    """
 
     name: str | None
     roles: frozenset[Role]
 
 
 class Callers:
+    """The callers that the settings know."""
+
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
         self._provider = Provider(settings.oidc) if settings.oidc is not None else None
 
     def identify(self, authorization: str | None) -> Caller:
-        """authorization: the header of that name (RFC 6750 2.1). May wait for the identity provider.
+        """The caller of a request. May wait for the identity provider.
 
+        authorization: the header of that name (RFC 6750 2.1), None when there is none.
         Raises Unauthenticated, IdentityUnavailable.
         """
         if self._settings.token is None and self._provider is None:
@@ -50,10 +55,13 @@ class Callers:
         return Caller(f"oidc:{subject}", roles)
 
     def _of_token(self, token: str) -> Caller | None:
-        """All hashes are compared, each in constant time: how long it takes tells nothing."""
+        """The caller of a configured token, None for all other tokens.
+
+        All hashes are compared, each in constant time, so that the time tells nothing.
+        """
         digest = hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()
-        found = None
+        caller = None
         for known in self._settings.token or ():
             if hmac.compare_digest(known.sha256, digest):
-                found = Caller(known.name, frozenset(known.roles))
-        return found
+                caller = Caller(known.name, frozenset(known.roles))
+        return caller

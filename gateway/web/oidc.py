@@ -1,6 +1,6 @@
 """Callers that an identity provider vouches for: JSON Web Tokens, checked against the provider's public keys.
 
-RFC 7519 (tokens), RFC 7517 (keys), RFC 8725 (what to beware of), OpenID Connect Core 1.0 3.1.3.7 (claims).
+RFC 7519 (tokens), RFC 7517 (keys), RFC 8725 (known attacks), OpenID Connect Core 1.0 3.1.3.7 (claims).
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ from gateway.web.errors import IdentityUnavailable, Unauthenticated
 
 FETCH_TIMEOUT_S = 5.0
 FETCH_BYTES_MAX = 1 << 20
-PAUSE_S = 10.0  # between attempts to read keys, after a failure or for a key id that nobody knows
-LEEWAY_S = 30.0  # that clocks may differ
+# Between attempts to read keys, after a failure or for an unknown key id.
+PAUSE_S = 10.0
+# Clocks may differ by so much.
+LEEWAY_S = 30.0
 CLAIMS = ["exp", "iat", "iss", "aud", "sub"]
 NAME_CHARACTERS_MAX = 200
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Keys come from the address that was configured, nowhere else."""
+    """Keys come only from the address that is configured."""
 
     def redirect_request(self, *_arguments: Any) -> None:
         return None
 
 
 class KeySet:
-    """The provider's keys, read when needed and again when they are `keys_max_age_s` old. For several threads."""
+    """The provider's keys, read when needed, and again when they are `keys_max_age_s` old. For several threads."""
 
     def __init__(self, settings: OidcSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -47,14 +49,19 @@ class KeySet:
         self._failed_at: float | None = None
 
     def key(self, key_id: str | None) -> jwt.PyJWK:
-        """Raises Unauthenticated for a key id that the provider does not have, IdentityUnavailable."""
+        """The key of this id. None: the only key, where the provider has one key.
+
+        Raises Unauthenticated when the provider does not have it.
+        Raises IdentityUnavailable when the keys can't be read.
+        """
         with self._lock:
             now = self._clock()
             fresh = self._read_at is not None and now - self._read_at < self._settings.keys_max_age_s
             if not fresh:
                 self._read(now)
             elif key_id not in self._keys and now - (self._read_at or 0.0) >= PAUSE_S:
-                self._read(now)  # the provider may have changed its keys
+                # The provider may have changed its keys.
+                self._read(now)
             if key_id is None and len(self._keys) == 1:
                 return next(iter(self._keys.values()))
             if key_id is None or key_id not in self._keys:
@@ -64,6 +71,7 @@ class KeySet:
             return self._keys[key_id]
 
     def _read(self, now: float) -> None:
+        """Raises IdentityUnavailable; the keys that were read before stay."""
         if self._failed_at is not None and now - self._failed_at < PAUSE_S:
             raise IdentityUnavailable("the keys of the identity provider could not be read a moment ago")
         try:
@@ -92,14 +100,14 @@ class KeySet:
 
 
 class Provider:
-    """Tells who a token is of, and what they may do here."""
+    """Checks tokens, and tells whose they are and which roles they give."""
 
     def __init__(self, settings: OidcSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._keys = KeySet(settings, clock)
 
     def identify(self, token: str) -> tuple[str, frozenset[Role]]:
-        """(subject, roles). Raises Unauthenticated, IdentityUnavailable."""
+        """The subject and the roles of a token. Raises Unauthenticated, IdentityUnavailable."""
         try:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in self._settings.algorithms:
@@ -122,23 +130,23 @@ class Provider:
         return str(claims["sub"])[:NAME_CHARACTERS_MAX], self._roles(claims)
 
     def _roles(self, claims: Mapping[str, Any]) -> frozenset[Role]:
-        found = _claim(claims, self._settings.roles_claim)
-        values = found.split() if isinstance(found, str) else found if isinstance(found, list) else []
+        claim = _claim(claims, self._settings.roles_claim)
+        values = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
         return frozenset(
             role for value in values if isinstance(value, str) for role in self._settings.roles.get(value, ())
         )
 
 
-def _is_for_signatures(item: Mapping[str, Any]) -> bool:
-    """Not for encryption (RFC 7517 4.2), nor a secret that both sides know."""
-    return item.get("use", "sig") == "sig" and item.get("kty") in ("RSA", "EC", "OKP")
+def _is_for_signatures(key: Mapping[str, Any]) -> bool:
+    """False for keys for encryption (RFC 7517 4.2), and for secrets that both sides know."""
+    return key.get("use", "sig") == "sig" and key.get("kty") in ("RSA", "EC", "OKP")
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> object:
-    """The claim of that name, which may have dots in it, or what a path of names leads to; None if absent."""
+    """The claim of this name, which may contain dots, or the one at the end of a path of names; None if absent."""
     if name in claims:
         return claims[name]
-    found: object = claims
+    claim: object = claims
     for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+        claim = claim.get(part) if isinstance(claim, Mapping) else None
+    return claim

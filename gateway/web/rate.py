@@ -8,7 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-CALLERS_MAX = 10_000  # remembered at once; whoever asked longest ago is forgotten
+# Callers that are remembered at once. The caller whose last request is the oldest is forgotten first.
+CALLERS_MAX = 10_000
 
 
 @dataclass
@@ -17,16 +18,22 @@ class _Bucket:
     at: float
 
 
-class Rate:
-    """A minute's worth of requests at once, then as many as come back. For one thread."""
+class CallerRates:
+    """One token bucket for each caller: the requests of one minute at once, then as many as come back.
+
+    For one thread.
+    """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """per_minute: requests of each caller.
+        clock: seconds.
+        """
         self._size = float(per_minute)
         self._clock = clock
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def take(self, caller: str) -> int:
-        """0, or the whole seconds after which the caller may ask again."""
+        """0 when the caller may ask now, else the whole seconds after which the caller may ask again."""
         now = self._clock()
         bucket = self._buckets.setdefault(caller, _Bucket(self._size, now))
         self._buckets.move_to_end(caller)

@@ -4,54 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from gateway.errors import GatewayError, UsageError
 from gateway.observe.access_log import AccessLog
 from gateway.observe.pseudonyms import Pseudonyms
+from gateway.seal.findings import Extraction
 from gateway.spool.quarantine import Quarantine
 from gateway.web.admission import Visit
 from gateway.web.errors import NotConfigured, NotFound, TooLarge
+from gateway.work.on_demand import Restored
+from gateway.work.tasks import OpenedRecord
 
+# The keyword of the element in a hidden record that tells whose record it is.
 SOP_INSTANCE_UID = "SOPInstanceUID"
-Result = TypeVar("Result")
+OpenedT = TypeVar("OpenedT", OpenedRecord, Restored)
 
 
 class Opener(Protocol):
     """A worker process that holds the recipient's key."""
 
-    def extract(self, data: bytes) -> dict[str, Any]:
-        """`sop_instance_uid`, `reason` and the JSON of `sealgate extract` without `path`. Raises GatewayError."""
+    def extract(self, data: bytes) -> OpenedRecord:
+        """Raises GatewayError."""
 
-    def restore(self, data: bytes) -> tuple[bytes | None, dict[str, Any]]:
-        """The original or None; `sop_instance_uid`, `original_digest`, `reason`. Raises GatewayError."""
+    def restore(self, data: bytes) -> Restored:
+        """Raises GatewayError."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """opener: None while no recipient key is configured. Its calls block; they belong into threads."""
+    """Its calls block; they belong into threads.
+
+    opener: returns None while no recipient key is configured.
+    """
 
     opener: Callable[[], Opener | None]
     pseudonyms: Pseudonyms
     log: AccessLog
     quarantine: Quarantine
 
-    def extract(self, visit: Visit, data: bytes) -> dict[str, Any]:
-        """The JSON of `sealgate extract` without `path`, plus `reason`. Raises GatewayError, of it AuditFailed."""
-        found = self._audited(visit, lambda opener: opener.extract(data))
-        uid = found.pop("sop_instance_uid")
-        record = found["record"] or {}
-        self._allowed(visit, found["reason"], uid, record.get(SOP_INSTANCE_UID))
-        return found
+    def extract(self, visit: Visit, data: bytes) -> Extraction:
+        """Raises GatewayError; AuditFailed is one of them."""
+        opened = self._audited(visit, lambda opener: opener.extract(data))
+        record = opened.extraction.record or {}
+        self._allowed(visit, opened.extraction.reason, opened.sop_instance_uid, record.get(SOP_INSTANCE_UID))
+        return opened.extraction
 
-    def restore(self, visit: Visit, data: bytes) -> tuple[bytes | None, dict[str, Any]]:
-        """The original, or None and why (`reason`). Raises GatewayError, of it AuditFailed."""
-        original, report = self._audited(visit, lambda opener: opener.restore(data))
-        self._allowed(visit, report["reason"], report.pop("sop_instance_uid"), None)
-        return original, report
+    def restore(self, visit: Visit, data: bytes) -> Restored:
+        """Raises GatewayError; AuditFailed is one of them."""
+        restored = self._audited(visit, lambda opener: opener.restore(data))
+        self._allowed(visit, restored.restoration.reason, restored.sop_instance_uid, None)
+        return restored
 
     def quarantined(self, visit: Visit, prefix: str, *, bytes_max: int) -> bytes:
-        """The bytes of a quarantined object as received; prefix: of its id. Raises GatewayError."""
+        """The bytes of a quarantined object as they were received.
+
+        prefix: the beginning of its id.
+        bytes_max: the largest object that is handed out, bytes.
+        Raises NotFound, TooLarge, and other GatewayErrors; AuditFailed is one of them.
+        """
         try:
             entry = self.quarantine.find(prefix)
         except UsageError as error:
@@ -66,7 +77,8 @@ class Records:
         )
         return data
 
-    def _audited(self, visit: Visit, work: Callable[[Opener], Result]) -> Result:
+    def _audited(self, visit: Visit, work: Callable[[Opener], OpenedT]) -> OpenedT:
+        """The result of `work`. When it fails, the audit log has a line about that first."""
         try:
             opener = self.opener()
             if opener is None:
@@ -77,6 +89,7 @@ class Records:
             raise
 
     def _allowed(self, visit: Visit, reason: str, uid: str, record_uid: str | None) -> None:
+        """uid: the SOP Instance UID of the object, "" when nobody knows it. record_uid: that of the record."""
         self.log.write(
             visit.access(
                 "allowed",

@@ -15,14 +15,17 @@ from gateway.config.http import HttpSettings
 from gateway.tls import renew, server_context
 
 STOP_TIMEOUT_S = 5
-CONNECTIONS_MAX = 256  # above it the answer is 503
-OPEN_MAX = 512  # above it they are closed without an answer; TLS handshakes count
+# With more connections than that, the answer is 503.
+CONNECTIONS_MAX = 256
+# More connections than that are closed without an answer. Those in their TLS handshake count.
+OPEN_MAX = 512
 OPEN_PER_ADDRESS_MAX = 128
-HEAD_TIMEOUT_S = 10.0  # from connecting, or the last answer, to the end of the next request's headers
+# From the connection, or the last answer, to the end of the next request's headers.
+HEAD_TIMEOUT_S = 10.0
 
 
 class ImpatientProtocol(H11Protocol):
-    """Closes connections that say nothing, or say it drop by drop; uvicorn would wait for ever."""
+    """Closes connections that send nothing, or send it drop by drop. uvicorn would wait for ever."""
 
     _deadline: asyncio.TimerHandle | None = None
 
@@ -51,7 +54,7 @@ class ImpatientProtocol(H11Protocol):
 
 
 class BoundedListening(socket.socket):
-    """Closes at once what is above the limits, so that nobody uses up the descriptors the gateway needs.
+    """Closes connections above the limits at once, so that nobody uses up the descriptors that the gateway needs.
 
     uvicorn counts connections only after the TLS handshake.
     """
@@ -61,11 +64,11 @@ class BoundedListening(socket.socket):
         self._open: list[tuple[socket.socket, str]] = []
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Raises OSError, of it BlockingIOError when nobody who may come in waits."""
+        """Raises OSError; BlockingIOError, which is one, when the next connection is above the limits."""
         connection, peer = super().accept()
         address = str(peer[0])
-        self._open = [item for item in self._open if item[0].fileno() != -1]
-        of_address = sum(other == address for _, other in self._open)
+        self._open = [(other, of) for other, of in self._open if other.fileno() != -1]
+        of_address = sum(of == address for _, of in self._open)
         if len(self._open) >= OPEN_MAX or of_address >= OPEN_PER_ADDRESS_MAX:
             connection.close()
             raise BlockingIOError
@@ -74,6 +77,8 @@ class BoundedListening(socket.socket):
 
 
 class WebServer:
+    """Serves an application until it is stopped."""
+
     def __init__(self, app: Starlette, settings: HttpSettings) -> None:
         """Raises KeyFileError."""
         self._settings = settings
@@ -81,12 +86,14 @@ class WebServer:
         config = uvicorn.Config(
             app,
             http=ImpatientProtocol,
-            loop="asyncio",  # others do not ask BoundedListening
+            # Other event loops accept without asking BoundedListening.
+            loop="asyncio",
             ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",
-            proxy_headers=False,  # they would let callers choose the address that the audit names
+            # With them, callers could choose the address that the audit log names.
+            proxy_headers=False,
             server_header=False,
             limit_concurrency=CONNECTIONS_MAX,
             timeout_graceful_shutdown=STOP_TIMEOUT_S,
@@ -97,7 +104,7 @@ class WebServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> int:
-        """Listening when it returns; the port in use. Raises OSError when the address is taken."""
+        """Return the port when the server listens. Raises OSError when the address can't be used."""
         family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
         listening = BoundedListening(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -114,11 +121,12 @@ class WebServer:
         return int(listening.getsockname()[1])
 
     def renew(self) -> None:
-        """Reads certificate and key again; open connections keep theirs. Raises KeyFileError."""
+        """Read certificate and key again. Open connections keep theirs. Raises KeyFileError."""
         if self._context is not None and self._settings.tls is not None:
             renew(self._context, self._settings.tls)
 
     def stop(self) -> None:
+        """Requests in hand get a few seconds."""
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(STOP_TIMEOUT_S + 2)

@@ -1,58 +1,58 @@
-"""`sealgate serve --bypass`: what waits to be sealed, verified or restored is sent as it came, loudly."""
+"""`sealgate serve --bypass`: objects are sent as they came, and the log says so again and again."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-from gateway.errors import GatewayError
-from gateway.observe import where
+from gateway.observe import log_error
 from gateway.queue import Prepared, Step
-from gateway.work.preparer import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
+from gateway.runtime.loop import Next, WorkLoop
+from gateway.work.context import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
 
 CLAIM_MAX = 64
+# Seconds between two reminders in the log.
 TELL_S = 60.0
 NOTICE = "bypass: nothing is sealed, verified or restored"
-OUTCOME = Prepared(outgoing=None, level="pass", reason="bypass")  # as the ledger remembers it
+# What the ledger remembers of each object.
+OUTCOME = Prepared(outgoing=None, level="pass", reason="bypass")
 
 
 class Bypass(threading.Thread):
-    """Takes the place of the preparers. Needs neither keys nor networks."""
+    """Takes the place of the preparers, and lets every object pass. Needs neither keys nor networks."""
 
     def __init__(self, context: WorkContext, *, tell_s: float = TELL_S) -> None:
+        """tell_s: seconds between two reminders in the log."""
         super().__init__(name="bypass", daemon=True)
         self._context, self._tell_s = context, tell_s
-        self._stopping = threading.Event()
-        self._passed, self._told_at = 0, 0.0
+        self._passed, self._reminded_at = 0, 0.0
+        self._loop = WorkLoop(
+            context.arrived,
+            wait_s=LOOK_AGAIN_S,
+            pause_s=TROUBLE_PAUSE_S,
+            on_error=log_error(context.log, "bypass interrupted"),
+        )
 
     def stop(self) -> None:
-        self._stopping.set()
+        self._loop.stop()
 
     def run(self) -> None:
-        context = self._context
-        while not self._stopping.is_set():
-            seen = context.arrived.count
-            self._tell()
-            try:
-                if not self._work_off():
-                    context.arrived.wait(seen, LOOK_AGAIN_S)
-            except GatewayError as error:
-                context.log.error("bypass interrupted", code=error.code, problem=str(error))
-                self._stopping.wait(TROUBLE_PAUSE_S)
-            except Exception as error:  # noqa: BLE001 - told, and the leases give the jobs back
-                context.log.error("bypass interrupted", code="internal", problem=where(error))
-                self._stopping.wait(TROUBLE_PAUSE_S)
+        self._loop.run(self._turn)
 
-    def _tell(self) -> None:
-        """At once, then every minute."""
-        if self._told_at and time.monotonic() - self._told_at < self._tell_s:
+    def _turn(self) -> Next:
+        self._remind()
+        return Next.AGAIN if self._work_off() else Next.WAIT
+
+    def _remind(self) -> None:
+        """Log that nothing is sealed: at the first turn, then every `tell_s`."""
+        if self._reminded_at and time.monotonic() - self._reminded_at < self._tell_s:
             return
-        self._told_at = time.monotonic()
+        self._reminded_at = time.monotonic()
         hint = "Restart without --bypass to seal again."
         self._context.log.warning(NOTICE, passed=self._passed, hint=hint)
 
     def _work_off(self) -> int:
-        """How many were let through. Raises ResourceError."""
+        """The number of jobs that were claimed. Raises ResourceError."""
         context = self._context
         jobs = context.queue.claim(
             self.name, step=Step.PREPARE, limit=CLAIM_MAX, lease_s=context.config.queue.lease_s

@@ -7,26 +7,34 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.config import Destination, Limits
-from gateway.config import QueueSettings as QueueTable
+from gateway.config import Destination, Limits, QueueSettings
 from gateway.config.hours import is_open
 from gateway.dicom.file_meta import unwrap
 from gateway.dimse.bandwidth import RateLimit
 from gateway.dimse.requestor import Requestor
 from gateway.dimse.store_scu import StoreScu
 from gateway.errors import GatewayError, PeerUnreachable, SpoolCorrupt
-from gateway.observe import where
+from gateway.observe import log_error, where
 from gateway.queue import Job, State, Step
 from gateway.runtime.backoff import delay_s
-from gateway.work.preparer import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
+from gateway.runtime.loop import Next, WorkLoop
+from gateway.work.context import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
 
+# More ready jobs than so many claims take are a backlog.
 BACKLOG_CLAIMS = 2
-BREAK_MAX_S = 30.0  # between attempts to reach a destination that is down
+# Seconds between attempts to reach a destination that is down.
+BREAK_MAX_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """How one destination is served. slowest_bytes_s: of one association; leases last as long as that takes."""
+    """How one destination is served.
+
+    attempts: for one object, 1 or more.
+    backoff_s: before the second attempt, seconds; then doubled.
+    backoff_max_s: the longest time between two attempts, seconds.
+    slowest_bytes_s: the rate below which an association is given up; leases last as long as an object takes at it.
+    """
 
     attempts: int
     backoff_s: float
@@ -34,8 +42,8 @@ class Terms:
     slowest_bytes_s: float
 
     @classmethod
-    def of(cls, destination: Destination, queue: QueueTable, limits: Limits) -> Terms:
-        """What the destination does not say is as for all."""
+    def of(cls, destination: Destination, queue: QueueSettings, limits: Limits) -> Terms:
+        """The destination's own settings; where it has none, those of [queue]."""
         return cls(
             attempts=destination.attempts or queue.attempts,
             backoff_s=destination.backoff_s or queue.backoff_s,
@@ -45,7 +53,7 @@ class Terms:
 
 
 def deliverers(context: WorkContext) -> list[Deliverer]:
-    """The threads for all configured destinations, not started."""
+    """The threads for all configured destinations. They are not started yet."""
     threads = []
     for destination in context.config.destination:
         rate_limit = RateLimit(destination.bandwidth_bytes_s) if destination.bandwidth_bytes_s else None
@@ -57,11 +65,11 @@ def deliverers(context: WorkContext) -> list[Deliverer]:
 
 
 class Deliverer(threading.Thread):
-    """One association's worth of deliveries to one destination.
+    """Delivers to one destination, on one association.
 
-    number: 0 for the one that always works; the others join in while there is a backlog. Until its association is
-    open a thread claims only one job: a peer that takes fewer associations than we open lets the others wait, and
-    what they hold waits with them.
+    Number 0 always works. The others help while there is a backlog. Before its association is open, a deliverer claims
+    only one job: some peers accept fewer associations than we open and let the others wait, and the claimed jobs would
+    wait with them.
     """
 
     def __init__(
@@ -72,6 +80,9 @@ class Deliverer(threading.Thread):
         *,
         rate_limit: RateLimit | None = None,
     ) -> None:
+        """number: among the deliverers of this destination, from 0.
+        rate_limit: shared by all deliverers of this destination; None: no limit.
+        """
         super().__init__(name=f"deliver-{destination.name}-{number}", daemon=True)
         self._destination = destination
         self._terms = Terms.of(destination, context.config.queue, context.config.limits)
@@ -81,40 +92,42 @@ class Deliverer(threading.Thread):
         )
         self._store_scu = StoreScu(self._requestor, rate_limit=rate_limit)
         self._helps_only = number > 0
-        self._stopping = threading.Event()
-        self._unreachable = 0  # attempts in a row that found nobody
+        self._loop = WorkLoop(
+            context.prepared,
+            wait_s=LOOK_AGAIN_S,
+            pause_s=TROUBLE_PAUSE_S,
+            on_error=self._interrupted,
+        )
+        self._used_at = time.monotonic()
+        # Attempts in a row to reach the destination that failed.
+        self._unreachable = 0
 
     def stop(self) -> None:
-        """After the object in hand; the rest of the claim is given back."""
-        self._stopping.set()
+        """After the object in hand. The other jobs that were claimed are given back."""
+        self._loop.stop()
 
     def run(self) -> None:
-        context, used = self._context, time.monotonic()
-        while not self._stopping.is_set():
-            seen = context.prepared.count
-            try:
-                jobs = self._claim()
-                if jobs:
-                    self._work_off(jobs)
-                    used = time.monotonic()
-                elif (
-                    self._requestor.is_open and time.monotonic() - used > context.config.limits.idle_release_s
-                ):
-                    self._requestor.close()
-                elif self._helps_only:
-                    self._stopping.wait(
-                        LOOK_AGAIN_S
-                    )  # not woken by each object: counting a backlog costs time
-                else:
-                    context.prepared.wait(seen, LOOK_AGAIN_S)
-            except GatewayError as error:
-                context.log.error("delivering interrupted", code=error.code, problem=str(error))
-                self._stopping.wait(TROUBLE_PAUSE_S)
-            except Exception as error:  # noqa: BLE001 - told, and the leases give the jobs back
-                context.log.error("delivering interrupted", code="internal", problem=where(error))
-                self._requestor.abort()
-                self._stopping.wait(TROUBLE_PAUSE_S)
+        self._loop.run(self._turn)
         self._requestor.close()
+
+    def _turn(self) -> Next:
+        """Raises ResourceError; the leases then give the jobs back."""
+        jobs = self._claim()
+        if jobs:
+            self._work_off(jobs)
+            self._used_at = time.monotonic()
+            return Next.AGAIN
+        idle_s = time.monotonic() - self._used_at
+        if self._requestor.is_open and idle_s > self._context.config.limits.idle_release_s:
+            self._requestor.close()
+            return Next.AGAIN
+        # A helper is not woken by each object: counting a backlog costs time.
+        return Next.REST if self._helps_only else Next.WAIT
+
+    def _interrupted(self, error: Exception) -> None:
+        log_error(self._context.log, "delivering interrupted")(error)
+        if not isinstance(error, GatewayError):
+            self._requestor.abort()
 
     def _claim(self) -> list[Job]:
         queue, open_now = self._context.config.queue, self._requestor.is_open
@@ -134,23 +147,23 @@ class Deliverer(threading.Thread):
         return is_open(self._destination.hours, datetime.now().time())
 
     def _backlog(self) -> bool:
-        """Whether more is ready than one thread takes in a few claims."""
-        ready = (
+        """Whether more jobs are ready than one deliverer takes in a few claims."""
+        ready_jobs = (
             depth.jobs
             for depth in self._context.queue.depth()
             if depth.step is Step.DELIVER
             and depth.destination == self._destination.name
             and depth.state is State.READY
         )
-        return sum(ready) > BACKLOG_CLAIMS * self._context.config.queue.batch
+        return sum(ready_jobs) > BACKLOG_CLAIMS * self._context.config.queue.batch
 
     def _work_off(self, jobs: list[Job]) -> None:
-        """Raises ResourceError when what was done can't be written down; the leases then give the jobs back."""
+        """Raises ResourceError when the deliveries can't be written down; the leases then give the jobs back."""
         context = self._context
         done: list[Job] = []
         try:
             for position, job in enumerate(jobs):
-                if self._stopping.is_set() or (position and self._closed_to(job)):
+                if self._loop.is_stopping or (position and self._closed_to(job)):
                     context.queue.give_back(self.name, jobs[position:])
                     break
                 lease_s = context.config.queue.lease_s + job.bytes / self._terms.slowest_bytes_s
@@ -172,7 +185,7 @@ class Deliverer(threading.Thread):
             self._flush(done)
 
     def _closed_to(self, job: Job) -> bool:
-        """Paused, or the hours ended, or something more urgent came, since the job was claimed."""
+        """Whether, since the claim, people paused the destination, its hours ended, or a more urgent job came."""
         name, queue = self._destination.name, self._context.queue
         return not self._in_hours() or queue.paused(name) or queue.overtaken(name, priority=job.priority)
 
@@ -204,31 +217,39 @@ class Deliverer(threading.Thread):
         )
 
     def _flush(self, done: list[Job]) -> None:
+        """Write down that these jobs are delivered, and empty the list. Raises ResourceError."""
         if done:
             keep = self._context.config.queue.keep_hours > 0
             self._context.spool.remove(self._context.queue.delivered(self.name, done, keep=keep))
             done.clear()
 
     def _failed(self, job: Job, error: GatewayError) -> None:
+        """The object could not be delivered: it is tried again, or parked. Raises ResourceError."""
         context, terms = self._context, self._terms
         context.metrics.count("sealgate_failures_total", step="deliver", code=error.code)
         if error.code == SpoolCorrupt.code:
             context.metrics.count("sealgate_spool_corrupt_total", step="deliver")
-        line = {"job": job.id, "instance": job.pseudonym, "destination": job.destination, "code": error.code}
+        fields = {
+            "job": job.id,
+            "instance": job.pseudonym,
+            "destination": job.destination,
+            "code": error.code,
+        }
         if error.retry and job.attempts + 1 < terms.attempts:
             wait_s = delay_s(job.attempts + 1, first_s=terms.backoff_s, most_s=terms.backoff_max_s)
             context.queue.retry(self.name, job, delay_s=wait_s, reason=error.code, hint=error.hint)
-            context.log.warning("deliver again", **line, problem=str(error), after_s=round(wait_s, 1))
+            context.log.warning("deliver again", **fields, problem=str(error), after_s=round(wait_s, 1))
             return
         context.queue.park(self.name, job, reason=error.code, hint=f"{error}. {error.hint}".strip())
         context.metrics.count("sealgate_parked_total", step="deliver", code=error.code)
-        context.log.error("parked", **line, problem=str(error), hint=error.hint)
+        context.log.error("parked", **fields, problem=str(error), hint=error.hint)
 
     def _break(self, job: Job, error: PeerUnreachable) -> None:
-        """Nobody there: no object is to blame, so none uses up its attempts; wait, then try with the same one."""
+        """Nobody answers. The object is not to blame: its attempt does not count, and it is tried again later."""
         context, terms = self._context, self._terms
         self._unreachable += 1
-        if not self._helps_only:  # a helper may be turned away by a peer that works with the others
+        # A peer may turn a helper away and work with the others.
+        if not self._helps_only:
             context.queue.unreachable(self._destination.name)
         context.queue.retry(self.name, job, delay_s=0, reason=error.code, hint=error.hint, counted=False)
         context.metrics.set("sealgate_destination_up", 0, destination=self._destination.name)
@@ -238,11 +259,11 @@ class Deliverer(threading.Thread):
         context.log.warning(
             "unreachable", destination=self._destination.name, problem=str(error), hint=error.hint
         )
-        self._stopping.wait(wait_s)
+        self._loop.pause(wait_s)
 
 
 class UnexpectedFailure(GatewayError):
-    """A defect of ours met an object; the text says where."""
+    """A defect of ours became visible with an object. The text says where."""
 
     code = "internal"
     retry = True

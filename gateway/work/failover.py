@@ -1,4 +1,4 @@
-"""What a destination does not take goes to the one that stands in for it, as well."""
+"""When a destination does not take its objects, another destination gets them as well."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from gateway.queue import Queue
 
 
 def fail_over(config: Config, queue: Queue, metrics: Metrics, log: Log) -> int:
-    """For all destinations that have a stand-in; how many deliveries were added. Raises ResourceError.
+    """Add deliveries to `destination.failover`, where a destination has one, and return how many.
 
-    Not while a destination is outside its hours: then nobody tries to reach it.
+    A destination outside its hours has no failover: nobody tries to reach it then.
+    Raises ResourceError.
     """
     added = 0
     for destination in config.destination:

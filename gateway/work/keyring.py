@@ -12,7 +12,7 @@ from gateway.spool.cipher import SpoolKey
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRing:
-    """None stands for a key that is not configured."""
+    """The keys of a worker. None stands for a key that is not configured."""
 
     recipient: keys.Recipient | None = None
     signer: keys.Signer | None = None
@@ -20,19 +20,23 @@ class KeyRing:
     recipient_key: keys.RecipientKey | None = None
 
     @classmethod
-    def load(cls, named: KeySettings) -> Self:
-        """Raises KeyFileError, and ResourceError for a provider that can't be reached now."""
-        provider = keys.key_provider(named.provider, passphrase_file=named.passphrase_file)
+    def load(cls, settings: KeySettings) -> Self:
+        """Read the keys that are configured.
+
+        Raises KeyFileError when a key can't be read.
+        Raises ResourceError when the key provider can't be reached now.
+        """
+        provider = keys.key_provider(settings.provider, passphrase_file=settings.passphrase_file)
         return cls(
-            recipient=keys.load_recipient(named.recipient) if named.recipient else None,
-            signer=keys.load_signer(named.signer, provider) if named.signer else None,
-            trusted=keys.load_trusted_signers(named.signers) if named.signers else None,
+            recipient=keys.load_recipient(settings.recipient) if settings.recipient else None,
+            signer=keys.load_signer(settings.signer, provider) if settings.signer else None,
+            trusted=keys.load_trusted_signers(settings.signers) if settings.signers else None,
             recipient_key=(
-                keys.load_recipient_key(named.recipient_key, provider) if named.recipient_key else None
+                keys.load_recipient_key(settings.recipient_key, provider) if settings.recipient_key else None
             ),
         )
 
 
 def spool_key(config: Config) -> SpoolKey | None:
-    """Raises KeyFileError."""
+    """The key of the spool, None when the spool is not encrypted. Raises KeyFileError."""
     return SpoolKey.load(config.gateway.spool_key) if config.gateway.spool_key is not None else None

@@ -1,4 +1,4 @@
-"""A worker process as the service sees it: started when needed, watched, replaced when it dies."""
+"""A worker process as the service sees it: started when needed, watched, replaced when it ends."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from multiprocessing.context import SpawnProcess
 from typing import cast
 
 from gateway.config import Config
-from gateway.errors import (
-    GatewayError,
-    KeyFileError,
-    ResourceError,
-    WorkerDied,
-)
+from gateway.errors import GatewayError, KeyFileError, ResourceError, WorkerDied
 from gateway.work import worker
-from gateway.work.worker import Failure, Outcome, Task
+from gateway.work.tasks import Failure, ResultT, Task
 
 START_TIMEOUT_S = 120.0
 POLL_S = 1.0
@@ -24,9 +19,9 @@ HINT = "Look at memory and log; run `sealgate check`."
 
 
 class WorkerProcess:
-    """One process, one task at a time; not for several threads at once.
+    """One process that does one task at a time. Not for several threads at once.
 
-    marks_only: needs neither networks nor keys, and can do nothing but mark.
+    marks_only: the process needs neither networks nor keys, and does no other task than MarkTask.
     """
 
     def __init__(self, config: Config, *, marks_only: bool = False) -> None:
@@ -34,6 +29,7 @@ class WorkerProcess:
         self._marks_only = marks_only
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
+        # The execution provider of the codec's networks; "" before the start, and for a process that only marks.
         self.provider = ""
 
     @property
@@ -43,33 +39,35 @@ class WorkerProcess:
 
     @property
     def is_started(self) -> bool:
-        """Whether it was started and nobody has noticed its end. It may have ended since."""
+        """Whether it was started and nobody has noticed its end. It may have ended meanwhile."""
         return self._connection is not None
 
     def start(self) -> None:
-        """Ready for tasks when it returns. Raises KeyFileError, ResourceError."""
-        context = multiprocessing.get_context("spawn")  # no inherited sockets, locks or sessions
+        """Return when the process is ready for tasks. Raises KeyFileError, ResourceError."""
+        # So that it inherits no sockets, locks or sessions.
+        context = multiprocessing.get_context("spawn")
         try:
-            ours, theirs = context.Pipe()
-            arguments = (theirs, self._config, self._marks_only)
+            ours, of_process = context.Pipe()
+            arguments = (of_process, self._config, self._marks_only)
             process = context.Process(target=worker.main, args=arguments, daemon=True)
             process.start()
-            theirs.close()
+            of_process.close()
         except OSError as error:
             raise ResourceError(f"{NOT_STARTED}: {error.strerror}", hint=HINT) from error
         self._process, self._connection = process, ours
         try:
-            first = self._receive(START_TIMEOUT_S)
+            answer = self._receive(START_TIMEOUT_S)
         except WorkerDied as error:
             raise ResourceError(NOT_STARTED, hint=HINT) from error
-        if isinstance(first, Failure):
+        if isinstance(answer, Failure):
             self.stop()
-            raise _error(first)
-        self.provider = str(first)
+            raise _error(answer)
+        self.provider = str(answer)
 
-    def run(self, task: Task, *, timeout_s: float) -> tuple[Outcome, float]:
-        """The outcome and the seconds it took. Raises WorkerDied; the next call starts a new process.
+    def run(self, task: Task[ResultT], *, timeout_s: float) -> tuple[ResultT | Failure, float]:
+        """Return what came of the task, and the seconds that it took.
 
+        Raises WorkerDied when the process ends or needs more than `timeout_s`; the next call starts a new process.
         Raises ResourceError or KeyFileError when no process can be started, for which the task is not to blame.
         """
         if self._connection is None:
@@ -80,10 +78,10 @@ class WorkerProcess:
         except OSError as error:
             self.stop()
             raise WorkerDied("the worker process ended") from error
-        return cast(tuple[Outcome, float], self._receive(timeout_s))
+        return cast(tuple[ResultT | Failure, float], self._receive(timeout_s))
 
     def stop(self) -> None:
-        """The process ends by itself when its pipe is closed, and is killed if it has work."""
+        """End the process. It ends by itself when its pipe is closed, and is killed if it is at work."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -95,12 +93,13 @@ class WorkerProcess:
             self._process = None
 
     def kill(self) -> None:
-        """From another thread: whoever waits in `run` gets WorkerDied."""
+        """For another thread: `run` raises WorkerDied in the thread that waits there."""
         process = self._process
         if process is not None:
             process.kill()
 
     def _receive(self, timeout_s: float) -> object:
+        """What the process sends next. Raises WorkerDied."""
         assert self._connection is not None
         try:
             if self._connection.poll(timeout_s):
@@ -113,6 +112,7 @@ class WorkerProcess:
 
 
 def _error(failure: Failure) -> GatewayError:
+    """The error that kept the process from starting, as KeyFileError or ResourceError with its own code."""
     kind = KeyFileError if failure.code == KeyFileError.code else ResourceError
     error = kind(failure.text, hint=failure.hint)
     error.code = failure.code

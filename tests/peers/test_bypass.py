@@ -16,7 +16,7 @@ from gateway.queue.sqlite.queue import SqliteQueue
 from gateway.runtime.wakeup import Wakeup
 from gateway.spool import LocalSpool
 from gateway.work.bypass import NOTICE, Bypass
-from gateway.work.preparer import WorkContext
+from gateway.work.context import WorkContext
 from tests.peers.test_workers import configured
 from tests.support.dcmtk import Storescp
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for

@@ -20,7 +20,7 @@ from pydicom import dcmread
 import onnx_models
 from gateway.queue import Step
 from gateway.queue.model import State
-from gateway.work.preparer import DEATHS_MAX
+from gateway.work.settling import DEATHS_MAX
 from tests.peers.test_workers import Fed, configured
 from tests.support.dcmtk import Storescp
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,10 @@ from gateway import keys
 from gateway.config import Config
 from gateway.errors import KeyFileError, ResourceError
 from gateway.spool import LocalSpool
+from gateway.work.executor import Executor
 from gateway.work.keyring import KeyRing
-from gateway.work.worker import Executor, Task, guarded
+from gateway.work.tasks import Failure, Outcome, SealTask, VerifyTask
+from gateway.work.worker import guarded
 from tests.docs.tables import REPOSITORY
 from tests.support.gateway import wait_for
 from tests.support.objects import ct
@@ -65,32 +67,36 @@ def configured(folder: Path, socket: Path, action: str, provider: str = PROVIDER
     )
 
 
+def pixels(data: bytes) -> bytes:
+    return bytes(dcmread(io.BytesIO(data)).PixelData)
+
+
 def test_objects_are_sealed_and_restored_with_keys_that_only_another_process_has(
     tmp_path: Path, socket: Path
 ) -> None:
-    received = tmp_path / "received.dcm"
-    received.write_bytes(ct())
-    bench = Executor(configured(tmp_path, socket, "seal"))
+    original = ct()
+    executor = Executor(configured(tmp_path, socket, "seal"))
     spool = LocalSpool(tmp_path / "data")
-    sealed = bench.do(Task(action="seal", path=received))
+    sealed = executor.do(SealTask(object_name=spool.put(original)))
+    assert isinstance(sealed, Outcome)
     assert sealed.level == "full"
     assert sealed.outgoing
-    restored = bench.do(Task(action="restore", path=sealed.outgoing))
+    restored = executor.do(VerifyTask(object_name=sealed.outgoing, restores=True, marks_failing=False))
+    assert isinstance(restored, Outcome)
     assert restored.verdict == "intact"
     assert restored.outgoing
-    assert dcmread(BytesIO(spool.read(restored.outgoing))).PixelData == dcmread(received).PixelData
+    assert pixels(spool.read(restored.outgoing)) == pixels(original)
     assert not list(tmp_path.rglob("*.key"))
 
 
 def test_a_key_holder_that_is_gone_is_a_failure_to_try_again(tmp_path: Path) -> None:
     keys.generate(tmp_path / "public")
-    received = tmp_path / "received.dcm"
-    received.write_bytes(ct())
-    bench = Executor(configured(tmp_path, tmp_path / "nobody", "seal"))
-    outcome = guarded(bench.do, Task(action="seal", path=received))
-    assert outcome.failure is not None
-    assert outcome.failure.retry
-    assert outcome.failure.code == ResourceError.code
+    executor = Executor(configured(tmp_path, tmp_path / "nobody", "seal"))
+    name = LocalSpool(tmp_path / "data").keep(ct())
+    failure = guarded(executor.do, SealTask(object_name=name))
+    assert isinstance(failure, Failure)
+    assert failure.retry
+    assert failure.code == ResourceError.code
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,13 @@ from gateway.queue.sqlite.admin import SqliteQueueAdmin
 from gateway.queue.sqlite.queue import SqliteQueue
 from gateway.runtime.wakeup import Wakeup
 from gateway.spool import LocalSpool
+from gateway.work.context import WorkContext
 from gateway.work.on_demand import OnDemand
-from gateway.work.preparer import DEATHS_MAX, Preparer, WorkContext
+from gateway.work.preparer import Preparer
 from gateway.work.process import WorkerProcess
-from gateway.work.worker import Task, guarded
+from gateway.work.settling import DEATHS_MAX
+from gateway.work.tasks import Failure, MarkTask, Outcome, SealTask, Task, VerifyTask
+from gateway.work.worker import guarded
 from tests.support.gateway import wait_for
 from tests.support.objects import ct
 from tests.support.spool import file_of
@@ -86,11 +88,23 @@ def original() -> bytes:
 
 @pytest.fixture(scope="module")
 def sealed(process: WorkerProcess, spool: LocalSpool, original: bytes) -> bytes:
-    task = Task(action="seal", path=spool.put(original))
-    outcome, seconds = process.run(task, timeout_s=60)
-    assert (outcome.level, outcome.reason, outcome.failure) == ("full", "sealed", None)
-    assert outcome.outgoing is not None and seconds > 0
-    return spool.read(outcome.outgoing)
+    result, seconds = process.run(SealTask(object_name=spool.put(original)), timeout_s=60)
+    assert isinstance(result, Outcome)
+    assert (result.level, result.reason) == ("full", "sealed")
+    assert result.outgoing is not None and seconds > 0
+    return spool.read(result.outgoing)
+
+
+def outcome_of(process: WorkerProcess, task: Task[Outcome]) -> Outcome:
+    result, _ = process.run(task, timeout_s=60)
+    assert isinstance(result, Outcome)
+    return result
+
+
+def failure_of(process: WorkerProcess, task: Task[Outcome]) -> Failure:
+    result, _ = process.run(task, timeout_s=60)
+    assert isinstance(result, Failure)
+    return result
 
 
 def with_one_pixel_changed(data: bytes) -> bytes:
@@ -106,10 +120,10 @@ def with_one_pixel_changed(data: bytes) -> bytes:
 def test_sealed_objects_are_verified_and_restored(
     process: WorkerProcess, spool: LocalSpool, original: bytes, sealed: bytes
 ) -> None:
-    path = spool.put(sealed)
-    verified, _ = process.run(Task(action="verify", path=path), timeout_s=60)
-    assert (verified.verdict, verified.outgoing, verified.failure) == ("intact", None, None)
-    restored, _ = process.run(Task(action="restore", path=path), timeout_s=60)
+    name = spool.put(sealed)
+    verified = outcome_of(process, VerifyTask(object_name=name, restores=False, marks_failing=False))
+    assert (verified.verdict, verified.outgoing) == ("intact", None)
+    restored = outcome_of(process, VerifyTask(object_name=name, restores=True, marks_failing=False))
     assert restored.restored and restored.outgoing is not None
     assert (
         dcmread(io.BytesIO(spool.read(restored.outgoing))).PixelData
@@ -120,12 +134,11 @@ def test_sealed_objects_are_verified_and_restored(
 def test_what_fails_verification_is_kept_back_or_marked(
     process: WorkerProcess, spool: LocalSpool, sealed: bytes
 ) -> None:
-    task = Task(action="restore", path=spool.put(with_one_pixel_changed(sealed)))
-    kept, _ = process.run(task, timeout_s=60)
-    assert kept.failure is not None
-    assert (kept.verdict, kept.failure.code, kept.outgoing) == ("tampered", "tampered", None)
-    marked, _ = process.run(replace(task, mark_failing=True), timeout_s=60)
-    assert (marked.verdict, marked.failure, marked.restored) == ("tampered", None, False)
+    name = spool.put(with_one_pixel_changed(sealed))
+    kept_back = failure_of(process, VerifyTask(object_name=name, restores=True, marks_failing=False))
+    assert (kept_back.verdict, kept_back.code) == ("tampered", "tampered")
+    marked = outcome_of(process, VerifyTask(object_name=name, restores=True, marks_failing=True))
+    assert (marked.verdict, marked.restored) == ("tampered", False)
     assert marked.outgoing is not None
     comments = dcmread(io.BytesIO(spool.read(marked.outgoing))).ImageComments
     assert comments == "SEALGATE: verification failed: tampered"
@@ -135,11 +148,10 @@ def test_garbage_is_a_failure_of_the_object_not_of_the_worker(
     process: WorkerProcess, spool: LocalSpool
 ) -> None:
     before = process.pid
-    outcome, _ = process.run(Task(action="seal", path=spool.put(b"garbage")), timeout_s=60)
-    assert outcome.failure is not None
-    assert (outcome.failure.code, outcome.failure.retry) == ("unreadable", False)
-    outcome, _ = process.run(Task(action="restore", path=spool.put(b"x"), mark_failing=True), timeout_s=60)
-    assert outcome.failure is not None and outcome.verdict == "unreadable"
+    failure = failure_of(process, SealTask(object_name=spool.put(b"garbage")))
+    assert (failure.code, failure.retry) == ("unreadable", False)
+    task = VerifyTask(object_name=spool.put(b"x"), restores=True, marks_failing=True)
+    assert failure_of(process, task).verdict == "unreadable"
     assert process.pid == before
 
 
@@ -148,11 +160,10 @@ def test_a_killed_worker_is_told_and_replaced(
 ) -> None:
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
-    task = Task(action="verify", path=spool.put(sealed))
+    task = VerifyTask(object_name=spool.put(sealed), restores=False, marks_failing=False)
     with pytest.raises(WorkerDied):
         process.run(task, timeout_s=60)
-    outcome, _ = process.run(task, timeout_s=60)
-    assert outcome.verdict == "intact"
+    assert outcome_of(process, task).verdict == "intact"
 
 
 def test_a_worker_ends_when_its_pipe_does(config: Config) -> None:
@@ -176,21 +187,21 @@ def test_errors_are_told_without_what_they_quote() -> None:
     class PanicException(BaseException):
         pass
 
-    def panic(_task: Task) -> Any:
+    def panic(_task: object) -> Outcome:
         raise PanicException("PatientName Geheim")
 
-    outcome = guarded(panic, Task(action="seal", path=Path("x")))
-    assert outcome.failure is not None
-    assert outcome.failure.code == "internal"
-    assert "PanicException at test_workers.py:" in outcome.failure.text
-    assert "Geheim" not in outcome.failure.text
+    failure = guarded(panic, SealTask(object_name="x"))
+    assert isinstance(failure, Failure)
+    assert failure.code == "internal"
+    assert "PanicException at test_workers.py:" in failure.text
+    assert "Geheim" not in failure.text
 
 
 def test_a_mark_says_in_the_object_that_it_was_not_sealed(
     process: WorkerProcess, spool: LocalSpool, original: bytes
 ) -> None:
-    task = Task(action="mark", path=spool.put(original), warning="not sealed: internal")
-    outcome, _ = process.run(task, timeout_s=60)
+    task = MarkTask(object_name=spool.put(original), warning="not sealed: internal")
+    outcome = outcome_of(process, task)
     assert outcome.outgoing is not None and outcome.level == "pass"
     after = dcmread(io.BytesIO(spool.read(outcome.outgoing)))
     assert after.ImageComments == "SEALGATE: not sealed: internal"
@@ -303,14 +314,31 @@ def test_a_job_cut_off_while_stopping_goes_back_without_blame(tmp_path: Path, or
 
 
 def test_http_callers_get_a_report_without_the_record(folder: Path, sealed: bytes) -> None:
-    judge = OnDemand(configured(folder))
+    on_demand = OnDemand(configured(folder))
     try:
-        report = judge(sealed)
-        assert (report["verdict"], report["level"]) == ("intact", "full")
-        assert "record" not in report
-        assert judge(b"garbage")["verdict"] == "unreadable"
+        report = on_demand.verify(sealed)
+        assert (report.verdict, report.level) == ("intact", "full")
+        assert report.record is None
+        assert on_demand.verify(b"garbage").verdict == "unreadable"
     finally:
-        judge.stop()
+        on_demand.stop()
+
+
+def test_http_callers_get_the_record_and_the_original(folder: Path, original: bytes, sealed: bytes) -> None:
+    uid = dcmread(io.BytesIO(original)).SOPInstanceUID
+    on_demand = OnDemand(configured(folder))
+    try:
+        opened = on_demand.extract(sealed)
+        assert (opened.sop_instance_uid, opened.extraction.found) == (uid, True)
+        restored = on_demand.restore(sealed)
+        assert (restored.sop_instance_uid, restored.restoration.restored) == (uid, True)
+        assert restored.original is not None
+        assert dcmread(io.BytesIO(restored.original)).PixelData == dcmread(io.BytesIO(original)).PixelData
+        unsealed = on_demand.restore(original)
+        assert (unsealed.original, unsealed.restoration.restored) == (None, False)
+        assert on_demand.extract(b"garbage").sop_instance_uid == ""
+    finally:
+        on_demand.stop()
 
 
 def test_garbage_is_quarantined_at_once_with_its_bytes(tmp_path: Path) -> None:
@@ -369,31 +397,25 @@ def test_a_tampered_object_is_quarantined_or_sent_on_marked(
 def test_sigterm_and_ctrl_c_of_the_terminal_do_not_end_a_worker(
     process: WorkerProcess, spool: LocalSpool, sealed: bytes
 ) -> None:
-    task = Task(action="verify", path=spool.put(sealed))
+    task = VerifyTask(object_name=spool.put(sealed), restores=False, marks_failing=False)
     process.run(task, timeout_s=60)
     assert process.pid is not None
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.kill(process.pid, number)
-    outcome, _ = process.run(task, timeout_s=60)
-    assert outcome.verdict == "intact"
+    assert outcome_of(process, task).verdict == "intact"
 
 
-def test_an_object_that_needs_too_much_memory_fails_alone(folder: Path) -> None:
+def test_an_object_that_needs_too_much_memory_fails_alone(folder: Path, spool: LocalSpool) -> None:
     limited = configured(folder, limits={"worker_memory_bytes": 512 << 20})
-    huge = folder / "huge.dcm"
-    huge.write_bytes(ct(rows=64, columns=64))
-    dataset = dcmread(huge)
+    huge = io.BytesIO()
+    dataset = dcmread(io.BytesIO(ct(rows=64, columns=64)))
     dataset.Rows = dataset.Columns = 20_000
     dataset.PixelData = bytes(2 * 20_000 * 20_000)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian  # inflated in memory
     dataset.save_as(huge)
     process = WorkerProcess(limited)
     process.start()
-    outcome, _ = process.run(Task(action="seal", path=huge), timeout_s=60)
-    assert outcome.failure is not None
-    assert (outcome.failure.code, outcome.failure.retry) == ("too-much-memory", False)
-    small = folder / "small.dcm"
-    small.write_bytes(ct())
-    outcome, _ = process.run(Task(action="seal", path=small), timeout_s=60)
+    failure = failure_of(process, SealTask(object_name=spool.put(huge.getvalue())))
+    assert (failure.code, failure.retry) == ("too-much-memory", False)
+    assert outcome_of(process, SealTask(object_name=spool.put(ct()))).level == "full"
     process.stop()
-    assert outcome.failure is None

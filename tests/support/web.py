@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,21 @@ from gateway.config.http import HttpSettings, Token
 from gateway.errors import WorkerDied
 from gateway.observe.access_log import FILE_NAME, AccessLog
 from gateway.observe.pseudonyms import Pseudonyms
+from gateway.seal.findings import Report, Verdict
 from gateway.spool.quarantine import Quarantine
-from gateway.web.api import Backend, application
+from gateway.web.api import application
+from gateway.web.backend import Backend
 from gateway.web.records import Records
 from gateway.web.server import WebServer
 
 ISSUER, AUDIENCE = "https://identity.example/realms/hospital", "sealgate"
 
 
-def length(data: bytes) -> dict[str, Any]:
-    """Stands at the place of verification, so that a report can be told apart by its object."""
+def report_of(data: bytes) -> Report:
+    """Takes the place of verification. The level holds the number of bytes, so that reports can be told apart."""
     if data == b"deadly":
         raise WorkerDied("the worker process ended")
-    return {"sop_instance_uid": "1.2.3", "verdict": "intact", "bytes": len(data)}
+    return Report(sop_instance_uid="1.2.3", verdict=Verdict.INTACT, level=str(len(data)))
 
 
 def backend(folder: Path, **parts: Any) -> Backend:
@@ -43,17 +45,15 @@ def backend(folder: Path, **parts: Any) -> Backend:
         log=AccessLog(folder),
         quarantine=Quarantine(folder),
     )
-    return Backend(
-        **{
-            "judge": length,
-            "problems": list,
-            "exposition": lambda: b"sealgate_x 1\n",
-            "records": records,
-            "jobs": lambda _limit: [],
-            "reload": lambda: None,
-        }
-        | parts
+    defaults = Backend(
+        verify=report_of,
+        problems=list,
+        exposition=lambda: b"sealgate_x 1\n",
+        records=records,
+        jobs=lambda _limit: [],
+        reload=lambda: None,
     )
+    return replace(defaults, **parts)
 
 
 @contextmanager

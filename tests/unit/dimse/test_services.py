@@ -18,7 +18,7 @@ from gateway.dimse.association import AssociationState
 from gateway.dimse.listener import Listener
 from gateway.dimse.services import EchoService, EventHandler, handlers_of
 from gateway.observe import Metrics, logger
-from gateway.spool import Spool
+from gateway.spool import LocalSpool
 from gateway.tls import Certificates
 
 
@@ -55,7 +55,7 @@ def test_a_service_that_the_listener_does_not_know_answers_with_many_data_sets(t
     listener = Listener(
         lambda: config,
         certificates=Certificates(config),
-        spool=Spool(tmp_path, free_bytes_min=0),
+        spool=LocalSpool(tmp_path, free_bytes_min=0),
         services=[EchoService(), QueryService()],
         metrics=Metrics(),
         log=logger(),

@@ -43,13 +43,21 @@ def test_metrics_have_the_type_that_prometheus_expects(client: Callable[..., Tes
 
 def test_one_object_gets_one_report(client: Callable[..., TestClient]) -> None:
     answer = client().post("/api/v1/verify", content=b"x" * 10, headers={"Content-Type": "application/dicom"})
-    assert answer.json() == {"path": "body", "sop_instance_uid": "1.2.3", "verdict": "intact", "bytes": 10}
+    assert answer.json() == {
+        "path": "body",
+        "sop_instance_uid": "1.2.3",
+        "verdict": "intact",
+        "level": "10",
+        "checks": [],
+        "header_differences": [],
+        "tampered_tiles": [],
+    }
 
 
 def test_several_objects_get_a_list_in_their_order(client: Callable[..., TestClient]) -> None:
     files = [("file", ("a.dcm", b"1")), ("file", ("b.dcm", b"22"))]
     reports = client().post("/api/v1/verify", files=files).json()
-    assert [(report["path"], report["bytes"]) for report in reports] == [("a.dcm", 1), ("b.dcm", 2)]
+    assert [(report["path"], report["level"]) for report in reports] == [("a.dcm", "1"), ("b.dcm", "2")]
 
 
 def test_too_much_nothing_and_no_file_are_refused(client: Callable[..., TestClient]) -> None:

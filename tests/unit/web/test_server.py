@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,10 +17,11 @@ import pytest
 from gateway.config.http import HttpSettings
 from gateway.config.tls import TlsIdentity
 from gateway.errors import KeyFileError
+from gateway.seal.findings import Report
 from gateway.web import server
 from tests.support.certificates import Authority, Issued
 from tests.support.gateway import wait_for
-from tests.support.web import audit_lines, backend, bearer, serving, token
+from tests.support.web import audit_lines, backend, bearer, report_of, serving, token
 
 READER = token("reader", "read", "verify", "extract")
 
@@ -51,7 +51,7 @@ def test_over_tls_a_token_opens_and_plain_http_gets_nothing(
         answer = httpx.post(
             f"{url}/api/v1/verify", content=b"12", headers=bearer("read"), verify=trusting(authority)
         )
-        assert answer.json()["bytes"] == 2
+        assert answer.json()["level"] == "2"
         with pytest.raises(httpx.HTTPError):
             httpx.get(url.replace("https", "http") + "/healthz")
         with pytest.raises(httpx.ConnectError):
@@ -108,11 +108,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
     """The port of a server that waits for half a second, and takes longer for an object."""
     monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 0.5)
 
-    def judge(data: bytes) -> dict[str, Any]:
+    def verify(data: bytes) -> Report:
         time.sleep(0.8)
-        return {"bytes": len(data)}
+        return report_of(data)
 
-    with serving(HttpSettings(port=0, request_timeout_s=0.5), backend(tmp_path, judge=judge)) as url:
+    with serving(HttpSettings(port=0, request_timeout_s=0.5), backend(tmp_path, verify=verify)) as url:
         yield int(url.rpartition(":")[2])
 
 
@@ -158,12 +158,12 @@ def test_a_body_that_stalls_is_answered_and_frees_its_place(impatient: int) -> N
 def test_more_than_is_allowed_at_once_is_told_to_come_again(tmp_path: Path) -> None:
     entered, leave = threading.Semaphore(0), threading.Event()
 
-    def slow(data: bytes) -> dict[str, Any]:
+    def slow(data: bytes) -> Report:
         entered.release()
         leave.wait(20)
-        return {"bytes": len(data)}
+        return report_of(data)
 
-    with serving(HttpSettings(port=0, concurrent=2), backend(tmp_path, judge=slow)) as url:
+    with serving(HttpSettings(port=0, concurrent=2), backend(tmp_path, verify=slow)) as url:
 
         def post() -> int:
             return httpx.post(f"{url}/api/v1/verify", content=b"x", timeout=30).status_code

@@ -1,0 +1,98 @@
+"""The plain tables: `[gateway]`, `[keys]`, `[listener]`, `[seal]`, `[queue]`, `[commitment]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from gateway.config.values import AETitle, FilePath, Port, Seconds, Table
+
+
+class GatewaySettings(Table):
+    # Spool, queue, ledger, quarantine.
+    data_dir: FilePath = Path("sealgate-data")
+    # Worker processes; 0: one for each CPU.
+    workers: int = Field(default=0, ge=0, le=256)
+    # What is written to the spool is encrypted with this key; None: not encrypted.
+    spool_key: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _key_is_elsewhere(self) -> Self:
+        if self.spool_key is not None and self.spool_key.is_relative_to(self.data_dir):
+            raise ValueError(
+                "spool_key: lies in data_dir, and would be stolen or backed up with it (move it)"
+            )
+        return self
+
+
+class KeySettings(Table):
+    # The public key that records are encrypted to.
+    recipient: FilePath | None = None
+    # The private key that this gateway signs with.
+    signer: FilePath | None = None
+    # The public keys whose seals are trusted: a file or a folder.
+    signers: FilePath | None = None
+    # The private key that opens records; only where records may be opened.
+    recipient_key: FilePath | None = None
+    # "module:function" that gives access to private keys; None: key files.
+    provider: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    # The passphrase of encrypted private keys, in a file of mode 0600.
+    passphrase_file: FilePath | None = None
+
+
+class ListenerSettings(Table):
+    host: str = "0.0.0.0"
+    port: Port = 11112
+    ae_title: AETitle = "SEALGATE"
+    # any: peers that no [[node]] names may associate and store, too.
+    accept: Literal["nodes", "any"] = "nodes"
+    # Objects that can't be read are accepted and quarantined, or answered with C000.
+    unreadable: Literal["quarantine", "refuse"] = "quarantine"
+
+
+class SealSettings(Table):
+    profile: Literal["fidelity", "robust"] = "fidelity"
+    # DICOM keywords of the record; None: the default set.
+    fields: tuple[str, ...] | None = None
+    # keep: the header's identity stays. derive: the sealed object gets a new SOP Instance UID.
+    identity: Literal["keep", "derive"] = "keep"
+    # When sealing failed for good: the object is kept back, or sent with a mark.
+    impossible: Literal["hold", "forward-marked"] = "hold"
+    # An object that is sealed already.
+    sealed: Literal["keep", "reseal", "refuse"] = "keep"
+    # When to look for records that have no block, before they are written over.
+    look: Literal["always", "traces"] = "always"
+    # Which frames of a multi-frame image carry the record.
+    frames: Literal["first", "every"] = "first"
+    station_name: str = Field(default="", max_length=16)
+
+
+class QueueSettings(Table):
+    # For one object; attempts that find an unreachable peer do not count.
+    attempts: int = Field(default=10, ge=1, le=1000)
+    # Before the second attempt; then doubled, up to the maximum.
+    backoff_s: Seconds = 2.0
+    backoff_max_s: Seconds = 300.0
+    # A worker that is silent for so long loses its work.
+    lease_s: Seconds = 120.0
+    # Jobs that a deliverer claims at once.
+    batch: int = Field(default=16, ge=1, le=1000)
+    # How long a repeated arrival of delivered bytes is recognised.
+    remember_hours: float = Field(default=168.0, ge=0)
+    # How long files stay after delivery, for `sealgate queue resend`.
+    keep_hours: float = Field(default=0.0, ge=0)
+    # The most bytes of such files together; the oldest go first.
+    keep_bytes: int = Field(default=10 << 30, ge=0)
+    # Other bytes under a known SOP Instance UID: sent as well, kept back for a person, or answered with 0111.
+    changed: Literal["update", "hold", "refuse"] = "update"
+
+
+class CommitmentSettings(Table):
+    # For deliveries; then what is missing is reported as failed.
+    wait_hours: float = Field(default=24.0, gt=0)
+    # For an archive to answer; then it is asked again.
+    answer_minutes: float = Field(default=10.0, gt=0)
+    # After that, for attempts to reach the requester.
+    report_hours: float = Field(default=72.0, gt=0)

@@ -1,0 +1,210 @@
+"""The parts of a running gateway, built from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from gateway.commitment.reporter import Reporter
+from gateway.commitment.scp import CommitmentProvider
+from gateway.commitment.scu import CommitmentUser
+from gateway.commitment.service import CommitmentService
+from gateway.config import Config
+from gateway.dimse.listener import Listener
+from gateway.dimse.services import AssociationService, EchoService
+from gateway.dimse.storage import StorageService
+from gateway.observe import Log, Metrics
+from gateway.observe.access_log import AccessLog
+from gateway.observe.pseudonyms import Pseudonyms
+from gateway.queue import Commitments, Job, Queue, open_admin, open_commitments, open_queue
+from gateway.receive.intake import Intake
+from gateway.receive.store_scp import StoreScp
+from gateway.runtime.wakeup import Wakeup
+from gateway.spool import LocalSpool, Spool
+from gateway.spool.quarantine import Quarantine
+from gateway.tls import Certificates
+from gateway.web.records import Records
+from gateway.work.context import WorkContext
+from gateway.work.keyring import spool_key
+from gateway.work.on_demand import OnDemand
+
+
+class InForce:
+    """The configuration that is in force, and the worker made for it. Only a reload replaces them.
+
+    Other threads read both at any time.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.on_demand = OnDemand(config)
+
+    def renew_on_demand(self) -> None:
+        """A worker for the configuration that is in force now. The old one ends."""
+        self.on_demand.stop()
+        self.on_demand = OnDemand(self.config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What lives from the start of the gateway to its end.
+
+    bypass: whether everything is forwarded untouched.
+    arrived: notified when there are new prepare jobs.
+    prepared: notified when there are new deliver jobs.
+    asked: notified when there is news for open requests of storage commitment.
+    """
+
+    in_force: InForce
+    bypass: bool
+    log: Log
+    metrics: Metrics
+    spool: Spool
+    quarantine: Quarantine
+    queue: Queue
+    commitments: Commitments
+    commitment_user: CommitmentUser
+    pseudonyms: Pseudonyms
+    certificates: Certificates
+    arrived: Wakeup
+    prepared: Wakeup
+    asked: Wakeup
+
+    @property
+    def config(self) -> Config:
+        """The configuration that is in force."""
+        return self.in_force.config
+
+    def close(self) -> None:
+        self.queue.close()
+        self.commitments.close()
+
+
+def build(config: Config, log: Log, *, bypass: bool) -> Parts:
+    """Open spool, queue, keys of the spool and certificates. Nothing runs yet.
+
+    Raises ResourceError, KeyFileError (TLS, spool).
+    """
+    metrics, asked = Metrics(), Wakeup()
+    metrics.set("sealgate_bypass", int(bypass))
+    key = spool_key(config)
+    spool = LocalSpool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min, key=key)
+    return Parts(
+        in_force=InForce(config),
+        bypass=bypass,
+        log=log,
+        metrics=metrics,
+        spool=spool,
+        quarantine=Quarantine(config.gateway.data_dir, key=key),
+        queue=open_queue(config, holds_objects=any(spool.names())),
+        commitments=open_commitments(config),
+        commitment_user=CommitmentUser(metrics=metrics, log=log, answered=asked),
+        pseudonyms=Pseudonyms.load(config.gateway.data_dir),
+        certificates=Certificates(config),
+        arrived=Wakeup(),
+        prepared=Wakeup(),
+        asked=asked,
+    )
+
+
+def listener(parts: Parts) -> Listener:
+    """The DICOM services that others may ask for."""
+    return Listener(
+        lambda: parts.config,
+        certificates=parts.certificates,
+        spool=parts.spool,
+        services=_services(parts),
+        metrics=parts.metrics,
+        log=parts.log,
+    )
+
+
+def _services(parts: Parts) -> list[AssociationService]:
+    return [
+        EchoService(),
+        StorageService(StoreScp(_intake(parts)).on_store, metrics=parts.metrics, log=parts.log),
+        CommitmentService(
+            on_action=_commitment_provider(parts).on_action,
+            on_event_report=parts.commitment_user.on_event_report,
+            log=parts.log,
+        ),
+    ]
+
+
+def _intake(parts: Parts) -> Intake:
+    def arrived() -> None:
+        parts.arrived.notify()
+        # Objects of pass routes can be delivered at once.
+        parts.prepared.notify()
+
+    return Intake(
+        config=lambda: parts.config,
+        spool=parts.spool,
+        quarantine=parts.quarantine,
+        queue=parts.queue,
+        pseudonyms=parts.pseudonyms,
+        metrics=parts.metrics,
+        log=parts.log,
+        arrived=arrived,
+    )
+
+
+def _commitment_provider(parts: Parts) -> CommitmentProvider:
+    return CommitmentProvider(
+        config=lambda: parts.config,
+        commitments=parts.commitments,
+        pseudonyms=parts.pseudonyms,
+        metrics=parts.metrics,
+        log=parts.log,
+        asked=parts.asked,
+    )
+
+
+def reporter(parts: Parts) -> Reporter:
+    return Reporter(
+        config=parts.config,
+        commitments=parts.commitments,
+        user=parts.commitment_user,
+        asked=parts.asked,
+        metrics=parts.metrics,
+        log=parts.log,
+    )
+
+
+def work_context(parts: Parts) -> WorkContext:
+    """What the worker threads share, with the configuration that is in force now."""
+    return WorkContext(
+        config=parts.config,
+        queue=parts.queue,
+        spool=parts.spool,
+        metrics=parts.metrics,
+        log=parts.log,
+        arrived=parts.arrived,
+        prepared=parts.prepared,
+    )
+
+
+def records(parts: Parts) -> Records:
+    """Opens records for HTTP callers, where the configuration names the recipient's key."""
+
+    def opener() -> OnDemand | None:
+        in_force = parts.in_force
+        return in_force.on_demand if in_force.config.keys.recipient_key is not None else None
+
+    return Records(
+        opener=opener,
+        pseudonyms=parts.pseudonyms,
+        log=AccessLog(parts.config.gateway.data_dir),
+        quarantine=parts.quarantine,
+    )
+
+
+def first_jobs(parts: Parts) -> Callable[[int], list[Job]]:
+    """Lists at most so many jobs of the queue, on a connection of its own."""
+
+    def jobs(limit: int) -> list[Job]:
+        with closing(open_admin(parts.config)) as admin:
+            return admin.list(limit=limit)
+
+    return jobs

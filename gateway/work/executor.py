@@ -1,0 +1,188 @@
+"""The tasks of a worker process, done: seal, verify, restore, mark, and the tasks of HTTP callers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import assert_never
+
+from gateway import keys
+from gateway.config import Config
+from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dicom.part10 import read
+from gateway.dicom.tags import SOP_INSTANCE_UID
+from gateway.dicom.warning import with_warning
+from gateway.errors import KeyFileError, UnreadableObject
+from gateway.seal import (
+    DEFAULT_FIELDS,
+    Device,
+    SealOptions,
+    seal,
+)
+from gateway.seal.codec import Codec, Frames, Profile
+from gateway.seal.examination import Examination
+from gateway.seal.findings import Report, Verdict
+from gateway.seal.restoring import restore, restore_examined
+from gateway.seal.verifying import extract, reopen, verify, verify_examined
+from gateway.spool import LocalSpool, Spool
+from gateway.spool.stored import opened, read_checked
+from gateway.work.keyring import KeyRing, spool_key
+from gateway.work.tasks import (
+    AnyTask,
+    ExtractTask,
+    Failure,
+    MarkTask,
+    OpenedOriginal,
+    OpenedRecord,
+    Outcome,
+    RestoreOnlyTask,
+    Result,
+    SealTask,
+    VerifyOnlyTask,
+    VerifyTask,
+)
+
+
+class Executor:
+    """What a worker keeps between tasks: networks, keys, options."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises KeyFileError, ResourceError."""
+        self.codec = Codec.load(threads=1)
+        self._keys = KeyRing.load(config.keys)
+        self._spool = worker_spool(config)
+        self._options = SealOptions(
+            profile=Profile(config.seal.profile),
+            fields=config.seal.fields or DEFAULT_FIELDS,
+            identity=config.seal.identity,
+            device=Device(station_name=config.seal.station_name),
+            sealed=config.seal.sealed,
+            look=config.seal.look,
+            frames=Frames(config.seal.frames),
+        )
+        self._reopen = (
+            partial(
+                reopen,
+                trusted=self._keys.trusted,
+                recipient_key=self._keys.recipient_key,
+                codec=self.codec,
+            )
+            if self._keys.trusted and self._keys.recipient_key
+            else None
+        )
+
+    def do(self, task: AnyTask) -> Result | Failure:
+        """Raises GatewayError."""
+        match task:
+            case SealTask():
+                return self._seal(task)
+            case VerifyTask():
+                return self._verify(task)
+            case MarkTask():
+                return mark(self._spool, task)
+            case VerifyOnlyTask():
+                return self._verify_only(task)
+            case ExtractTask():
+                return self._extract(task)
+            case RestoreOnlyTask():
+                return self._restore_only(task)
+            case _:
+                assert_never(task)
+
+    def _seal(self, task: SealTask) -> Outcome:
+        if self._keys.recipient is None or self._keys.signer is None:
+            raise KeyFileError("sealing needs keys.recipient and keys.signer")
+        with self._spool.open(task.object_name) as data:
+            sealed, result = seal(
+                data,
+                recipient=self._keys.recipient,
+                signer=self._keys.signer,
+                codec=self.codec,
+                options=self._options,
+                now=datetime.now(UTC),
+                reopen=self._reopen,
+            )
+            outgoing = None if sealed is data else self._spool.put(sealed)
+        return Outcome(outgoing=outgoing, level=result.level, reason=result.reason)
+
+    def _verify(self, task: VerifyTask) -> Outcome | Failure:
+        with self._spool.open(task.object_name) as data:
+            examination = Examination(data, self.codec)
+            report = verify_examined(
+                examination, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key
+            )
+            if not report.ok:
+                return self._failing(data, report, str(report.verdict), task)
+            if task.restores:
+                return self._restore(examination, data, report, task)
+        return _verified(report)
+
+    def _restore(
+        self, examination: Examination, data: ByteSource, report: Report, task: VerifyTask
+    ) -> Outcome | Failure:
+        original, restoration = restore_examined(examination, recipient_key=self._recipient_key())
+        if original is None:
+            return self._failing(data, report, f"not-restored-{restoration.reason}", task)
+        return _verified(report, restored_to=self._spool.put(original))
+
+    def _failing(self, data: ByteSource, report: Report, problem: str, task: VerifyTask) -> Outcome | Failure:
+        """An object that did not verify, or was not restored, goes on with a warning or is kept back."""
+        verdict = str(report.verdict)
+        if not task.marks_failing or report.verdict is Verdict.UNREADABLE:
+            hint = "Look at it in the quarantine folder."
+            return Failure(code=problem, text="verification failed", hint=hint, retry=False, verdict=verdict)
+        outgoing = self._spool.put(with_warning(data, f"verification failed: {problem}"))
+        return Outcome(outgoing=outgoing, level=str(report.level or ""), reason=problem, verdict=verdict)
+
+    def _verify_only(self, task: VerifyOnlyTask) -> Report:
+        with opened(task.path) as data:
+            return verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
+
+    def _extract(self, task: ExtractTask) -> OpenedRecord:
+        data, key = read_checked(task.path), self._recipient_key()
+        extraction = extract(data, recipient_key=key, codec=self.codec)
+        return OpenedRecord(sop_instance_uid=_sop_instance_uid(data), extraction=extraction)
+
+    def _restore_only(self, task: RestoreOnlyTask) -> OpenedOriginal:
+        data, key = read_checked(task.path), self._recipient_key()
+        original, restoration = restore(data, recipient_key=key, codec=self.codec)
+        if original is not None:
+            task.target.write_bytes(original)
+        return OpenedOriginal(sop_instance_uid=_sop_instance_uid(data), restoration=restoration)
+
+    def _recipient_key(self) -> keys.RecipientKey:
+        """Raises KeyFileError. The configuration and the service ask for the key first, so nobody sees it."""
+        if self._keys.recipient_key is None:
+            raise KeyFileError("there is no keys.recipient_key")
+        return self._keys.recipient_key
+
+
+def mark(spool: Spool, task: MarkTask) -> Outcome:
+    """The object with the task's warning in it. Raises GatewayError."""
+    with spool.open(task.object_name) as data:
+        outgoing = spool.put(with_warning(data, task.warning))
+    return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
+
+
+def worker_spool(config: Config) -> Spool:
+    """The spool as a worker process opens it. Raises KeyFileError, SpoolFull."""
+    return LocalSpool(config.gateway.data_dir, key=spool_key(config))
+
+
+def _verified(report: Report, *, restored_to: str | None = None) -> Outcome:
+    verdict = str(report.verdict)
+    return Outcome(
+        outgoing=restored_to,
+        level=str(report.level or ""),
+        reason=verdict,
+        verdict=verdict,
+        restored=restored_to is not None,
+    )
+
+
+def _sop_instance_uid(data: bytes) -> str:
+    """Empty when the object can't be parsed."""
+    try:
+        return read(data).text(SOP_INSTANCE_UID)
+    except UnreadableObject:
+        return ""

@@ -1,0 +1,139 @@
+"""The tasks of worker processes and what comes of them, as they travel through the pipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeAlias, TypeVar
+
+from gateway.errors import GatewayError
+from gateway.seal.findings import Extraction, Report, Restoration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An error as it travels between processes. Nothing of the object may be sent.
+
+    code: the code word of the error, or a verdict.
+    text: for people; it names no values of the object.
+    hint: for people; what they can do.
+    retry: whether another attempt may succeed.
+    verdict: what verification found, None when the object was not verified.
+    """
+
+    code: str
+    text: str
+    hint: str
+    retry: bool
+    verdict: str | None = None
+
+    @classmethod
+    def of(cls, error: GatewayError) -> Failure:
+        return cls(code=error.code, text=str(error), hint=error.hint, retry=error.retry)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a queued object that may be sent.
+
+    outgoing: name of the new spool object, None when the object is sent as it came.
+    level: the level of the seal, "" when there is none.
+    reason: a code word.
+    verdict: what verification found, None when the object was not verified.
+    restored: whether `outgoing` holds the original pixels.
+    """
+
+    outgoing: str | None
+    level: str
+    reason: str
+    verdict: str | None = None
+    restored: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedRecord:
+    """What came of an ExtractTask.
+
+    sop_instance_uid: of the object, "" when the object can't be parsed.
+    """
+
+    sop_instance_uid: str
+    extraction: Extraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedOriginal:
+    """What came of a RestoreOnlyTask. The original is in the task's `target` when it was restored.
+
+    sop_instance_uid: of the object, "" when the object can't be parsed.
+    """
+
+    sop_instance_uid: str
+    restoration: Restoration
+
+
+Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal
+ResultT = TypeVar("ResultT", bound=Result)
+
+
+class Task(Generic[ResultT]):
+    """Base of all tasks. Its parameter is the type of what a task yields, where it does not yield a Failure."""
+
+
+# -- Tasks of the queue name objects of the spool.
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealTask(Task[Outcome]):
+    """Seal the object."""
+
+    object_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyTask(Task[Outcome]):
+    """Verify the object and pass it on.
+
+    restores: whether the original is passed on instead of an object that verifies.
+    marks_failing: whether an object that fails is passed on with a warning in it. Otherwise it is a Failure.
+    """
+
+    object_name: str
+    restores: bool
+    marks_failing: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkTask(Task[Outcome]):
+    """Write `warning` into the object. Needs neither networks nor keys."""
+
+    object_name: str
+    warning: str
+
+
+# -- Tasks on demand name files of a temporary folder.
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOnlyTask(Task[Report]):
+    """Verify the file and report. The hidden record stays closed."""
+
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractTask(Task[OpenedRecord]):
+    """Read the hidden record of the file."""
+
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreOnlyTask(Task[OpenedOriginal]):
+    """Write the original of the file to `target`, whoever sealed it."""
+
+    path: Path
+    target: Path
+
+
+AnyTask: TypeAlias = SealTask | VerifyTask | MarkTask | VerifyOnlyTask | ExtractTask | RestoreOnlyTask
