@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from blake3 import blake3
 
-from gateway.dicom.compressed import fragments
+from gateway.dicom.encapsulation import fragments
 from gateway.dicom.image import (
     HighBits,
     PixelFormat,

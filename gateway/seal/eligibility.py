@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.dicom.image import PixelFormat, pixel_format
 from gateway.dicom.part10 import Part10
+from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import MEDIA_STORAGE_SOP_CLASS_UID, MODALITY, PIXEL_DATA, SOP_CLASS_UID
 from gateway.errors import UnreadableObject, UnsupportedPixels
 from gateway.seal.block import private_block
@@ -73,9 +74,10 @@ def _by_kind(file: Part10, sop_class: str) -> str:
         return str(rules["kept"][sop_class])
     if file.text(MODALITY) in rules["modalities"]:
         return str(rules["modalities"][file.text(MODALITY)])
-    if file.transfer_syntax in rules["syntaxes"]["lossy"]:
+    syntax = syntax_of(file.transfer_syntax)
+    if syntax.lossy:
         return "lossy-compressed"
-    if file.transfer_syntax not in rules["syntaxes"]["lossless"]:
+    if not syntax.reversible:
         return "unknown-syntax"
     return "" if sop_class in rules["images"] else "unlisted-class"
 

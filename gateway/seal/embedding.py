@@ -16,11 +16,10 @@ from gateway.dicom.image import PixelFormat, Pixels, pixel_format
 from gateway.dicom.lazy_bytes import ByteRange
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.pixels import (
-    NATIVE_SYNTAXES,
     decode,
     encoded,
-    writable_syntax,
 )
+from gateway.dicom.syntaxes import syntax_of, writable_syntax
 from gateway.dicom.tags import IMAGE_TYPE, SOP_INSTANCE_UID
 from gateway.dicom.window import voi_window
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
@@ -206,7 +205,7 @@ def _prove(
     facts, original = undone_pixels(shape, pixels, found, cover.restore_key)
     if facts.original_digest != cover.facts.original_digest:
         raise SealBroken("the original does not come back from the sealed file", check=9)
-    if again.transfer_syntax not in NATIVE_SYNTAXES:
+    if not syntax_of(again.transfer_syntax).native:
         encoded(again, original, shape, again.transfer_syntax)  # or it could not be written
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from gateway.dicom.image import PixelFormat, Pixels
 from gateway.dicom.part10 import Part10
-from gateway.dicom.pixels import encoded, writable_syntax
+from gateway.dicom.pixels import encoded
+from gateway.dicom.syntaxes import writable_syntax
 from gateway.errors import SealBroken
 from gateway.keys import RecipientKey
 from gateway.seal import documenting

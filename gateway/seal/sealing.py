@@ -15,7 +15,8 @@ from typing import overload
 from gateway.dicom.image import PixelFormat
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import Part10, read
-from gateway.dicom.pixels import LOSSLESS_SYNTAXES, decode
+from gateway.dicom.pixels import decode
+from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import Recipient, Signer
@@ -120,7 +121,7 @@ def _sealed(
     if decision.level is Level.PASS:
         return data, _passed(file, decision.reason, job)
     reason = decision.reason
-    shape = decision.shape if file.transfer_syntax in LOSSLESS_SYNTAXES else None
+    shape = decision.shape if syntax_of(file.transfer_syntax).reversible else None
     if decision.level is Level.FULL and decision.shape:
         try:
             return _marked(file, decision.shape, job)
