@@ -24,8 +24,10 @@ _OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
 
 @dataclass(frozen=True)
 class Decision:
-    """The highest level allowed. reason: a code word; "allowed" for level full. shape: None without integer
-    pixels.
+    """The highest level that an object may get.
+
+    reason: a code word; "allowed" for level full.
+    shape: None when the object has no integer pixels.
     """
 
     level: Level
@@ -40,13 +42,13 @@ def table() -> dict[str, Any]:
 
 
 def judge(file: Part10) -> Decision:
-    """What may be done to an object, by its header alone; whether the pixels decode is found out later."""
+    """What may be done to an object, by its header alone. Whether its pixels decode turns out later."""
     sop_class = file.text(SOP_CLASS_UID)
     # A DICOMDIR says only here what it is.
     stored_class = file.meta.get(MEDIA_STORAGE_SOP_CLASS_UID, b"").decode("latin-1").strip(" \0")
-    for named in (sop_class, stored_class):
-        if named in table()["pass"]:
-            return Decision(Level.PASS, table()["pass"][named], None)
+    for uid in (sop_class, stored_class):
+        if uid in table()["pass"]:
+            return Decision(Level.PASS, table()["pass"][uid], None)
     if _DIRECTORY_RECORDS in file.index:
         # Directory records point to each other by their offsets in the file (PS3.3 F.3.2.2).
         return Decision(Level.PASS, "media-directory", None)
@@ -107,9 +109,7 @@ def _by_layout(shape: PixelFormat) -> str:
 
 
 def _by_overlay(file: Part10) -> str:
-    """Overlays in the unused bits of the pixels (PS3.3 C.9.2, retired) have a bit position and no data of
-    their own.
-    """
+    """Overlays in the unused bits of the pixels (PS3.3 C.9.2, retired) are declared, and have no data of their own."""
     for group in _OVERLAY_GROUPS:
         declared = group << 16 | 0x0010 in file.index
         if declared and group << 16 | 0x3000 not in file.index:
