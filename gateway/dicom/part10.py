@@ -27,13 +27,15 @@ from gateway.dicom.lazy_bytes import (
     Concatenation,
     flat,
 )
+from gateway.dicom.syntaxes import (
+    EXPLICIT_VR_BE,
+    EXPLICIT_VR_LE,
+    IMPLICIT_VR_LE,
+    Form,
+    syntax_of,
+)
 from gateway.dicom.tags import MEDIA_STORAGE_SOP_INSTANCE_UID, META_GROUP_LENGTH, TRANSFER_SYNTAX_UID
 from gateway.errors import UnreadableObject
-
-IMPLICIT_VR_LE = "1.2.840.10008.1.2"
-EXPLICIT_VR_LE = "1.2.840.10008.1.2.1"
-DEFLATED_LE = "1.2.840.10008.1.2.1.99"
-EXPLICIT_VR_BE = "1.2.840.10008.1.2.2"
 
 # A deflated data set that grows beyond this is taken for a decompression bomb.
 INFLATED_MAX = 4 << 30
@@ -114,7 +116,7 @@ class Part10:
         pieces = _spliced(self.body, self.elements, edits)
         _correct_group_lengths(pieces, self, {tag >> 16 for tag in edits})
         parts = [piece for _, piece in pieces]
-        if (syntax or self.transfer_syntax) == DEFLATED_LE:
+        if syntax_of(syntax or self.transfer_syntax).form is Form.DEFLATED:
             parts = [_deflate(flat(parts))]
         return [prefix, *parts]
 
@@ -153,7 +155,7 @@ def read(data: ByteSource) -> Part10:
     meta, at = file_meta(data)
     syntax = meta.get(TRANSFER_SYNTAX_UID, b"").decode("latin-1").strip(" \0")
     body: ByteSource = data[at:] if isinstance(data, bytes) else ByteRange(data, at, len(data))
-    if syntax == DEFLATED_LE:
+    if syntax_of(syntax).form is Form.DEFLATED:
         body = _inflate(body[:])
     encoding = _observed_encoding(body, syntax)
     elements = walk(body, 0, len(body), encoding)
@@ -199,7 +201,7 @@ def _observed_encoding(body: ByteSource, syntax: str) -> Encoding:
         raise UnreadableObject("the data set is empty")
     little = struct.unpack_from("<H", first)[0] <= struct.unpack_from(">H", first)[0]
     if struct.unpack_from("<H", first)[0] == struct.unpack_from(">H", first)[0]:
-        little = syntax != EXPLICIT_VR_BE
+        little = syntax_of(syntax).encoding.little
     vr = first[4:6]
     if vr.isalpha() and vr.isupper():
         return Encoding(explicit=True, little=little)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from gateway.dicom import compressed
+from gateway.dicom import compressed, encapsulation
 from gateway.dicom.elements import (
-    EXPLICIT_BE,
-    EXPLICIT_LE,
-    IMPLICIT_LE,
     UNDEFINED,
     Element,
     encode,
@@ -27,15 +24,9 @@ from gateway.dicom.image import (
     words_of,
 )
 from gateway.dicom.lazy_bytes import ByteRange, ByteSource
-from gateway.dicom.part10 import (
-    DEFLATED_LE,
-    EXPLICIT_VR_BE,
-    EXPLICIT_VR_LE,
-    IMPLICIT_VR_LE,
-    Part10,
-    read,
-)
+from gateway.dicom.part10 import Part10, read
 from gateway.dicom.recoding import recoded
+from gateway.dicom.syntaxes import EXPLICIT_VR_LE, syntax_of
 from gateway.dicom.tags import (
     EXTENDED_OFFSET_TABLE,
     EXTENDED_OFFSET_TABLE_LENGTHS,
@@ -44,9 +35,6 @@ from gateway.dicom.tags import (
     PIXEL_REPRESENTATION,
 )
 from gateway.errors import UnsupportedPixels
-
-NATIVE_SYNTAXES = frozenset({IMPLICIT_VR_LE, EXPLICIT_VR_LE, EXPLICIT_VR_BE, DEFLATED_LE})
-LOSSLESS_SYNTAXES = NATIVE_SYNTAXES | compressed.LOSSLESS_SYNTAXES
 
 # Decoded samples beyond this are not held in memory: one worker would take gigabytes.
 SAMPLES_MAX = 1 << 28
@@ -94,7 +82,7 @@ def decode_in_pieces(file: Part10, shape: PixelFormat) -> Iterator[Pixels]:
 def in_common(found: Iterable[Pixels], file: Part10) -> Iterator[Pixels]:
     """The pieces of `decode_in_pieces`. Raises UnsupportedPixels as soon as bits above Bits Stored are in use."""
     signs = zeros = False
-    native = file.transfer_syntax in NATIVE_SYNTAXES
+    native = syntax_of(file.transfer_syntax).native
     for piece in found:
         signs |= piece.high_bits is HighBits.SIGN and bool(piece.samples.min() < 0)
         zeros |= piece.high_bits is HighBits.ZERO
@@ -110,7 +98,7 @@ def _pixel_data(file: Part10, shape: PixelFormat) -> Element:
         raise UnsupportedPixels("the object has no Pixel Data")
     if shape.sample_count > SAMPLES_MAX:
         raise UnsupportedPixels("the object declares more samples than are decoded here")
-    native = file.transfer_syntax in NATIVE_SYNTAXES
+    native = syntax_of(file.transfer_syntax).native
     if not element.undefined and not native:
         raise UnsupportedPixels("the pixel data is not encapsulated as its transfer syntax demands")
     if element.undefined and native:
@@ -124,7 +112,7 @@ def _decompressed(file: Part10, element: Element, shape: PixelFormat) -> Iterato
     if file.in_memory:
         value = value[:]
     count = 0
-    for codestream in compressed.frames(value, shape, _extended_offsets(file)):
+    for codestream in encapsulation.frames(value, shape.frames, _extended_offsets(file)):
         count += 1
         yield compressed.decode(codestream, file.transfer_syntax, shape)
     if count != shape.frames:
@@ -136,8 +124,8 @@ def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> di
 
     Bytes of a native value beyond the declared pixels stay. Raises UnsupportedPixels.
     """
-    element = file.index[PIXEL_DATA]
-    if syntax not in compressed.LOSSLESS_SYNTAXES:
+    element, target = file.index[PIXEL_DATA], syntax_of(syntax)
+    if target.native:
         wide = element.vr != b"OB" if not element.undefined else shape.allocated > 8
         value = to_native(pixels, shape, little=file.encoding.little, wide_words=wide)
         tail = b"" if element.undefined else file.body[element.value + len(value) : element.end]
@@ -147,31 +135,18 @@ def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> di
             )
         }
     else:
-        if pixels.high_bits is HighBits.OTHER and syntax != compressed.RLE:
+        if pixels.high_bits is HighBits.OTHER and not target.whole_words:
             raise UnsupportedPixels("bits above Bits Stored are in use and would be lost")
-        samples = words_of(pixels, shape) if syntax == compressed.RLE else pixels.samples
-        value = compressed.encapsulate([compressed.encode(frame, syntax, shape) for frame in samples])
+        samples = words_of(pixels, shape) if target.whole_words else pixels.samples
+        value = encapsulation.encapsulate([compressed.encode(frame, syntax, shape) for frame in samples])
         head = struct.pack("<HH2sHI", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF, b"OB", 0, UNDEFINED)
         edits = {PIXEL_DATA: head + value}
     for tag in (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS):
         if tag in file.index:
             edits[tag] = None
-    if shape.photometric == "YBR_RCT" and syntax not in compressed.JPEG_2000_SYNTAXES:
+    if shape.photometric == "YBR_RCT" and not target.ybr_rct:
         edits[PHOTOMETRIC_INTERPRETATION] = encode(PHOTOMETRIC_INTERPRETATION, b"CS", b"RGB", file.encoding)
     return edits
-
-
-def writable_syntax(syntax: str, accepted: Container[str] | None = None) -> str | None:
-    """`syntax` itself when it can be written here, else one that `accepted` holds (None: all); None when
-    there is none.
-
-    The choices have the element encoding of every compressed syntax, so that only pixel data must be
-    rewritten.
-    """
-    if syntax in NATIVE_SYNTAXES | compressed.ENCODABLE_SYNTAXES:
-        return syntax
-    choices = (EXPLICIT_VR_LE, compressed.JPEG_LS, compressed.JPEG_LOSSLESS_SV1, compressed.RLE)
-    return next((choice for choice in choices if accepted is None or choice in accepted), None)
 
 
 def transcode(data: bytes, target_syntax: str) -> bytes:
@@ -182,12 +157,13 @@ def transcode(data: bytes, target_syntax: str) -> bytes:
     file = read(data)
     if file.transfer_syntax == target_syntax:
         return data
-    if not {file.transfer_syntax, target_syntax} <= LOSSLESS_SYNTAXES:
+    source, target = syntax_of(file.transfer_syntax), syntax_of(target_syntax)
+    if not (source.reversible and target.reversible):
         raise UnsupportedPixels(f"no lossless way from {file.transfer_syntax} to {target_syntax}")
-    if PIXEL_DATA not in file.index and target_syntax not in NATIVE_SYNTAXES:
+    if PIXEL_DATA not in file.index and not target.native:
         raise UnsupportedPixels("an object without Pixel Data has no compressed transfer syntax")
-    native = file if file.transfer_syntax in NATIVE_SYNTAXES else _rewritten(file, EXPLICIT_VR_LE)
-    if target_syntax in compressed.LOSSLESS_SYNTAXES:
+    native = file if source.native else _rewritten(file, EXPLICIT_VR_LE)
+    if not target.native:
         return _rewritten(_recoded(native, EXPLICIT_VR_LE), target_syntax).edited({})
     return _recoded(native, target_syntax).edited({})
 
@@ -200,7 +176,7 @@ def _rewritten(file: Part10, syntax: str) -> Part10:
 
 def _recoded(file: Part10, syntax: str) -> Part10:
     """With its elements in another encoding, pixel data native before and after."""
-    target = {IMPLICIT_VR_LE: IMPLICIT_LE, EXPLICIT_VR_BE: EXPLICIT_BE}.get(syntax, EXPLICIT_LE)
+    target = syntax_of(syntax).encoding
     body = file.body
     if target != file.encoding:
         body = recoded(body[:], file.encoding, target, signed=file.number(PIXEL_REPRESENTATION, 0) == 1)

@@ -11,7 +11,7 @@ from gateway.dicom.elements import (
     header,
     skip_undefined,
 )
-from gateway.dicom.part10 import DEFLATED_LE, EXPLICIT_VR_BE
+from gateway.dicom.syntaxes import Form, syntax_of
 from gateway.dicom.tags import STUDY_INSTANCE_UID
 from gateway.errors import UnreadableObject
 
@@ -23,10 +23,11 @@ def study_of(beginning: bytes, syntax: str) -> str | None:
 
     beginning: the first bytes of a data set, or all of it. syntax: the transfer syntax UID.
     """
+    declared = syntax_of(syntax)
     try:
-        if syntax == DEFLATED_LE:
+        if declared.form is Form.DEFLATED:
             beginning = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning, INFLATED_BYTES)
-        return _found(beginning, Encoding(explicit=_has_vr(beginning), little=syntax != EXPLICIT_VR_BE))
+        return _found(beginning, Encoding(explicit=_has_vr(beginning), little=declared.encoding.little))
     except (UnreadableObject, zlib.error):
         return None
 

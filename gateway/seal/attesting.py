@@ -1,4 +1,4 @@
-"""State what an object is, sign it, and lay both out as the private block."""
+"""State what an object is, sign the statement, and lay both out as the private block."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from blake3 import blake3
 
-from gateway.dicom.compressed import fragments
+from gateway.dicom.encapsulation import fragments
 from gateway.dicom.image import (
     HighBits,
     PixelFormat,
@@ -30,8 +30,9 @@ _SALT_BYTES = 16
 
 
 def domain_of(file: Part10, pixels: Pixels | None) -> Domain:
-    """What a digest of this object can cover. Bits above BitsStored that mean something are covered as
-    encoded.
+    """What a digest of this object can cover.
+
+    Bits above BitsStored that mean something are no part of the samples: such pixel data is covered as encoded.
     """
     if pixels is not None and pixels.high_bits is not HighBits.OTHER:
         return Domain.PIXELS
@@ -39,7 +40,10 @@ def domain_of(file: Part10, pixels: Pixels | None) -> Domain:
 
 
 def digest_encoded(file: Part10) -> bytes:
-    """The digest of domain `fragments`. Raises UnsupportedPixels when the encapsulation is damaged."""
+    """The digest of domain `fragments`.
+
+    Raises UnsupportedPixels when the encapsulation is damaged.
+    """
     element = file.index[PIXEL_DATA]
     value: ByteSource = ByteRange(file.body, element.value, element.end)
     if file.in_memory:
@@ -49,7 +53,13 @@ def digest_encoded(file: Part10) -> bytes:
 
 @dataclass(frozen=True)
 class Covered:
-    """What a digest was taken of. tiles: of domain pixels only, else empty; edge: theirs, else 0."""
+    """What a digest covers.
+
+    domain: the kind of content.
+    digest: 32 bytes.
+    tiles: the digests of the tiles; empty unless the domain is pixels.
+    edge: of a tile, in pixels; 0 unless the domain is pixels.
+    """
 
     domain: Domain
     digest: bytes
@@ -60,22 +70,27 @@ class Covered:
 def covered(
     file: Part10, shape: PixelFormat | None, pixels: Pixels | None, identity_fields: Iterable[str]
 ) -> Covered:
-    """pixels: those the sealed object will have, None when they can't be decoded. Raises UnreadableObject,
-    UnsupportedPixels.
+    """The digest of an object.
+
+    shape, pixels: what the sealed object will have; None when its pixels can't be decoded.
+    identity_fields: keywords of the fields that have digests of their own.
+    Raises UnreadableObject when sequences are nested too deeply.
+    Raises UnsupportedPixels when the encapsulation is damaged.
     """
     if domain_of(file, pixels) is Domain.PIXELS and pixels is not None and shape is not None:
         edge = digest.tile_edge(*pixels.samples.shape[:3])
-        found = digest.of_pixels(pixels.samples, shape)
-        return Covered(Domain.PIXELS, found, digest.of_tiles(pixels.samples, shape, edge), edge)
+        tiles = digest.of_tiles(pixels.samples, shape, edge)
+        return Covered(Domain.PIXELS, digest.of_pixels(pixels.samples, shape), tiles, edge)
     if PIXEL_DATA in file.index:
         return Covered(Domain.FRAGMENTS, digest_encoded(file))
     return Covered(Domain.DATASET, digest.of_dataset(file, tags_of(identity_fields)))
 
 
 def covered_in_pieces(file: Part10, shape: PixelFormat | None, identity_fields: Iterable[str]) -> Covered:
-    """What `covered` gives for the pixels as they are, never all of them in memory.
+    """What `covered` returns for the pixels of the file itself. They are never in memory all at once.
 
-    shape: None when they are not to be decoded. Raises UnreadableObject, UnsupportedPixels.
+    shape: None when the pixels are not to be decoded.
+    Raises UnreadableObject and UnsupportedPixels as `covered` does.
     """
     if shape is not None:
         try:
@@ -97,7 +112,15 @@ def _pixels_in_pieces(file: Part10, shape: PixelFormat) -> Covered:
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """What was put into the pixels. envelope: empty unless the payload is a locator. syntax: of the sealed object."""
+    """What was put into the pixels.
+
+    mode: "envelope" or "locator", whichever the payload is.
+    payload: the bytes that the pixels hold.
+    hidden: how the codec hid them.
+    restoring: the element that undoes the change of the pixels.
+    envelope: the element that the locator points to; empty in mode "envelope".
+    syntax: transfer syntax of the sealed object.
+    """
 
     mode: str
     payload: bytes
@@ -109,62 +132,65 @@ class Embedded:
 
 def attested(
     file: Part10,
-    job: SealContext,
+    context: SealContext,
     *,
     reason: str,
     content: Covered,
-    mark: Embedded | None = None,
-) -> tuple[Edits, bytes]:
-    """Edits that insert the signed block, and the digest it states.
+    embedded: Embedded | None = None,
+) -> Edits:
+    """Edits that insert the private block with its signed statement.
 
-    file: with the header the sealed object will have. content: of the sealed object. mark: None at level digest.
+    file: with the header that the sealed object will have.
+    reason: code word for the level.
+    content: the digest of the sealed object.
+    embedded: what its pixels hold; None at level digest.
     """
-    tiles, found = content.tiles, content.digest
-    salt = job.entropy(_SALT_BYTES)
-    said = Statement(
-        level=Level.FULL.value if mark else Level.DIGEST.value,
+    salt = context.entropy(_SALT_BYTES)
+    stated = Statement(
+        level=Level.FULL.value if embedded else Level.DIGEST.value,
         reason=reason,
         domain=content.domain.value,
-        digest=found,
+        digest=content.digest,
         sop_class_uid=file.text(SOP_CLASS_UID),
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
         transfer_syntax=file.transfer_syntax,
         header_salt=salt,
-        header_digests=digest.of_header(file, job.options.identity_fields, salt),
-        sealed_at=int(job.now.timestamp()),
-        signer_id=job.signer.key_id,
+        header_digests=digest.of_header(file, context.options.identity_fields, salt),
+        sealed_at=int(context.now.timestamp()),
+        signer_id=context.signer.key_id,
         tile_edge=content.edge,
-        tiles_hash=private_block.hash_part(tiles),
+        tiles_hash=private_block.hash_part(content.tiles),
     )
-    if mark:
-        said = _marked(said, mark, job)
-    encoded = statement.encode(said)
-    made = Block(
-        level=said.level,
-        digest=found.hex(),
+    if embedded:
+        stated = _with_embedded(stated, embedded, context)
+    encoded = statement.encode(stated)
+    block = Block(
+        level=stated.level,
+        digest=content.digest.hex(),
         statement=encoded,
-        signature=statement.sign(encoded, job.signer),
-        tiles=tiles,
-        restoring=mark.restoring if mark else b"",
-        envelope=mark.envelope if mark else b"",
+        signature=statement.sign(encoded, context.signer),
+        tiles=content.tiles,
+        restoring=embedded.restoring if embedded else b"",
+        envelope=embedded.envelope if embedded else b"",
     )
-    return private_block.edits(made, file), found
+    return private_block.edits(block, file)
 
 
-def _marked(said: Statement, mark: Embedded, job: SealContext) -> Statement:
+def _with_embedded(stated: Statement, embedded: Embedded, context: SealContext) -> Statement:
     return replace(
-        said,
-        transfer_syntax=mark.syntax,
-        recipient_id=job.recipient.key_id,
-        mode=mark.mode,
-        payload_hash=blake3(mark.payload).digest(),
-        codec_id=mark.hidden.codec_id,
-        profile=str(mark.hidden.profile),
-        hint=dict(mark.hidden.hint),
-        restoring_hash=private_block.hash_part(mark.restoring),
-        envelope_hash=private_block.hash_part(mark.envelope),
+        stated,
+        transfer_syntax=embedded.syntax,
+        recipient_id=context.recipient.key_id,
+        mode=embedded.mode,
+        payload_hash=blake3(embedded.payload).digest(),
+        codec_id=embedded.hidden.codec_id,
+        profile=str(embedded.hidden.profile),
+        hint=dict(embedded.hidden.hint),
+        restoring_hash=private_block.hash_part(embedded.restoring),
+        envelope_hash=private_block.hash_part(embedded.envelope),
     )
 
 
 def tags_of(keywords: Iterable[str]) -> frozenset[int]:
+    """The tags of identity fields."""
     return frozenset(field(keyword).tag for keyword in keywords)

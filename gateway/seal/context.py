@@ -1,4 +1,4 @@
-"""What a sealing is given and what it says it did."""
+"""What a sealing is given, and what it reports."""
 
 from __future__ import annotations
 
@@ -14,19 +14,24 @@ from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.documenting import Device
 from gateway.seal.record.fields import DEFAULT_FIELDS
 
+# So many random bytes.
 Entropy = Callable[[int], bytes]
-Reopen = Callable[
-    [ByteSource], tuple[ByteSource | None, str]
-]  # the original under a seal, or None and why not
+# Gives the original of a sealed object, or None and a word of FORMAT.md, "Reasons", that says why not.
+Reopen = Callable[[ByteSource], tuple[ByteSource | None, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SealOptions:
-    """fields: DICOM keywords of the record. accept_syntaxes: what the destination takes, None when unknown.
+    """How to seal.
 
-    identity: keep the SOP Instance UID, so that references stay valid, or derive a new one (PS3.3
-    C.7.6.1.1.2). sealed: what becomes of an object that carries a seal (FORMAT.md, "Overwriting"). look: where a
-    record whose block was removed is searched: in every image, or only in those whose header tells of a sealing.
+    profile: what the codec aims at.
+    fields: DICOM keywords of the record.
+    identity: keep the SOP Instance UID, so that references stay valid, or derive a new one (PS3.3 C.7.6.1.1.2).
+    device: the gateway, as the header of a sealed object names it.
+    accept_syntaxes: transfer syntaxes that the destination takes; None when they are not known.
+    sealed: what becomes of an object that carries a seal already (FORMAT.md, "Overwriting").
+    look: where a record whose private block was removed is searched for: "always" is in every image, "traces" is
+        only in those whose header tells of a sealing.
     frames: where the record of a multi-frame image goes.
     """
 
@@ -47,12 +52,23 @@ class SealOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SealResult:
-    """What was done.
+    """What was done. Fields about hiding are None unless the level is full.
 
-    psnr_range_db: dB with the range of the image as peak; None when the pixels were not changed.
-    max_change: stored values. digest: 64 hex digits. steps_ms: step -> milliseconds. resealed: an earlier seal was
-    undone first. fallback: why the pixels hold a locator and not the envelope. shortened: fields of the record that
-    were cut at 255 bytes.
+    sop_instance_uid: of the object that is sent on.
+    level: full, digest or pass.
+    reason: code word for the level.
+    mode: "envelope" or "locator", whichever the pixels hold.
+    payload_bits: number of bits hidden.
+    coded_bits: number of bits after error correction.
+    psnr_range_db: dB, with the range of the image as peak; None also when the pixels were not changed.
+    max_change: largest change of a pixel, in stored values.
+    digest: of what the seal covers, 64 hex digits; None at level pass.
+    seal_ms: the whole time, in milliseconds.
+    steps_ms: step -> milliseconds.
+    restoring_bytes: length of the restoring element.
+    resealed: whether an earlier seal was undone first.
+    fallback: why the pixels hold a locator and not the envelope; None when they hold the envelope.
+    shortened: keywords of record fields that were cut at 255 bytes.
     """
 
     sop_instance_uid: str
@@ -106,16 +122,17 @@ class SealContext:
     reopen: Reopen | None = None
 
 
-class NotEmbedded(Exception):  # not an error: the object falls back to level digest
-    """The pixels can't carry a record; `reason` is a word of FORMAT.md, "Reasons"."""
+# No errors of the tree: each of the two only ends in a lower level.
+class NotEmbedded(Exception):
+    """The pixels can't carry a record: the object gets level digest. `reason` is a word of FORMAT.md, "Reasons"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-class KeptAsIs(Exception):  # not an error: the object gets level pass
-    """The object carries a seal that stays; `reason` is a word of FORMAT.md, "Reasons"."""
+class KeptAsIs(Exception):
+    """The object carries a seal that stays: it gets level pass. `reason` is a word of FORMAT.md, "Reasons"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

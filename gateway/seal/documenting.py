@@ -1,8 +1,8 @@
 """What sealing writes into the standard header, and how it is taken out again.
 
-A Contributing Equipment item says who modified the object (PS3.3 C.12.1.1.5), Derivation Description says
-what was done (C.7.6.1.1.3); with a derived identity also Image Type, Source Image and Derivation Code
-(C.7.6.1.1.2, C.7.6.1.1.4).
+A Contributing Equipment item says who modified the object (PS3.3 C.12.1.1.5). Derivation Description says what was done
+(C.7.6.1.1.3). An object with a derived identity also gets Image Type, Source Image and Derivation Code (C.7.6.1.1.2,
+C.7.6.1.1.4).
 """
 
 from __future__ import annotations
@@ -32,15 +32,21 @@ SHARED_FUNCTIONAL_GROUPS = 0x52009229
 DERIVATION_TEXT = b"Sealgate: encrypted record hidden in pixel data, restorable"
 MANUFACTURER = b"Sealgate"
 CODING_SCHEME = b"99SEALGATE"
-_TEXT_MAX = 1024  # of an ST (PS3.5 table 6.2-1)
+# Length of an ST (PS3.5 table 6.2-1).
+_TEXT_MAX = 1024
 
+# Tag -> the encoded element, or None to remove it.
 Edits = dict[int, bytes | None]
+# Whether a sequence item, given as tag -> value, is the one to remove.
 ItemTest = Callable[[dict[int, bytes]], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """The gateway as Contributing Equipment names it."""
+    """The gateway, as Contributing Equipment names it.
+
+    station_name: left out when empty.
+    """
 
     station_name: str = ""
     model_name: str = "Sealgate"
@@ -48,8 +54,9 @@ class Device:
 
 
 def document(file: Part10, device: Device, now: datetime) -> Edits:
-    """Edits for Contributing Equipment and Derivation Description; a text without room for ours stays as it
-    is.
+    """Edits for Contributing Equipment and Derivation Description.
+
+    A description without room for the added text stays as it is.
     """
     edits: Edits = {CONTRIBUTING_EQUIPMENT: _with_item(file, CONTRIBUTING_EQUIPMENT, _equipment(device, now))}
     before = (file.value(DERIVATION_DESCRIPTION) or b"").rstrip(b" \0")
@@ -60,7 +67,7 @@ def document(file: Part10, device: Device, now: datetime) -> Edits:
 
 
 def derive(file: Part10, new_uid: str) -> Edits:
-    """Edits that give the object an identity of its own and point to the one it was made from."""
+    """Edits that give the object an identity of its own and point to the object it was made from."""
     code = [(0x00080100, b"SH", b"SEALED"), (0x00080102, b"SH", CODING_SCHEME)]
     code.append((0x00080104, b"LO", b"Encrypted record hidden in pixel data"))
     purpose = [(0x00080100, b"SH", b"121322"), (0x00080102, b"SH", b"DCM")]
@@ -80,35 +87,36 @@ def derive(file: Part10, new_uid: str) -> Edits:
         DERIVATION_CODE: _with_item(file, DERIVATION_CODE, lambda encoding: _encoded(code, encoding)),
     }
     if SHARED_FUNCTIONAL_GROUPS not in file.index:
-        # An enhanced object that is DERIVED may not describe how it was acquired (PS3.3 C.8.13.4): its type stays.
+        # An enhanced object that is DERIVED may not describe how it was acquired (PS3.3 C.8.13.4), so its type stays.
         types = (file.value(IMAGE_TYPE) or b"ORIGINAL\\PRIMARY").strip(b" \0").split(b"\\")
         edits[IMAGE_TYPE] = encode(IMAGE_TYPE, b"CS", b"\\".join([b"DERIVED", *types[1:]]), file.encoding)
     return edits
 
 
 def undocument(file: Part10, added: tuple[int, ...], replaced: dict[int, bytes], original_uid: str) -> Edits:
-    """Edits that take out what `document` and `derive` wrote, whatever was written around it since.
+    """Edits that take out what `document` and `derive` wrote, whatever else was written beside it since.
 
-    added: tags the original did not have. replaced: tag -> value before. original_uid: empty when it was
-    kept.
+    added: tags that the original did not have.
+    replaced: tag -> value in the original.
+    original_uid: SOP Instance UID of the original; empty when it was kept.
     """
     edits: Edits = {}
     _remove_items(
-        file, edits, CONTRIBUTING_EQUIPMENT, lambda found: _is(found, 0x00080070, MANUFACTURER), added
+        file, edits, CONTRIBUTING_EQUIPMENT, lambda values: _is(values, 0x00080070, MANUFACTURER), added
     )
     text = file.value(DERIVATION_DESCRIPTION)
     if text is not None and DERIVATION_TEXT in text:
         shorter = text.replace(b"; " + DERIVATION_TEXT, b"").replace(DERIVATION_TEXT, b"").rstrip(b" \0")
-        gone = not shorter and DERIVATION_DESCRIPTION in added
+        remove = not shorter and DERIVATION_DESCRIPTION in added
         edits[DERIVATION_DESCRIPTION] = (
-            None if gone else encode(DERIVATION_DESCRIPTION, b"ST", shorter, file.encoding)
+            None if remove else encode(DERIVATION_DESCRIPTION, b"ST", shorter, file.encoding)
         )
     if not original_uid:
         return edits
     uid = original_uid.encode()
     edits[SOP_INSTANCE_UID] = encode(SOP_INSTANCE_UID, b"UI", uid, file.encoding)
-    _remove_items(file, edits, SOURCE_IMAGE, lambda found: _is(found, 0x00081155, uid), added)
-    _remove_items(file, edits, DERIVATION_CODE, lambda found: _is(found, 0x00080102, CODING_SCHEME), added)
+    _remove_items(file, edits, SOURCE_IMAGE, lambda values: _is(values, 0x00081155, uid), added)
+    _remove_items(file, edits, DERIVATION_CODE, lambda values: _is(values, 0x00080102, CODING_SCHEME), added)
     if IMAGE_TYPE in added:
         edits[IMAGE_TYPE] = None
     elif IMAGE_TYPE in replaced:
@@ -143,7 +151,7 @@ def _encoded(values: list[tuple[int, bytes, bytes]], encoding: Encoding) -> byte
 
 
 def _with_item(file: Part10, tag: int, content: Callable[[Encoding], bytes]) -> bytes:
-    """The sequence element with one more item at its end; its way of telling lengths is kept."""
+    """The sequence element with one more item at its end. A length that was undefined stays undefined."""
     element = file.index.get(tag)
     if element is None:
         return encode(tag, b"SQ", item(content(file.encoding), file.encoding), file.encoding)
@@ -156,18 +164,19 @@ def _with_item(file: Part10, tag: int, content: Callable[[Encoding], bytes]) -> 
 
 
 def _remove_items(file: Part10, edits: Edits, tag: int, ours: ItemTest, added: tuple[int, ...]) -> None:
+    """Add edits that remove items from a sequence, and the sequence itself when it was added and nothing is left."""
     element = file.index.get(tag)
     if element is None:
         return
     inner = IMPLICIT_LE if element.vr == b"UN" else file.encoding
     kept = b""
-    for part in items(file.body, element, inner):
+    for sequence_item in items(file.body, element, inner):
         values = {
-            e.tag: file.body[e.value : e.end].strip(b" \0")
-            for e in walk(file.body, part.value, part.stop, inner)
+            inside.tag: file.body[inside.value : inside.end].strip(b" \0")
+            for inside in walk(file.body, sequence_item.value, sequence_item.stop, inner)
         }
         if not ours(values):
-            kept += file.body[part.start : part.end]
+            kept += file.body[sequence_item.start : sequence_item.end]
     if not kept and tag in added:
         edits[tag] = None
     elif element.undefined:
@@ -178,5 +187,5 @@ def _remove_items(file: Part10, edits: Edits, tag: int, ours: ItemTest, added: t
         edits[tag] = encode(tag, element.vr or b"SQ", kept, file.encoding)
 
 
-def _is(found: dict[int, bytes], tag: int, value: bytes) -> bool:
-    return found.get(tag) == value
+def _is(values: dict[int, bytes], tag: int, value: bytes) -> bool:
+    return values.get(tag) == value

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.dicom.image import PixelFormat, pixel_format
 from gateway.dicom.part10 import Part10
+from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import MEDIA_STORAGE_SOP_CLASS_UID, MODALITY, PIXEL_DATA, SOP_CLASS_UID
 from gateway.errors import UnreadableObject, UnsupportedPixels
 from gateway.seal.block import private_block
@@ -23,8 +24,10 @@ _OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
 
 @dataclass(frozen=True)
 class Decision:
-    """The highest level allowed. reason: a code word; "allowed" for level full. shape: None without integer
-    pixels.
+    """The highest level that an object may get.
+
+    reason: a code word; "allowed" for level full.
+    shape: None when the object has no integer pixels.
     """
 
     level: Level
@@ -39,13 +42,13 @@ def table() -> dict[str, Any]:
 
 
 def judge(file: Part10) -> Decision:
-    """What may be done to an object, by its header alone; whether the pixels decode is found out later."""
+    """What may be done to an object, by its header alone. Whether its pixels decode turns out later."""
     sop_class = file.text(SOP_CLASS_UID)
     # A DICOMDIR says only here what it is.
     stored_class = file.meta.get(MEDIA_STORAGE_SOP_CLASS_UID, b"").decode("latin-1").strip(" \0")
-    for named in (sop_class, stored_class):
-        if named in table()["pass"]:
-            return Decision(Level.PASS, table()["pass"][named], None)
+    for uid in (sop_class, stored_class):
+        if uid in table()["pass"]:
+            return Decision(Level.PASS, table()["pass"][uid], None)
     if _DIRECTORY_RECORDS in file.index:
         # Directory records point to each other by their offsets in the file (PS3.3 F.3.2.2).
         return Decision(Level.PASS, "media-directory", None)
@@ -73,9 +76,10 @@ def _by_kind(file: Part10, sop_class: str) -> str:
         return str(rules["kept"][sop_class])
     if file.text(MODALITY) in rules["modalities"]:
         return str(rules["modalities"][file.text(MODALITY)])
-    if file.transfer_syntax in rules["syntaxes"]["lossy"]:
+    syntax = syntax_of(file.transfer_syntax)
+    if syntax.lossy:
         return "lossy-compressed"
-    if file.transfer_syntax not in rules["syntaxes"]["lossless"]:
+    if not syntax.reversible:
         return "unknown-syntax"
     return "" if sop_class in rules["images"] else "unlisted-class"
 
@@ -105,9 +109,7 @@ def _by_layout(shape: PixelFormat) -> str:
 
 
 def _by_overlay(file: Part10) -> str:
-    """Overlays in the unused bits of the pixels (PS3.3 C.9.2, retired) have a bit position and no data of
-    their own.
-    """
+    """Overlays in the unused bits of the pixels (PS3.3 C.9.2, retired) are declared, and have no data of their own."""
     for group in _OVERLAY_GROUPS:
         declared = group << 16 | 0x0010 in file.index
         if declared and group << 16 | 0x3000 not in file.index:

@@ -1,5 +1,6 @@
-"""Level full: hide the envelope (or a locator) in the pixels, keep what undoes it, and prove both ways
-back.
+"""Level full: hide the envelope or a locator in the pixels, and keep what undoes the change.
+
+Before the sealed file is returned, it is proven that record and original come back from it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from gateway.dicom.image import PixelFormat, Pixels, pixel_format
 from gateway.dicom.lazy_bytes import ByteRange
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.pixels import (
-    NATIVE_SYNTAXES,
     decode,
     encoded,
-    writable_syntax,
 )
+from gateway.dicom.syntaxes import syntax_of, writable_syntax
 from gateway.dicom.tags import IMAGE_TYPE, SOP_INSTANCE_UID
 from gateway.dicom.window import voi_window
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
@@ -37,18 +37,29 @@ from gateway.seal.record.envelope import Envelope, Locator
 from gateway.seal.undo import restoring_element
 from gateway.seal.undo.restoring_element import Facts
 
-PAYLOAD_MAX = 1000  # bytes the codec takes
+# Bytes that the codec can hide.
+PAYLOAD_MAX = 1000
 _PADDING_VALUE, _PADDING_LIMIT = 0x00280120, 0x00280121
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Cover:
-    """The object as it came, with the header it will have."""
+    """The object as it came, and all that every attempt to hide a payload in it needs.
+
+    file, shape, pixels: the object as it came.
+    syntax: the transfer syntax in which the sealed object is written.
+    header: edits that document the sealing and are not in `documented` yet.
+    documented: the file with the identity that the sealed object will have.
+    facts: what restoring has to know.
+    restore_key: encrypts the restoring element.
+    closed: the record in its envelope.
+    shortened: keywords of record fields that were cut.
+    """
 
     file: Part10
     shape: PixelFormat
     pixels: Pixels
-    syntax: str  # in which the container is written
+    syntax: str
     header: Edits
     documented: Part10
     facts: Facts
@@ -57,18 +68,25 @@ class _Cover:
     shortened: frozenset[str]
 
 
-def embedded(file: Part10, shape: PixelFormat, pixels: Pixels, job: SealContext) -> tuple[bytes, SealResult]:
-    """The object with its record in the pixels. Raises NotMarked with the reason of the last attempt."""
-    cover = _prepared(file, shape, pixels, job)
-    reason, tried = "payload-too-large", ""
-    for payload in (cover.closed, Locator(job.entropy(envelope.LOCATOR_ID_BYTES))):
+def embedded(
+    file: Part10, shape: PixelFormat, pixels: Pixels, context: SealContext
+) -> tuple[bytes, SealResult]:
+    """The object with its record in the pixels, and what was done.
+
+    The envelope is tried first, then a locator.
+
+    Raises NotEmbedded with the reason of the last attempt.
+    """
+    cover = _prepared(file, shape, pixels, context)
+    reason, envelope_failure = "payload-too-large", ""
+    for payload in (cover.closed, Locator(context.entropy(envelope.LOCATOR_ID_BYTES))):
         if isinstance(payload, Locator):
-            tried = reason
+            envelope_failure = reason
         elif len(payload.to_payload()) > PAYLOAD_MAX:
             continue
         try:
-            sealed, result = _attempted(cover, payload, job)
-            return sealed, replace(result, fallback=tried or None)
+            sealed, result = _attempted(cover, payload, context)
+            return sealed, replace(result, fallback=envelope_failure or None)
         except HideFailed as failure:
             reason = failure.code
         except (SealBroken, UnsupportedPixels, UnreadableObject):
@@ -76,18 +94,18 @@ def embedded(file: Part10, shape: PixelFormat, pixels: Pixels, job: SealContext)
     raise NotEmbedded(reason)
 
 
-def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, job: SealContext) -> _Cover:
-    syntax = writable_syntax(file.transfer_syntax, job.options.accept_syntaxes)
+def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, context: SealContext) -> _Cover:
+    syntax = writable_syntax(file.transfer_syntax, context.options.accept_syntaxes)
     if syntax is None:
         raise NotEmbedded("no-encoder")
     if pixels.high_bits is pixels.high_bits.OTHER:
         raise NotEmbedded("high-bits-in-use")
-    with job.steps.step("header"):
-        header = documenting.document(file, job.options.device, job.now)
+    with context.steps.step("header"):
+        header = documenting.document(file, context.options.device, context.now)
         documented, original_uid = file, ""
-        if job.options.identity == "derive":
+        if context.options.identity == "derive":
             original_uid = file.text(SOP_INSTANCE_UID)
-            new_uid = f"2.25.{uuid.UUID(bytes=job.entropy(16), version=4).int}"
+            new_uid = f"2.25.{uuid.UUID(bytes=context.entropy(16), version=4).int}"
             header |= documenting.derive(file, new_uid)
             documented = read(file.edited(header, sop_instance_uid=new_uid))
             header = {}
@@ -97,12 +115,12 @@ def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, job: SealContext
     replaced = (
         {IMAGE_TYPE: (file.value(IMAGE_TYPE) or b"")} if original_uid and IMAGE_TYPE in file.index else {}
     )
-    with job.steps.step("envelope"):
-        restore_key = job.entropy(record.RESTORE_KEY_BYTES)
-        seen = likeness.of_image(pixels.samples, shape, restore_key)
-        taken = record.take(documented, job.options.identity_fields, restore_key, likeness=seen)
-        closed = envelope.close(record.pack(taken), job.recipient)
-    with job.steps.step("digest"):
+    with context.steps.step("envelope"):
+        restore_key = context.entropy(record.RESTORE_KEY_BYTES)
+        image_likeness = likeness.of_image(pixels.samples, shape, restore_key)
+        taken = record.take(documented, context.options.identity_fields, restore_key, likeness=image_likeness)
+        closed = envelope.close(record.pack(taken), context.recipient)
+    with context.steps.step("digest"):
         original_digest = digest.of_pixels(pixels.samples, shape)
     facts = Facts(
         original_digest=original_digest,
@@ -126,57 +144,62 @@ def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, job: SealContext
     )
 
 
-def _attempted(cover: _Cover, payload: Envelope | Locator, job: SealContext) -> tuple[bytes, SealResult]:
-    """One attempt. Raises HideFailed when the payload does not fit, SealBroken when a proof fails."""
-    content = payload.to_payload()
+def _attempted(cover: _Cover, payload: Envelope | Locator, context: SealContext) -> tuple[bytes, SealResult]:
+    """The sealed object, with this payload in its pixels.
+
+    Raises HideFailed when the payload does not fit.
+    Raises SealBroken, UnsupportedPixels or UnreadableObject when a proof fails.
+    """
+    payload_bytes = payload.to_payload()
     stored = located(cover.closed, payload) if isinstance(payload, Locator) else b""
-    with job.steps.step("hide"):
-        hidden = job.codec.hide(
+    with context.steps.step("hide"):
+        hidden = context.codec.hide(
             cover.pixels.samples,
-            content,
-            profile=job.options.profile,
+            payload_bytes,
+            profile=context.options.profile,
             padding=padding_values(cover.file, cover.shape),
             ybr=cover.shape.photometric == "YBR_FULL",
             window=voi_window(cover.file) if cover.shape.allocated > 8 else None,
-            frames=job.options.frames,
+            frames=context.options.frames,
         )
-    with job.steps.step("restoring"):
+    with context.steps.step("restoring"):
         change = restoring_element.change_of(cover.pixels.samples, hidden.container)
-        undo = restoring_element.close(cover.facts, change, cover.restore_key, hidden.synthesis)
+        restoring = restoring_element.close(cover.facts, change, cover.restore_key, hidden.synthesis)
     container = Pixels(hidden.container, cover.pixels.high_bits)
-    mark = Embedded(
+    put_in = Embedded(
         mode="locator" if stored else "envelope",
-        payload=content,
+        payload=payload_bytes,
         hidden=hidden,
-        restoring=undo,
+        restoring=restoring,
         envelope=stored,
         syntax=cover.syntax,
     )
-    with job.steps.step("attest"):
-        content_digest = covered(cover.documented, cover.shape, container, job.options.identity_fields)
-        edits, found = attested(cover.documented, job, reason="sealed", content=content_digest, mark=mark)
-    with job.steps.step("encode"):
+    with context.steps.step("attest"):
+        content = covered(cover.documented, cover.shape, container, context.options.identity_fields)
+        edits = attested(cover.documented, context, reason="sealed", content=content, embedded=put_in)
+    with context.steps.step("encode"):
         edits |= cover.header | encoded(cover.documented, container, cover.shape, cover.syntax)
         new_syntax = cover.syntax if cover.syntax != cover.file.transfer_syntax else None
         sealed = cover.documented.edited(edits, syntax=new_syntax)
     quality = psnr_range_db(cover.pixels.samples, change)
     hint, coded_bits, max_change = hidden.hint, hidden.coded_bits, hidden.max_change
-    del edits, container, hidden, mark  # each may hold all pixels, and the proof needs room for its own
-    with job.steps.step("prove"):
-        _prove(sealed, found, content, hint, cover, job)
+    # Each of these may hold all pixels, and the proof needs room for its own.
+    del edits, container, hidden, put_in
+    with context.steps.step("prove"):
+        _prove(sealed, content.digest, payload_bytes, hint, cover, context)
     return sealed, SealResult(
         sop_instance_uid=cover.documented.text(SOP_INSTANCE_UID),
         level=Level.FULL.value,
         reason="sealed",
         mode="locator" if stored else "envelope",
-        payload_bits=8 * len(content),
+        payload_bits=8 * len(payload_bytes),
         coded_bits=coded_bits,
         psnr_range_db=quality,
         max_change=max_change,
-        digest=found.hex(),
-        seal_ms=job.steps.total,
-        steps_ms=job.steps.ms,
-        restoring_bytes=len(undo),
+        digest=content.digest.hex(),
+        seal_ms=context.steps.total,
+        steps_ms=context.steps.ms,
+        restoring_bytes=len(restoring),
         shortened=tuple(sorted(cover.shortened)),
     )
 
@@ -184,43 +207,44 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, job: SealContext) -> 
 def _prove(
     sealed: bytes,
     container_digest: bytes,
-    content: bytes,
+    payload: bytes,
     hint: dict[str, int],
     cover: _Cover,
-    job: SealContext,
+    context: SealContext,
 ) -> None:
-    """Read the file that will be sent as its receiver will. Raises SealBroken when anything does not come
-    back.
+    """Read the sealed file as its receiver will.
+
+    Raises SealBroken when container, payload, block or original do not come back.
+    Raises UnsupportedPixels or UnreadableObject when the file can't be read at all.
     """
-    again = read(ByteRange(sealed, 0, len(sealed)))  # without a copy of it
-    shape = pixel_format(again)
-    pixels = decode(again, shape)
+    # A ByteRange, so that the file is not copied.
+    received = read(ByteRange(sealed, 0, len(sealed)))
+    shape = pixel_format(received)
+    pixels = decode(received, shape)
     if digest.of_pixels(pixels.samples, shape) != container_digest:
         raise SealBroken("the container does not read back from the sealed file", check=5)
-    revealed = job.codec.reveal(pixels.samples, hint=hint)
-    if revealed is None or revealed.payload != content:
+    revealed = context.codec.reveal(pixels.samples, hint=hint)
+    if revealed is None or revealed.payload != payload:
         raise SealBroken("the payload does not come back from the sealed file", check=7)
-    found = private_block.find(again)
-    if found is None:
+    block = private_block.find(received)
+    if block is None:
         raise SealBroken("the private block does not come back from the sealed file", check=2)
-    facts, original = undone_pixels(shape, pixels, found, cover.restore_key)
+    facts, original = undone_pixels(shape, pixels, block, cover.restore_key)
     if facts.original_digest != cover.facts.original_digest:
         raise SealBroken("the original does not come back from the sealed file", check=9)
-    if again.transfer_syntax not in NATIVE_SYNTAXES:
-        encoded(again, original, shape, again.transfer_syntax)  # or it could not be written
+    if not syntax_of(received.transfer_syntax).native:
+        # Proves that the original can be written in this syntax.
+        encoded(received, original, shape, received.transfer_syntax)
 
 
 def padding_values(file: Part10, shape: PixelFormat) -> tuple[int, ...]:
-    """The stored values that mean "no image here" (PS3.3 C.7.5.1.1.2), a range when the object gives a
-    limit.
-    """
+    """The stored values that mean "no image here" (PS3.3 C.7.5.1.1.2): a range when the object gives a limit."""
 
     def stored_value(tag: int) -> int | None:
         raw = file.value(tag)
         if not raw or len(raw) < 2:
             return None
-        order = "little" if file.encoding.little else "big"
-        return int.from_bytes(raw[:2], order, signed=shape.signed)  # type: ignore[arg-type]  # one of the two literals
+        return int.from_bytes(raw[:2], "little" if file.encoding.little else "big", signed=shape.signed)
 
     value = stored_value(_PADDING_VALUE)
     if value is None:

@@ -1,4 +1,4 @@
-"""What verification says: one verdict, and the numbered checks of FORMAT.md that led to it."""
+"""The results of verifying, extracting and restoring; a verdict comes with the numbered checks of FORMAT.md."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from gateway.seal.block.digest import Tile
 
 
 class Verdict(StrEnum):
+    """What an object is, in one word."""
+
     INTACT = "intact"
-    TRANSCODED = "transcoded"  # losslessly re-encoded; the digest still holds
-    MISIDENTIFIED = "misidentified"  # the header's identity is not the sealed one
-    LOSSY = "lossy"  # changed all over as by compression or filtering; the record came back
+    # Encoded anew without loss; the digest still holds.
+    TRANSCODED = "transcoded"
+    # The identity in the header is not the sealed one.
+    MISIDENTIFIED = "misidentified"
+    # Changed all over, as by compression or filtering; the record came back.
+    LOSSY = "lossy"
     TAMPERED = "tampered"
-    STRIPPED = "stripped"  # the private block is gone, the record is in the pixels
+    # The private block is gone, and the record is in the pixels.
+    STRIPPED = "stripped"
     UNKNOWN_SIGNER = "unknown-signer"
     UNSEALED = "unsealed"
     UNREADABLE = "unreadable"
@@ -23,7 +29,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One check that was made. detail: for people, free of patient data."""
+    """One check that was made.
+
+    n: number in FORMAT.md.
+    name: of the check, one word.
+    ok: whether it held.
+    detail: for people, free of patient data.
+    """
 
     n: int
     name: str
@@ -47,10 +59,16 @@ CHECKS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """header_differences: {keyword, hidden, header}; hidden is None when only its digest is known.
+    """What verification found out.
 
-    tampered_tiles: (frame, row, column, height, width), counted from 0. record: keyword -> text, with the
-    key only. shortened: fields of the record that were cut.
+    sop_instance_uid: as the header has it; empty when the object can't be parsed.
+    verdict: drawn from the checks.
+    level: as the statement has it; None without one.
+    checks: those that were made, in order.
+    header_differences: each {keyword, hidden, header}; hidden is None when only its digest is known.
+    tampered_tiles: each (frame, row, column, height, width), counted from 0.
+    record: keyword -> text; None when it was not opened.
+    shortened: keywords of record fields that were cut.
     """
 
     sop_instance_uid: str
@@ -68,29 +86,34 @@ class Report:
         return self.verdict in {Verdict.INTACT, Verdict.TRANSCODED}
 
     def to_json(self) -> dict[str, Any]:
-        """The keys of `sealgate verify --json` without `path`; `record` and `shortened` only when there is a
-        record.
-        """
-        found: dict[str, Any] = {
+        """The keys of `sealgate verify --json` without `path`. `record` is left out when it was not opened."""
+        keys: dict[str, Any] = {
             "sop_instance_uid": self.sop_instance_uid,
             "verdict": self.verdict.value,
             "level": self.level,
-            "checks": [{"n": c.n, "name": c.name, "ok": c.ok, "detail": c.detail} for c in self.checks],
+            "checks": [
+                {"n": check.n, "name": check.name, "ok": check.ok, "detail": check.detail}
+                for check in self.checks
+            ],
             "header_differences": [dict(difference) for difference in self.header_differences],
             "tampered_tiles": [list(tile) for tile in self.tampered_tiles],
         }
         if self.record is not None:
-            found["record"] = dict(self.record)
+            keys["record"] = dict(self.record)
             if self.shortened:
-                found["shortened"] = list(self.shortened)
-        return found
+                keys["shortened"] = list(self.shortened)
+        return keys
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """found: a record came out. mode: how it was hidden, None when nothing was found in the pixels.
+    """What came out of the pixels.
 
-    reason: a code word. raw_bit_error_rate: share of coded bits read wrong before correction.
+    found: whether a record came out.
+    reason: a code word.
+    mode: "envelope" or "locator", whichever the pixels hold; None when they hold nothing.
+    record: keyword -> text; None when it was not opened.
+    raw_bit_error_rate: share of the coded bits that were read wrong before correction.
     """
 
     found: bool
@@ -102,7 +125,12 @@ class Extraction:
 
 @dataclass(frozen=True, kw_only=True)
 class Restoration:
-    """original_digest: 64 hex digits, of the original pixels; it was compared with what is returned."""
+    """Whether the original came back.
+
+    restored: whether it did.
+    reason: a code word.
+    original_digest: 64 hex digits, of the original's content; it was compared with what is returned.
+    """
 
     restored: bool
     reason: str

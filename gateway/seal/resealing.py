@@ -1,6 +1,6 @@
-"""What becomes of an object that carries a seal already, by policy (FORMAT.md, "Overwriting").
+"""The policy for objects that carry a seal already (FORMAT.md, "Overwriting").
 
-A second record written over a first destroys it, and with it the way to the original.
+A second record that is written over a first one destroys it, and with it the way to the original.
 """
 
 from __future__ import annotations
@@ -21,44 +21,54 @@ from gateway.seal.documenting import (
 from gateway.seal.record import envelope
 
 
-def original_of(data: ByteSource, job: SealContext) -> ByteSource:
-    """The file under the seal of `data`. Raises KeptAsIs when the seal stays, AlreadySealed by policy."""
-    if job.options.sealed == "refuse":
+def original_of(data: ByteSource, context: SealContext) -> ByteSource:
+    """The file under the seal of `data`.
+
+    Raises KeptAsIs when the seal stays.
+    Raises AlreadySealed when the policy is to refuse sealed objects.
+    """
+    if context.options.sealed == "refuse":
         raise AlreadySealed("the object carries a seal already")
-    if job.options.sealed == "keep":
+    if context.options.sealed == "keep":
         raise KeptAsIs("already-sealed")
-    if job.reopen is None:
+    if context.reopen is None:
         raise KeptAsIs("reseal-without-key")
-    original, reason = job.reopen(data)
+    original, reason = context.reopen(data)
     if original is None:
         raise KeptAsIs(reason)
     return original
 
 
-def check_bare(file: Part10, pixels: Pixels, job: SealContext) -> None:
-    """Raises KeptAsIs or AlreadySealed when the pixels hold a record whose private block is gone.
+def check_bare(file: Part10, pixels: Pixels, context: SealContext) -> None:
+    """Look in the pixels for a record whose private block is gone.
 
     Nothing can be restored without the block, so that even policy "reseal" leaves such an object alone.
+
+    Raises KeptAsIs when the pixels hold such a record.
+    Raises AlreadySealed instead when the policy is to refuse sealed objects.
     """
     traces = _has_traces(file)
-    if job.options.look == "traces" and not traces:
+    if context.options.look == "traces" and not traces:
         return
-    with job.steps.step("look"):
-        revealed = job.codec.reveal(pixels.samples, newest=not traces)
+    with context.steps.step("look"):
+        revealed = context.codec.reveal(pixels.samples, newest=not traces)
     if revealed is None or envelope.parse(revealed.payload) is None:
         return
-    if job.options.sealed == "refuse":
+    if context.options.sealed == "refuse":
         raise AlreadySealed("the pixels hold a record, and its private block was removed")
     raise KeptAsIs("payload-present")
 
 
 def check_as_good(before: Part10, after: SealResult) -> None:
-    """Raises KeptAsIs when sealing anew would give less than the seal that is there."""
+    """Compare the seal that is there with the one that would replace it.
+
+    Raises KeptAsIs when the new one would protect less.
+    """
     try:
-        found = private_block.find(before)
+        block = private_block.find(before)
     except SealBroken as error:
         raise KeptAsIs("reseal-unverified") from error
-    had_record = found is not None and found.level == Level.FULL
+    had_record = block is not None and block.level == Level.FULL
     if after.level == Level.PASS or (had_record and after.level != Level.FULL):
         raise KeptAsIs("reseal-weaker")
 

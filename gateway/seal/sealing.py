@@ -1,6 +1,6 @@
 """Seal an object at the highest level it may get.
 
-Pure: time and entropy are arguments, nothing is logged, read or written. The timer only measures.
+Pure: time and entropy are arguments, and nothing is logged, read or written. The timer only measures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import overload
 from gateway.dicom.image import PixelFormat
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import Part10, read
-from gateway.dicom.pixels import LOSSLESS_SYNTAXES, decode
+from gateway.dicom.pixels import decode
+from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import Recipient, Signer
@@ -80,93 +81,114 @@ def seal(
     timer: Callable[[], float] = time.perf_counter,
     reopen: Reopen | None = None,
 ) -> tuple[ByteSource, SealResult]:
-    """A sealed file and what was done to it; at level pass the very bytes that came.
+    """The sealed file and what was done to it; at level pass the file is `data` itself.
 
-    data: a complete DICOM file (PS3.10); if it is not in memory, the result of level digest is not either, and only
-    pixels that are to carry a record are taken there. now: with its time zone. reopen: what gives the original of a
-    sealed object, for policy "reseal" (`verifying.reopen`). Raises UnreadableObject for bytes that can't be
-    parsed, AlreadySealed by policy "refuse", ConfigurationError for fields that can't be recorded; everything else
-    ends in a level with its reason.
+    data: a complete DICOM file (PS3.10). If it is not in memory, only pixels that are to carry a record are read into
+        memory, and the result of level digest is not in memory either.
+    recipient: who can read the record.
+    signer: signs the statement.
+    codec: hides the record in the pixels.
+    options: None means all defaults.
+    now: the time of sealing, with its time zone.
+    entropy: source of random bytes.
+    timer: a clock in seconds, which only measures.
+    reopen: gives the original of a sealed object, for policy "reseal" (`verifying.reopen`).
+
+    Raises UnreadableObject when the bytes can't be parsed.
+    Raises AlreadySealed when the object is sealed and the policy is to refuse it.
+    Raises ConfigurationError when a field can't be recorded.
+    Everything else ends in a level with its reason.
     """
-    job = SealContext(recipient, signer, codec, options or SealOptions(), now, entropy, Steps(timer), reopen)
-    for keyword in job.options.identity_fields:
+    context = SealContext(
+        recipient, signer, codec, options or SealOptions(), now, entropy, Steps(timer), reopen
+    )
+    for keyword in context.options.identity_fields:
         field(keyword)
-    with job.steps.step("parse"):
+    with context.steps.step("parse"):
         file = read(data)
         decision = eligibility.judge(file)
     try:
         if decision.reason == "already-sealed":
-            return _resealed(data, file, job)
-        return _sealed(data, file, decision, job)
+            return _resealed(data, file, context)
+        return _sealed(data, file, decision, context)
     except KeptAsIs as kept:
-        return data, _passed(file, kept.reason, job)
+        return data, _passed(file, kept.reason, context)
 
 
-def _resealed(data: ByteSource, file: Part10, job: SealContext) -> tuple[ByteSource, SealResult]:
-    """Raises KeptAsIs when the seal that is there stays."""
-    with job.steps.step("reopen"):
-        original = resealing.original_of(data, job)
-        under = read(original)
-        decision = eligibility.judge(under)
-    sealed, result = _sealed(original, under, decision, job)
+def _resealed(data: ByteSource, file: Part10, context: SealContext) -> tuple[ByteSource, SealResult]:
+    """An object sealed anew.
+
+    Raises KeptAsIs when the seal that is there stays.
+    """
+    with context.steps.step("reopen"):
+        original = resealing.original_of(data, context)
+        original_file = read(original)
+        decision = eligibility.judge(original_file)
+    sealed, result = _sealed(original, original_file, decision, context)
     resealing.check_as_good(file, result)
     return sealed, replace(result, resealed=True)
 
 
 def _sealed(
-    data: ByteSource, file: Part10, decision: Decision, job: SealContext
+    data: ByteSource, file: Part10, decision: Decision, context: SealContext
 ) -> tuple[ByteSource, SealResult]:
-    """Raises KeptAsIs when the pixels hold a record already."""
+    """An object sealed at the level that was decided, or a lower one.
+
+    Raises KeptAsIs when the pixels hold a record already.
+    """
     if decision.level is Level.PASS:
-        return data, _passed(file, decision.reason, job)
+        return data, _passed(file, decision.reason, context)
     reason = decision.reason
-    shape = decision.shape if file.transfer_syntax in LOSSLESS_SYNTAXES else None
+    shape = decision.shape if syntax_of(file.transfer_syntax).reversible else None
     if decision.level is Level.FULL and decision.shape:
         try:
-            return _marked(file, decision.shape, job)
-        except NotEmbedded as refusal:
-            reason = refusal.reason
+            return _embedded(file, decision.shape, context)
+        except NotEmbedded as error:
+            reason = error.reason
     try:
-        return _attest(file, shape, reason, job)
+        return _attested(file, shape, reason, context)
     except (UnreadableObject, SealBroken):
-        # Nested deeper than is hashed here, or no free private block: the object is better left alone.
-        return data, _passed(file, "structure", job)
+        # Sequences are nested deeper than is hashed here, or no private block is free: it is safer to change nothing.
+        return data, _passed(file, "structure", context)
 
 
-def _marked(file: Part10, shape: PixelFormat, job: SealContext) -> tuple[bytes, SealResult]:
-    """Raises NotMarked, and KeptAsIs when the pixels hold a record already."""
+def _embedded(file: Part10, shape: PixelFormat, context: SealContext) -> tuple[bytes, SealResult]:
+    """Level full.
+
+    Raises NotEmbedded when the pixels can't carry a record.
+    Raises KeptAsIs when they hold a record already.
+    """
     try:
-        with job.steps.step("decode"):
+        with context.steps.step("decode"):
             pixels = decode(file, shape)
     except UnsupportedPixels:
         raise NotEmbedded("undecodable") from None
-    resealing.check_bare(file, pixels, job)
-    return embedded(file, shape, pixels, job)
+    resealing.check_bare(file, pixels, context)
+    return embedded(file, shape, pixels, context)
 
 
-def _passed(file: Part10, reason: str, job: SealContext) -> SealResult:
+def _passed(file: Part10, reason: str, context: SealContext) -> SealResult:
     return SealResult(
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
         level=Level.PASS.value,
         reason=reason,
-        seal_ms=job.steps.total,
-        steps_ms=job.steps.ms,
+        seal_ms=context.steps.total,
+        steps_ms=context.steps.ms,
     )
 
 
-def _attest(
-    file: Part10, shape: PixelFormat | None, reason: str, job: SealContext
+def _attested(
+    file: Part10, shape: PixelFormat | None, reason: str, context: SealContext
 ) -> tuple[ByteSource, SealResult]:
-    """Level digest: the private block is spliced in, every other byte stays."""
-    with job.steps.step("attest"):
-        content = covered_in_pieces(file, shape, job.options.identity_fields)
-        edits, found = attested(file, job, reason=reason, content=content)
-        sealed = file.rewritten(edits)
+    """Level digest: the private block is inserted, and every other byte stays."""
+    with context.steps.step("attest"):
+        content = covered_in_pieces(file, shape, context.options.identity_fields)
+        sealed = file.rewritten(attested(file, context, reason=reason, content=content))
     return sealed, SealResult(
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
         level=Level.DIGEST.value,
         reason=reason,
-        digest=found.hex(),
-        seal_ms=job.steps.total,
-        steps_ms=job.steps.ms,
+        digest=content.digest.hex(),
+        seal_ms=context.steps.total,
+        steps_ms=context.steps.ms,
     )

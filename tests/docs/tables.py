@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES
 
-from gateway.dicom.pixels import LOSSLESS_SYNTAXES
+from gateway.dicom.syntaxes import TABLE, syntax_of
 from gateway.dimse import statuses
 from gateway.observe.metrics import METRICS
 from gateway.seal import eligibility
@@ -32,11 +32,13 @@ PRIVATE_ELEMENTS = {
 
 
 def transfer_syntaxes() -> Iterable[str]:
-    lossy = set(eligibility.table()["syntaxes"]["lossy"])
     yield "| transfer syntax | UID | pixels |"
     yield "|---|---|---|"
-    for uid in sorted(set(ALL_TRANSFER_SYNTAXES) | LOSSLESS_SYNTAXES, key=_numbers):
-        pixels = "sealed" if uid in LOSSLESS_SYNTAXES else "untouched, lossy" if uid in lossy else "untouched"
+    for uid in sorted(
+        set(ALL_TRANSFER_SYNTAXES) | {row.uid for row in TABLE.values() if row.reversible}, key=_numbers
+    ):
+        syntax = syntax_of(uid)
+        pixels = "sealed" if syntax.reversible else "untouched, lossy" if syntax.lossy else "untouched"
         yield f"| {UID(uid).name} | {uid} | {pixels} |"
 
 

@@ -1,6 +1,4 @@
-"""Digests: BLAKE3 over canonical serialisations, so that a lossless re-encoding keeps them (FORMAT.md,
-"Digest").
-"""
+"""Digests: BLAKE3 over canonical serialisations, so that a lossless re-encoding keeps them (FORMAT.md, "Digest")."""
 
 from __future__ import annotations
 
@@ -39,26 +37,31 @@ _PADDED_WITH_SPACES = frozenset(
 _WORD_BYTES = {"US": 2, "SS": 2, "OW": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "OF": 4, "OL": 4}
 _WORD_BYTES |= {"FD": 8, "OD": 8, "SV": 8, "UV": 8, "OV": 8}
 
-Tile = tuple[int, int, int, int, int]  # frame, row, column, height, width
+# Frame, row, column, height, width; counted from 0.
+Tile = tuple[int, int, int, int, int]
 
 
 def canonical(samples: NDArray[Any], depth: int) -> NDArray[Any]:
-    """Samples as they are hashed: contiguous, little endian, 1 byte up to 8 bits, 2 up to 16, else 4."""
+    """Samples as they are hashed: contiguous, little endian, in 1 byte up to 8 bits, 2 bytes up to 16, otherwise 4."""
     size = 1 if depth <= 8 else 2 if depth <= 16 else 4
     return np.ascontiguousarray(samples).astype(f"<{samples.dtype.kind}{size}", copy=False)
 
 
 def of_pixels(samples: NDArray[Any], shape: PixelFormat) -> bytes:
-    """32 bytes over stored values of shape (frames, rows, columns, samples)."""
+    """32 bytes over samples.
+
+    samples: (frames, rows, columns, samples), stored values.
+    """
     engine = PixelDigest(samples.shape[0], shape)
     engine.update(samples)
     return engine.digest()
 
 
 class PixelDigest:
-    """`of_pixels` of frames that come one after another."""
+    """What `of_pixels` gives, for frames that come one after another."""
 
     def __init__(self, frames: int, shape: PixelFormat) -> None:
+        """frames: how many will come in all."""
         self._depth = shape.depth
         head = struct.pack(
             "<IIIIBB", frames, shape.rows, shape.columns, shape.samples, shape.depth, shape.signed
@@ -66,26 +69,30 @@ class PixelDigest:
         self._engine = blake3(b"sealgate pixels v1\0" + head)
 
     def update(self, samples: NDArray[Any]) -> None:
+        """Add the next frames."""
         self._engine.update(canonical(samples, self._depth).data.cast("B"))
 
     def digest(self) -> bytes:
+        """32 bytes."""
         return self._engine.digest()
 
 
-def of_fragments(found: Iterable[ByteSource]) -> bytes:
-    """32 bytes over encoded pixel data: the fragments one after another, or the value of native pixel
-    data.
+def of_fragments(content: Iterable[ByteSource]) -> bytes:
+    """32 bytes over encoded pixel data.
+
+    content: the fragments one after another, or the value of native pixel data.
     """
     engine = blake3(b"sealgate fragments v1\0")
-    for fragment in found:
+    for fragment in content:
         for piece in pieces(fragment):
             engine.update(piece)
     return engine.digest()
 
 
 def tile_edge(frames: int, rows: int, columns: int) -> int:
-    """64, or less in small objects so that "changed all over" and "changed at one place" stay
-    distinguishable.
+    """The edge of a tile in pixels: 64, or less in small objects.
+
+    So "changed all over" and "changed at one place" can be told apart in them too.
     """
     for edge in TILE_EDGES:
         if frames * -(-rows // edge) * -(-columns // edge) >= _TILES_MIN:
@@ -94,7 +101,7 @@ def tile_edge(frames: int, rows: int, columns: int) -> int:
 
 
 def tiles(frames: int, rows: int, columns: int, edge: int) -> list[Tile]:
-    """All tiles in order: frame, then row, then column."""
+    """All tiles, in the order of frame, row, column."""
     return [
         (frame, row, column, min(edge, rows - row), min(edge, columns - column))
         for frame in range(frames)
@@ -104,7 +111,12 @@ def tiles(frames: int, rows: int, columns: int, edge: int) -> list[Tile]:
 
 
 def of_tiles(samples: NDArray[Any], shape: PixelFormat, edge: int, *, first: int = 0) -> bytes:
-    """4 bytes for each tile, in order. first: the number of the first of these frames."""
+    """4 bytes for each tile, in order.
+
+    samples: leading or later frames of an object.
+    edge: of a tile, in pixels.
+    first: number of the first of these frames.
+    """
     plain = canonical(samples, shape.depth)
     digests = []
     for tile in tiles(plain.shape[0], plain.shape[1], plain.shape[2], edge):
@@ -116,21 +128,22 @@ def of_tiles(samples: NDArray[Any], shape: PixelFormat, edge: int, *, first: int
 
 
 def of_header(file: Part10, keywords: Iterable[str], salt: bytes) -> dict[int, bytes]:
-    """tag -> 8 bytes that tell whether an identity field changed, without telling what it was."""
+    """For each identity field, tag -> 8 bytes that tell whether it changed, and do not tell its value."""
     key = blake3(salt, derive_key_context="sealgate header field v1").digest()
-    found: dict[int, bytes] = {}
+    digests: dict[int, bytes] = {}
     for keyword in keywords:
-        wanted = field(keyword)
-        content = struct.pack("<I", wanted.tag) + comparable_value(file, wanted).encode()
-        found[wanted.tag] = blake3(content, key=key).digest(HEADER_DIGEST_BYTES)
-    return found
+        identity_field = field(keyword)
+        content = struct.pack("<I", identity_field.tag) + comparable_value(file, identity_field).encode()
+        digests[identity_field.tag] = blake3(content, key=key).digest(HEADER_DIGEST_BYTES)
+    return digests
 
 
 def of_dataset(file: Part10, left_out: frozenset[int]) -> bytes:
-    """32 bytes over the standard elements of an object, `left_out` (the identity fields) and group lengths
-    excepted.
+    """32 bytes over the standard elements of an object without its group lengths.
 
-    Independent of implicit or explicit VR, byte order, padding and defined or undefined lengths.
+    They do not depend on implicit or explicit VR, byte order, padding, or defined or undefined lengths.
+
+    left_out: tags of the identity fields, which are not hashed here either.
     Raises UnreadableObject when sequences are nested more than 60 deep.
     """
     engine = blake3(b"sealgate dataset v1\0")
@@ -147,7 +160,8 @@ def _canonical_elements(
         raise UnreadableObject("sequences are nested too deeply")
     for element in elements:
         if element.group % 2 or element.tag & 0xFFFF == 0 or element.tag == 0xFFFCFFFC:
-            continue  # private, group length, trailing padding
+            # Private, group length, trailing padding.
+            continue
         vr = _vr(element)
         if vr != "SQ":
             yield from _canonical_element(body, element, vr, encoding)
@@ -155,16 +169,17 @@ def _canonical_elements(
         inner = encoding
         if element.vr == b"UN":
             inner = IMPLICIT_LE
-        parts = items(body, element, inner)
-        yield struct.pack("<IBQ", element.tag, 1, len(parts))
-        for part in parts:
+        sequence_items = items(body, element, inner)
+        yield struct.pack("<IBQ", element.tag, 1, len(sequence_items))
+        for sequence_item in sequence_items:
+            inside = walk(body, sequence_item.value, sequence_item.stop, inner)
             yield b"item"
-            yield from _canonical_elements(body, walk(body, part.value, part.stop, inner), inner, deep + 1)
+            yield from _canonical_elements(body, inside, inner, deep + 1)
         yield b"end."
 
 
 def _canonical_element(body: ByteSource, element: Element, vr: str, encoding: Encoding) -> Iterator[bytes]:
-    """Values that are hashed as they stand may be longer than memory."""
+    """A value that is hashed as it stands is read in pieces, because it may be larger than memory."""
     value: ByteSource = ByteRange(body, element.value, element.end)
     if vr in _PADDED_WITH_SPACES or not encoding.little:
         value = _canonical_value(value[:], vr, encoding)
@@ -173,7 +188,7 @@ def _canonical_element(body: ByteSource, element: Element, vr: str, encoding: En
 
 
 def _vr(element: Element) -> str:
-    """The VR as written, or the dictionary's when the file does not say (implicit, UN)."""
+    """The VR as written, or that of the dictionary when the file does not tell it (implicit, UN)."""
     if element.undefined and element.tag != PIXEL_DATA:
         return "SQ"
     if element.vr not in (None, b"UN"):

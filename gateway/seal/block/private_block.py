@@ -1,4 +1,4 @@
-"""The private block: group 0071, private creator SEALGATE (PS3.5 7.8; table in FORMAT.md)."""
+"""The private block: group 0071, private creator SEALGATE (PS3.5 7.8; FORMAT.md has the table of its elements)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from gateway.errors import SealBroken
 GROUP = 0x0071
 CREATOR = b"SEALGATE"
 FORMAT_VERSION = b"1"
-CHECK = 2  # of FORMAT.md
+# Number of the check in FORMAT.md that this module serves.
+CHECK = 2
 
 VERSION, LEVEL, DIGEST, STATEMENT, SIGNATURE, TILES, RESTORING, ENVELOPE = (
     0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x30, 0x31,
@@ -23,8 +24,14 @@ VERSION, LEVEL, DIGEST, STATEMENT, SIGNATURE, TILES, RESTORING, ENVELOPE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """statement may carry its padding byte; the parts of variable length carry their length and come without
-    it.
+    """What the elements of the block hold.
+
+    level: in lower case.
+    digest: 64 hex digits in lower case.
+    statement: as encoded; when it was read from an object, one byte of padding may follow.
+    signature: 64 bytes.
+    tiles, restoring, envelope: parts that may be missing, then they are empty. Here they come without the length that
+        stands before restoring and envelope in the element.
     """
 
     level: str
@@ -37,7 +44,7 @@ class Block:
 
 
 def hash_part(part: bytes) -> bytes:
-    """32 bytes by which the statement names a part of the block; b"" for a part that is not there."""
+    """The 32 bytes by which the statement names a part of the block; b"" for a part that is missing."""
     return blake3(part).digest() if part else b""
 
 
@@ -46,9 +53,9 @@ def has_block(file: Part10) -> bool:
 
 
 def find(file: Part10) -> Block | None:
-    """Our block under whatever number it has, its elements as OB, LO or UN; None when there is none.
+    """The block of this format, under any block number and with elements as OB, LO or UN; None when there is none.
 
-    Raises SealBroken when there are two, when elements are missing or malformed, and for unknown versions.
+    Raises SealBroken when there are two, when elements are missing or malformed, or when the version is unknown.
     """
     numbers = _block_numbers(file)
     if not numbers:
@@ -78,8 +85,9 @@ def find(file: Part10) -> Block | None:
 
 
 def edits(block: Block, file: Part10) -> dict[int, bytes | None]:
-    """Edits that insert the block under the first free number of group 0071. Raises SealBroken when none is
-    free.
+    """Edits that insert the block under the first free number of group 0071.
+
+    Raises SealBroken when no number is free.
     """
     taken = {
         element.tag & 0xFF
@@ -110,16 +118,14 @@ def edits(block: Block, file: Part10) -> dict[int, bytes | None]:
 
 
 def removal(file: Part10) -> dict[int, bytes | None]:
-    """Edits that remove every block of ours with all its elements, and the group length if nothing else is
-    left.
-    """
+    """Edits that remove every block of this format with all its elements."""
     numbers = _block_numbers(file)
-    ours = {
-        e.tag
-        for e in file.elements
-        if e.group == GROUP and (e.tag & 0xFFFF in numbers or e.tag >> 8 & 0xFF in numbers)
+    tags = {
+        element.tag
+        for element in file.elements
+        if element.group == GROUP and (element.tag & 0xFFFF in numbers or element.tag >> 8 & 0xFF in numbers)
     }
-    return dict.fromkeys(sorted(ours))
+    return dict.fromkeys(sorted(tags))
 
 
 def _block_numbers(file: Part10) -> list[int]:
@@ -133,9 +139,7 @@ def _block_numbers(file: Part10) -> list[int]:
 
 
 def _framed(part: bytes) -> bytes:
-    """A 4-byte big-endian length before the part: OB values are padded, and the part must come back
-    exactly.
-    """
+    """The part behind its length, 4 bytes in big endian: OB values are padded, and the part must come back exactly."""
     return struct.pack(">I", len(part)) + part if part else b""
 
 

@@ -1,6 +1,4 @@
-"""The statement: what the gateway vouches for, as deterministic CBOR (RFC 8949 4.2.1), and its Ed25519
-signature.
-"""
+"""The statement: what the gateway vouches for, as deterministic CBOR (RFC 8949 4.2.1), and its Ed25519 signature."""
 
 from __future__ import annotations
 
@@ -17,29 +15,42 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gateway.errors import SealBroken
 from gateway.keys import Signer
 
-SIGNATURE_PREFIX = b"sealgate statement v1\0"  # so that the key can't be made to sign one thing for another
+# It keeps anyone from having the key sign one thing that can pass for another.
+SIGNATURE_PREFIX = b"sealgate statement v1\0"
 VERSION = 1
 TILE_EDGES = (64, 32, 16, 8)
-FORM_CHECK, SIGNATURE_CHECK = 2, 3  # numbers of FORMAT.md
+# Numbers of checks in FORMAT.md.
+FORM_CHECK, SIGNATURE_CHECK = 2, 3
 
 
 class Level(StrEnum):
-    FULL = "full"  # the pixels carry the envelope or a locator
-    DIGEST = "digest"  # the pixels are untouched
-    PASS = "pass"  # the object is untouched
+    """How far an object was sealed."""
+
+    # The pixels carry the envelope or a locator.
+    FULL = "full"
+    # The pixels are untouched.
+    DIGEST = "digest"
+    # The whole object is untouched.
+    PASS = "pass"
 
 
 class Domain(StrEnum):
     """What the digest covers."""
 
-    PIXELS = "pixels"  # decoded samples
-    FRAGMENTS = "fragments"  # the encoded pixel data
-    DATASET = "dataset"  # the standard elements of an object without integer pixel data
+    # Decoded samples.
+    PIXELS = "pixels"
+    # The pixel data as it is encoded.
+    FRAGMENTS = "fragments"
+    # The standard elements of an object without integer pixel data.
+    DATASET = "dataset"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """The keys of the CBOR map are the numbers in the metadata; empty values are left out of it."""
+    """What the gateway vouches for; FORMAT.md, "Statement", explains the fields.
+
+    The keys of the CBOR map are the numbers in the metadata. Empty values are left out of the map.
+    """
 
     version: int = field(default=VERSION, metadata={"key": 1})
     level: str = field(metadata={"key": 2})
@@ -69,7 +80,7 @@ class Statement:
         return self.payload_hash == blake3(payload).digest()
 
 
-_FIELDS = {f.metadata["key"]: f for f in fields(Statement)}
+_FIELDS = {entry.metadata["key"]: entry for entry in fields(Statement)}
 _REQUIRED = frozenset({1, 2, 3, 4, 5, 8, 9, 10, 11, 12})
 _TYPES: dict[str, type] = {
     "int": int,
@@ -81,17 +92,17 @@ _TYPES: dict[str, type] = {
 
 
 def encode(statement: Statement) -> bytes:
-    """Deterministic CBOR: shortest forms, keys in order."""
-    content = {key: getattr(statement, f.name) for key, f in _FIELDS.items()}
+    """The statement as deterministic CBOR: shortest forms, keys in order."""
+    content = {key: getattr(statement, entry.name) for key, entry in _FIELDS.items()}
     kept = {key: value for key, value in content.items() if key in _REQUIRED or value}
     return cbor2.dumps(kept, canonical=True)
 
 
 def decode(data: bytes) -> tuple[Statement, bytes]:
-    """The statement at the beginning of `data` and exactly the bytes it takes.
+    """The statement at the beginning of `data`, and exactly the bytes that it takes.
 
-    Raises SealBroken for other versions, unknown or ill-typed entries, non-deterministic encodings, and
-    anything but one zero byte of padding after it.
+    Raises SealBroken when the version is unknown, when entries are unknown or of a wrong type, when the encoding is not
+    deterministic, or when anything but one zero byte of padding follows.
     """
     stream = io.BytesIO(data)
     try:
@@ -108,12 +119,12 @@ def decode(data: bytes) -> tuple[Statement, bytes]:
 
 
 def sign(encoded: bytes, signer: Signer) -> bytes:
-    """64 bytes: Ed25519 (RFC 8032) over the domain separation prefix and the encoded statement."""
+    """The signature, 64 bytes: Ed25519 (RFC 8032) over SIGNATURE_PREFIX and the encoded statement."""
     return signer.sign(SIGNATURE_PREFIX + encoded)
 
 
 def check_signature(encoded: bytes, signature: bytes, key: Ed25519PublicKey) -> None:
-    """Raises SealBroken when the signature is not that of `key`."""
+    """Raises SealBroken when the signature was not made with the private key of `key`."""
     try:
         key.verify(signature, SIGNATURE_PREFIX + encoded)
     except InvalidSignature as error:
@@ -126,16 +137,18 @@ def _checked(content: Any) -> Statement:
     if not _REQUIRED <= content.keys() <= _FIELDS.keys():
         raise SealBroken("the statement lacks entries or has unknown ones", check=FORM_CHECK)
     for key, value in content.items():
-        known = _FIELDS[key]
-        length = known.metadata.get("length")
-        if type(value) is not _TYPES[str(known.type)] or (
+        entry = _FIELDS[key]
+        length = entry.metadata.get("length")
+        if type(value) is not _TYPES[str(entry.type)] or (
             isinstance(value, bytes) and length is not None and len(value) != length
         ):
             raise SealBroken(f"entry {key} of the statement is malformed", check=FORM_CHECK)
     digests = content[10]
-    if not all(type(tag) is int and type(d) is bytes and len(d) == 8 for tag, d in digests.items()):
+    if not all(
+        type(tag) is int and type(value) is bytes and len(value) == 8 for tag, value in digests.items()
+    ):
         raise SealBroken("the header digests of the statement are malformed", check=FORM_CHECK)
-    if not all(type(k) is str and type(v) is int for k, v in content.get(18, {}).items()):
+    if not all(type(name) is str and type(value) is int for name, value in content.get(18, {}).items()):
         raise SealBroken("the codec hint of the statement is malformed", check=FORM_CHECK)
     if content[2] not in {Level.FULL, Level.DIGEST} or content[4] not in set(Domain):
         raise SealBroken("the statement names an unknown level or domain", check=FORM_CHECK)

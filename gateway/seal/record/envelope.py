@@ -1,7 +1,7 @@
 """The hidden payload: an envelope (the record, encrypted with HPKE) or a locator that points to one.
 
-FORMAT.md, "Payload". Encryption is HPKE base mode (RFC 9180) with the KEM of the recipient's curve,
-HKDF-SHA256 and AES-128-GCM. The library draws the ephemeral key itself.
+See FORMAT.md, "Payload". Encryption is HPKE base mode (RFC 9180) with the KEM of the recipient's curve, HKDF-SHA256 and
+AES-128-GCM. The library draws the ephemeral key itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ X25519_ENVELOPE = 0x11
 P256_ENVELOPE = 0x12
 LOCATOR = 0x1F
 LOCATOR_ID_BYTES = 16
-CHECK = 8  # the number of the check that this module serves, see FORMAT.md
+# Number of the check in FORMAT.md that this module serves.
+CHECK = 8
 
 _X25519_POINT, _P256_POINT, _P256_COMPRESSED, _TAG = 32, 65, 33, 16
 _ENVELOPES = {"x25519": X25519_ENVELOPE, "p256": P256_ENVELOPE}
@@ -32,7 +33,13 @@ _ENVELOPES = {"x25519": X25519_ENVELOPE, "p256": P256_ENVELOPE}
 
 @dataclass(frozen=True)
 class Envelope:
-    """An encrypted record. encapsulated: 32 bytes (X25519) or 33 (compressed P-256 point)."""
+    """An encrypted record.
+
+    suite: X25519_ENVELOPE or P256_ENVELOPE.
+    recipient_id: 4 bytes that name the key which opens it.
+    encapsulated: the ephemeral public key, 32 bytes (X25519) or 33 (compressed P-256 point).
+    ciphertext: with its 16-byte tag.
+    """
 
     suite: int
     recipient_id: bytes
@@ -45,7 +52,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Locator:
-    """A random name; the envelope itself is in the private block."""
+    """A random name of 16 bytes. The envelope itself is in the private block."""
 
     locator_id: bytes
 
@@ -65,7 +72,10 @@ def close(packed_record: bytes, recipient: Recipient) -> Envelope:
 
 
 def open_envelope(envelope: Envelope, key: RecipientKey) -> bytes:
-    """The packed record. Raises SealBroken when it was encrypted to another key or was changed."""
+    """The packed record.
+
+    Raises SealBroken when it was encrypted to another key, or was changed.
+    """
     holder = key.find(envelope.recipient_id)
     if holder is None:
         raise SealBroken("the record is encrypted to another recipient key", check=CHECK)
@@ -83,9 +93,9 @@ def open_envelope(envelope: Envelope, key: RecipientKey) -> bytes:
 
 
 def parse(payload: bytes) -> Envelope | Locator | None:
-    """What a payload holds, or None for bytes that are no payload of this format (kind or length wrong).
+    """What a payload holds; None when its kind or length is none of this format.
 
-    The codec has checked their CRC-32 already (codec/CODEC.md, "Message").
+    payload: its CRC-32 was checked by the codec (codec/CODEC.md, "Message").
     """
     if not payload:
         return None

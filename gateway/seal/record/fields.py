@@ -1,7 +1,7 @@
-"""The identity fields: which header elements the record hides, their raw values, their text for people.
+"""The identity fields: the header elements that the record hides, their raw values, and their text for people.
 
-Values travel as raw bytes in the object's own character set, so that ISO 2022, GB18030 and UTF-8 names come
-back exactly; they are decoded only to be shown or compared.
+Values are kept as raw bytes in the object's own character set, so that names in ISO 2022, GB18030 and UTF-8 come back
+exactly. They are decoded only to be shown or compared.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ DEFAULT_FIELDS = (
 )
 SPECIFIC_CHARACTER_SET = 0x00080005
 
-TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})  # use the character set (PS3.5 6.1.2.2)
+# Their values are in the character set of the object (PS3.5 6.1.2.2).
+TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
 NUMBER_FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 
 
 @dataclass(frozen=True)
 class Field:
+    """A header element that a record can hold."""
+
     keyword: str
     tag: int
     vr: str
@@ -45,7 +48,10 @@ class Field:
 
 @lru_cache(maxsize=256)
 def field(keyword: str) -> Field:
-    """The field a DICOM keyword names. Raises ConfigurationError for unknown keywords and unsuited VRs."""
+    """The field that a DICOM keyword names.
+
+    Raises ConfigurationError when the keyword is unknown, or the VR does not suit a record.
+    """
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise ConfigurationError(f"{keyword!r} is not a DICOM keyword", hint="See PS3.6 for the keywords.")
@@ -59,18 +65,21 @@ def field(keyword: str) -> Field:
 
 
 def field_of_tag(tag: int) -> Field:
-    """The field with this tag. Raises ConfigurationError as `field` does."""
+    """The field with this tag.
+
+    Raises ConfigurationError as `field` does.
+    """
     return field(keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})")
 
 
-def raw_value(file: Part10, wanted: Field) -> bytes:
-    """The value without its padding, numbers in little endian; b"" when absent or empty."""
-    value = file.value(wanted.tag) or b""
-    if wanted.vr not in NUMBER_FORMATS:
+def raw_value(file: Part10, identity_field: Field) -> bytes:
+    """The value without its padding, numbers in little endian; b"" when it is absent or empty."""
+    value = file.value(identity_field.tag) or b""
+    if identity_field.vr not in NUMBER_FORMATS:
         return value.rstrip(b" \0")
     if file.encoding.little:
         return value
-    width = struct.calcsize(NUMBER_FORMATS[wanted.vr])
+    width = struct.calcsize(NUMBER_FORMATS[identity_field.vr])
     return b"".join(value[at : at + width][::-1] for at in range(0, len(value), width))
 
 
@@ -79,18 +88,21 @@ def character_set(file: Part10) -> bytes:
     return (file.value(SPECIFIC_CHARACTER_SET) or b"").strip(b" \0")
 
 
-def text(raw: bytes, wanted: Field, charset: bytes) -> str:
-    """The value as people read it; several values are joined by backslashes as in DICOM."""
-    if wanted.vr in NUMBER_FORMATS:
-        form = NUMBER_FORMATS[wanted.vr]
+def text(raw: bytes, identity_field: Field, charset: bytes) -> str:
+    """A raw value as people read it. Several values are joined by backslashes, as in DICOM.
+
+    charset: Specific Character Set of the object.
+    """
+    if identity_field.vr in NUMBER_FORMATS:
+        form = NUMBER_FORMATS[identity_field.vr]
         count = len(raw) // struct.calcsize(form)
         return "\\".join(f"{number:g}" for number in struct.unpack_from(f"<{count}{form}", raw))
-    if wanted.vr not in TEXT_VRS or (raw.isascii() and b"\x1b" not in raw):
+    if identity_field.vr not in TEXT_VRS or (raw.isascii() and b"\x1b" not in raw):
         return raw.decode("latin-1").strip(" \0")
     encodings = _encodings(charset)
-    if wanted.vr == "PN":
+    if identity_field.vr == "PN":
         return str(PersonName(raw, encodings)).rstrip(" ")
-    delimiters = set() if wanted.vr in {"LT", "ST", "UT"} else {0x5C}
+    delimiters = set() if identity_field.vr in {"LT", "ST", "UT"} else {0x5C}
     return str(decode_bytes(raw, encodings, delimiters)).strip(" ")
 
 
@@ -99,18 +111,21 @@ def _encodings(charset: bytes) -> tuple[str, ...]:
     terms = [term.strip() for term in charset.decode("latin-1").split("\\")]
     try:
         return tuple(convert_encodings(terms))
-    except (LookupError, ValueError):  # a term nobody defined: show the bytes rather than nothing
+    except (LookupError, ValueError):
+        # The term is not defined anywhere: it is better to show the bytes than nothing.
         return ("latin-1",)
 
 
-def comparable(value: str, wanted: Field) -> str:
-    """The form in which two values are compared: what PS3.5 6.2 calls insignificant is left out."""
-    if wanted.vr == "PN":
+def comparable(value: str, identity_field: Field) -> str:
+    """The form in which two values are compared, without the characters that PS3.5 6.2 calls insignificant."""
+    if identity_field.vr == "PN":
         groups = [group.strip(" ").rstrip("^ ") for group in value.split("=")]
         return "=".join(groups).rstrip("=")
     return "\\".join(part.strip(" \0") for part in value.split("\\"))
 
 
-def comparable_value(file: Part10, wanted: Field) -> str:
+def comparable_value(file: Part10, identity_field: Field) -> str:
     """The header's value of a field, ready to be compared or hashed."""
-    return comparable(text(raw_value(file, wanted), wanted, character_set(file)), wanted)
+    return comparable(
+        text(raw_value(file, identity_field), identity_field, character_set(file)), identity_field
+    )

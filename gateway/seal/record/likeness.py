@@ -1,7 +1,8 @@
-"""The likeness: 64 keyed bits about what an image shows, stable under compression and noise, unlike for another image.
+"""The likeness: 64 keyed bits about what an image shows.
 
-It binds a record to its image where the digest can't: when the private block is gone, or the pixels were
-compressed. Without the restore key nobody can compute it (FORMAT.md, "Likeness"). Integer arithmetic only.
+They stay the same under compression and noise, and differ for another image. They bind a record to its image where the
+digest can't: when the private block is gone, or the pixels were compressed. Without the restore key nobody can compute
+them (FORMAT.md, "Likeness"). All arithmetic is in integers.
 """
 
 from __future__ import annotations
@@ -17,19 +18,26 @@ from gateway.dicom.image import PixelFormat
 
 LIKENESS_BYTES = 8
 _KEY_CONTEXT = "sealgate likeness key v1"
-_GRID = 16  # blocks in each direction
-_REACH = 3  # blocks: how far apart the two of a pair are at most
+# Number of blocks in each direction.
+_GRID = 16
+# Largest distance between the two blocks of a pair, in blocks.
+_REACH = 3
 _FRAMES_MAX = 8
 _PAIRS = 8 * LIKENESS_BYTES
-_DECIDING = 64  # a pair decides when its blocks differ by more than this part of the range of all blocks
-_DECIDED_MIN = 16  # fewer say nothing
-_LIKE = 8  # at most every eighth decided pair may disagree
+# A pair decides when its blocks differ by more than the 64th part of the range of all blocks.
+_DECIDING = 64
+# Fewer decided pairs say nothing about an image.
+_DECIDED_MIN = 16
+# At most every eighth decided pair may disagree.
+_LIKE = 8
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """decided: pairs of blocks that differ clearly in the image at hand. disagreeing: of those, the ones that
-    were the other way round.
+    """How an image agrees with a stored likeness.
+
+    decided: number of pairs whose blocks differ clearly in the image at hand.
+    disagreeing: number of those in which the other block was the brighter one when the image was sealed.
     """
 
     decided: int
@@ -37,31 +45,33 @@ class Comparison:
 
     @property
     def alike(self) -> bool:
+        """Whether the image shows what the sealed one showed."""
         return self.decided >= _DECIDED_MIN // 2 and self.disagreeing * _LIKE <= self.decided
 
 
 def of_image(samples: NDArray[Any], shape: PixelFormat, restore_key: bytes) -> bytes:
-    """8 bytes, or b"" for an image too small or too even to have a likeness.
+    """8 bytes, or b"" when the image is too small or too even to have a likeness.
 
     samples: (frames, rows, columns, samples), stored values.
     """
-    signs, decided = _seen(samples, shape, restore_key)
+    signs, decided = _signs(samples, shape, restore_key)
     if np.count_nonzero(decided) < _DECIDED_MIN:
         return b""
     return np.packbits(signs).tobytes()
 
 
 def compare(stored: bytes, samples: NDArray[Any], shape: PixelFormat, restore_key: bytes) -> Comparison:
-    """How an image agrees with the likeness taken when it was sealed."""
-    signs, decided = _seen(samples, shape, restore_key)
-    was = np.unpackbits(np.frombuffer(stored, np.uint8)).astype(bool)
-    return Comparison(int(np.count_nonzero(decided)), int(np.count_nonzero(decided & (signs != was))))
+    """How an image agrees with the likeness that was taken when it was sealed."""
+    signs, decided = _signs(samples, shape, restore_key)
+    sealed_signs = np.unpackbits(np.frombuffer(stored, np.uint8)).astype(bool)
+    disagreeing = decided & (signs != sealed_signs)
+    return Comparison(int(np.count_nonzero(decided)), int(np.count_nonzero(disagreeing)))
 
 
-def _seen(
+def _signs(
     samples: NDArray[Any], shape: PixelFormat, restore_key: bytes
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """For each pair: is its first block the brighter one, and by a margin that decides?"""
+    """For each pair: whether its first block is the brighter one, and whether they differ enough to decide."""
     if min(samples.shape[1:3]) < _GRID:
         return np.zeros(_PAIRS, bool), np.zeros(_PAIRS, bool)
     means = _block_means(samples, shape)
@@ -72,28 +82,30 @@ def _seen(
 
 
 def _block_means(samples: NDArray[Any], shape: PixelFormat) -> NDArray[np.int64]:
-    """256 times the mean of each block, in rows; brighter is larger whatever the photometric interpretation."""
+    """256 times the mean of each block, row by row. Brighter is larger, whatever the photometric interpretation."""
     frames = min(len(samples), _FRAMES_MAX)
     chosen = samples[[number * len(samples) // frames for number in range(frames)]]
     if shape.photometric.startswith("YBR"):
-        chosen = chosen[..., :1]  # a copy in RGB is as bright as Y, Cb and Cr are not
-    shown = chosen.sum(axis=(0, 3), dtype=np.int64)
-    rows, columns = (np.arange(_GRID) * edge // _GRID for edge in shown.shape)
-    sums = np.add.reduceat(np.add.reduceat(shown, rows, axis=0), columns, axis=1)
+        # Only Y tells the brightness that a copy of the image in RGB has.
+        chosen = chosen[..., :1]
+    brightness = chosen.sum(axis=(0, 3), dtype=np.int64)
+    rows, columns = (np.arange(_GRID) * edge // _GRID for edge in brightness.shape)
+    sums = np.add.reduceat(np.add.reduceat(brightness, rows, axis=0), columns, axis=1)
     heights, widths = (
-        np.diff(starts, append=edge) for starts, edge in zip((rows, columns), shown.shape, strict=True)
+        np.diff(starts, append=edge) for starts, edge in zip((rows, columns), brightness.shape, strict=True)
     )
     means: NDArray[np.int64] = (sums * 256 // np.outer(heights, widths)).ravel()
     return -means if shape.photometric == "MONOCHROME1" else means
 
 
 def _pairs(restore_key: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two blocks for each bit: any one, and one of its 48 neighbours, mirrored where that lies outside."""
+    """Two blocks for each bit: any block, and one of its 48 neighbours, mirrored where it lies outside the image."""
     key = blake3(restore_key, derive_key_context=_KEY_CONTEXT)
     drawn = np.frombuffer(key.digest(length=2 * _PAIRS), np.uint8).astype(np.int64).reshape(_PAIRS, 2)
     width = 2 * _REACH + 1
     neighbour = drawn[:, 1] % (width * width - 1)
-    neighbour += neighbour >= width * width // 2  # the middle is the block itself
+    # The middle is the block itself.
+    neighbour += neighbour >= width * width // 2
     row, column = (
         _inside(drawn[:, 0] // _GRID, neighbour // width),
         _inside(drawn[:, 0] % _GRID, neighbour % width),

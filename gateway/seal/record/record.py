@@ -1,7 +1,7 @@
 """The record: the chosen header fields of an instance, bit-packed (FORMAT.md, "Record").
 
-Every hidden byte costs visible change, so UIDs are packed as numbers, dates as days and text in the smallest
-of four alphabets. Packing is deterministic: equal records give equal bytes.
+Every hidden byte costs visible change. So UIDs are packed as numbers, dates as days, and text in the smallest of four
+alphabets. Packing is deterministic: equal records give equal bytes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ UID_ROOTS = (
     b"", b"1.2.840.113619.", b"1.3.12.2.1107.5.", b"1.3.46.670589.", b"1.2.392.200036.", b"2.25.",
     b"1.2.826.0.1.3680043.", b"1.3.6.1.4.1.",
 )  # fmt: skip
-ALPHABETS = (  # (bits a character, characters); None: any byte
+# (bits for each character, characters); None stands for all bytes.
+ALPHABETS = (
     (4, b"0123456789 ^-./:"),
     (6, b" 0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^-._/=,'()&+*#:@%!?;<>|\\\"~$"),
     (7, bytes(range(128))),
@@ -61,14 +62,19 @@ _DAY_BITS = 17
 _STUDY = "StudyInstanceUID"
 
 
-class RecordDamaged(ValueError):  # named for what is wrong
+class RecordDamaged(ValueError):
     """The bytes are not a record of this format."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """values: keyword -> raw bytes in `charset`, padding removed. shortened: fields whose value was cut at
-    255 bytes. likeness: 8 bytes that bind the record to its image (likeness.py), or b"".
+    """What is hidden in an object.
+
+    restore_key: 16 bytes, from which the keys of restoring element and likeness are derived.
+    charset: Specific Character Set of the values.
+    values: keyword -> raw bytes in `charset`, padding removed.
+    shortened: keywords of fields whose value was cut at 255 bytes.
+    likeness: 8 bytes that bind the record to its image (likeness.py), or b"".
     """
 
     restore_key: bytes
@@ -79,46 +85,54 @@ class Record:
 
     def texts(self) -> dict[str, str]:
         """keyword -> the value as people read it."""
-        return {name: text(raw, field(name), self.charset) for name, raw in self.values.items()}
+        return {keyword: text(raw, field(keyword), self.charset) for keyword, raw in self.values.items()}
 
 
 def take(file: Part10, fields: Iterable[str], restore_key: bytes, *, likeness: bytes = b"") -> Record:
-    """The record of an object. Empty and absent values are left out."""
+    """The record of an object. Empty and absent values are left out.
+
+    fields: keywords.
+    """
     values: dict[str, bytes] = {}
     shortened: set[str] = set()
-    for name in fields:
-        raw = raw_value(file, field(name))
+    for keyword in fields:
+        raw = raw_value(file, field(keyword))
         if len(raw) > VALUE_BYTES_MAX:
             raw = raw[:VALUE_BYTES_MAX]
-            shortened.add(name)
+            shortened.add(keyword)
         if raw:
-            values[name] = raw
+            values[keyword] = raw
     charset = character_set(file)[:VALUE_BYTES_MAX]
     return Record(restore_key, charset, values, frozenset(shortened), likeness)
 
 
-def same_value(record: Record, wanted: Field, header: str) -> bool:
-    """Whether the hidden value of a field agrees with `header`, a comparable text; a shortened one by its
-    beginning.
+def same_value(record: Record, identity_field: Field, header: str) -> bool:
+    """Whether the hidden value of a field agrees with the header. A shortened one is compared by its beginning.
+
+    header: the value in the header, as `comparable` gives it.
     """
-    hidden = comparable(text(record.values.get(wanted.keyword, b""), wanted, record.charset), wanted)
-    if wanted.keyword in record.shortened:
-        # The cut may have split a character: the last two decoded characters prove nothing.
+    hidden = comparable(
+        text(record.values.get(identity_field.keyword, b""), identity_field, record.charset), identity_field
+    )
+    if identity_field.keyword in record.shortened:
+        # The cut may have split a character, so that the last two decoded characters prove nothing.
         return header.startswith(hidden[:-2])
     return hidden == header
 
 
 def pack(record: Record) -> bytes:
-    """The record as bytes. Raises ConfigurationError when it names more than 31 fields beyond the default
-    ones.
+    """The record as bytes.
+
+    Raises ConfigurationError when it has more than 31 fields beyond the default ones.
     """
     out = BitWriter()
     out.put_bytes(record.restore_key)
     _put_index(out, record.charset, CHARSETS, 6, lambda: _put_raw(out, record.charset))
-    for name in DEFAULT_FIELDS:
-        out.put(name in record.values, 1)
+    for keyword in DEFAULT_FIELDS:
+        out.put(keyword in record.values, 1)
     extras = sorted(
-        (field(name) for name in record.values if name not in DEFAULT_FIELDS), key=lambda f: f.tag
+        (field(keyword) for keyword in record.values if keyword not in DEFAULT_FIELDS),
+        key=lambda extra: extra.tag,
     )
     if len(extras) > EXTRA_FIELDS_MAX:
         raise ConfigurationError(f"a record holds at most {EXTRA_FIELDS_MAX} fields beyond the default ones")
@@ -126,9 +140,9 @@ def pack(record: Record) -> bytes:
     if extras:
         out.put(len(extras), 5)
     study = record.values.get(_STUDY, b"")
-    for name in DEFAULT_FIELDS:
-        if name in record.values:
-            _put_value(out, field(name), record.values[name], name in record.shortened, study)
+    for keyword in DEFAULT_FIELDS:
+        if keyword in record.values:
+            _put_value(out, field(keyword), record.values[keyword], keyword in record.shortened, study)
     for extra in extras:
         out.put(extra.tag, 32)
         _put_value(out, extra, record.values[extra.keyword], extra.keyword in record.shortened, study)
@@ -137,7 +151,10 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(data: bytes) -> Record:
-    """The record packed in `data`. Raises RecordDamaged."""
+    """The record that is packed in `data`.
+
+    Raises RecordDamaged when the bytes are not a record of this format.
+    """
     try:
         return _unpack(BitReader(data))
     except (ValueError, IndexError, OverflowError, ConfigurationError) as error:
@@ -148,66 +165,66 @@ def _unpack(bits: BitReader) -> Record:
     restore_key = bits.get_bytes(RESTORE_KEY_BYTES)
     index = bits.get(6)
     charset = bits.get_bytes(bits.get(8)) if index == _LITERAL_CHARSET else CHARSETS[index]
-    present = [name for name in DEFAULT_FIELDS if bits.get(1)]
+    present = [keyword for keyword in DEFAULT_FIELDS if bits.get(1)]
     extras = bits.get(5) if bits.get(1) else 0
     values: dict[str, bytes] = {}
     shortened: set[str] = set()
 
-    def take_value(wanted: Field) -> None:
-        values[wanted.keyword], cut = _get_value(bits, wanted, values.get(_STUDY, b""))
+    def take_value(identity_field: Field) -> None:
+        values[identity_field.keyword], cut = _get_value(bits, identity_field, values.get(_STUDY, b""))
         if cut:
-            shortened.add(wanted.keyword)
+            shortened.add(identity_field.keyword)
 
-    for name in present:
-        take_value(field(name))
+    for keyword in present:
+        take_value(field(keyword))
     for _ in range(extras):
         take_value(field_of_tag(bits.get(32)))
-    # An image without structure has no likeness; padding has fewer than 8 bits, so both kinds can be told apart.
+    # An image without structure has no likeness. Padding has fewer than 8 bits, so that it can't be taken for one.
     likeness = bits.get_bytes(LIKENESS_BYTES) if bits.left >= 8 * LIKENESS_BYTES else b""
     if not bits.at_end():
         raise ValueError("bytes follow the last field")
     return Record(restore_key, charset, values, frozenset(shortened), likeness)
 
 
-def _put_value(out: BitWriter, wanted: Field, raw: bytes, cut: bool, study: bytes) -> None:
+def _put_value(out: BitWriter, identity_field: Field, raw: bytes, cut: bool, study: bytes) -> None:
     def as_text() -> None:
         _put_text(out, raw, cut)
 
-    if wanted.keyword == "PatientSex":
+    if identity_field.keyword == "PatientSex":
         _put_index(out, b"" if cut else raw, SEXES, 2, as_text)
-    elif wanted.keyword == "Modality":
+    elif identity_field.keyword == "Modality":
         _put_index(out, b"" if cut else raw, MODALITIES, 6, as_text)
-    elif wanted.vr == "DA":
+    elif identity_field.vr == "DA":
         days = None if cut else _days(raw)
         out.put(days is None, 1)
         if days is None:
             as_text()
         else:
             out.put(days, _DAY_BITS)
-    elif wanted.vr == "UI":
+    elif identity_field.vr == "UI":
         plain = not cut and len(raw) <= 64 and not raw.translate(None, UID_ALPHABET)
         out.put(not plain, 1)
         if plain:
-            _put_uid(out, raw, b"" if wanted.keyword == _STUDY else study)
+            _put_uid(out, raw, b"" if identity_field.keyword == _STUDY else study)
         else:
             as_text()
     else:
         as_text()
 
 
-def _get_value(bits: BitReader, wanted: Field, study: bytes) -> tuple[bytes, bool]:
-    if wanted.keyword in {"PatientSex", "Modality"}:
-        table, width = (SEXES, 2) if wanted.keyword == "PatientSex" else (MODALITIES, 6)
+def _get_value(bits: BitReader, identity_field: Field, study: bytes) -> tuple[bytes, bool]:
+    if identity_field.keyword in {"PatientSex", "Modality"}:
+        table, width = (SEXES, 2) if identity_field.keyword == "PatientSex" else (MODALITIES, 6)
         index = bits.get(width)
         return _get_text(bits) if index == (1 << width) - 1 else (table[index], False)
-    if wanted.vr == "DA":
+    if identity_field.vr == "DA":
         if bits.get(1):
             return _get_text(bits)
         return f"{_EPOCH + timedelta(days=bits.get(_DAY_BITS)):%Y%m%d}".encode(), False
-    if wanted.vr == "UI":
+    if identity_field.vr == "UI":
         if bits.get(1):
             return _get_text(bits)
-        return _get_uid(bits, b"" if wanted.keyword == _STUDY else study), False
+        return _get_uid(bits, b"" if identity_field.keyword == _STUDY else study), False
     return _get_text(bits)
 
 
@@ -249,7 +266,7 @@ def _get_text(bits: BitReader) -> tuple[bytes, bool]:
 
 
 def _days(raw: bytes) -> int | None:
-    """Days since 1800-01-01 of a valid YYYYMMDD that fits 17 bits, else None."""
+    """Days since 1800-01-01; None unless the value is a valid YYYYMMDD whose days fit 17 bits."""
     if len(raw) != 8 or not raw.isdigit():
         return None
     try:
@@ -260,9 +277,7 @@ def _days(raw: bytes) -> int | None:
 
 
 def _put_uid(out: BitWriter, raw: bytes, study: bytes) -> None:
-    """Relative to the Study Instance UID when that shares more characters than the longest known root
-    does.
-    """
+    """Write a UID relative to the Study Instance UID when the two share more characters than the longest known root."""
     shared = next(
         (at for at, (a, b) in enumerate(zip(raw, study, strict=False)) if a != b), min(len(raw), len(study))
     )
@@ -296,5 +311,5 @@ def _get_uid(bits: BitReader, study: bytes) -> bytes:
 
 
 def _uid_bits(length: int) -> int:
-    """Bits that hold any `length` characters of the UID alphabet."""
+    """Number of bits that hold any `length` characters of the UID alphabet."""
     return int(11**length - 1).bit_length()

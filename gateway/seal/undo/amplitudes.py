@@ -1,7 +1,8 @@
-"""The amplitudes that a change was synthesised from, entropy-coded exactly (FORMAT.md, "Amplitudes").
+"""The amplitudes from which a change was synthesised, entropy-coded without loss (FORMAT.md, "Amplitudes").
 
-The codec fills cells in the order of a public permutation, so in that order the touched cells stand at the front and
-cost next to nothing to tell. Values go pattern by pattern: patterns that were not used cost nothing.
+The codec fills cells in the order of a public permutation. In that order the touched cells stand at the front, so that
+saying which they are costs next to nothing. Values are written pattern by pattern: patterns that were not used cost
+nothing.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from gateway.seal.undo.bitcoding import (
     ResidualDamaged,
 )
 
-_SHIFTS = range(7)  # more low bits than an amplitude has are of no use
+# An amplitude has no more low bits than these.
+_SHIFTS = range(7)
 
 
 def encode(amplitudes: NDArray[np.int16], frames: int) -> bytes:
-    """A map of amplitudes: (frames * cells per frame, 16) int16, -127 .. 127."""
+    """A map of amplitudes as bytes.
+
+    amplitudes: (frames * cells in a frame, 16) int16, -127 .. 127.
+    """
     cells = len(amplitudes) // frames if frames else 0
     ordered = amplitudes[_order(np.arange(len(amplitudes)), frames, cells)]
     touched: Flags = np.any(ordered, axis=1).astype(bool)
@@ -36,22 +41,26 @@ def encode(amplitudes: NDArray[np.int16], frames: int) -> bytes:
 
 
 def decode(data: bytes, frames: int, cells: int) -> NDArray[np.int16]:
-    """The map of `frames` frames of `cells` cells each, (frames * cells, 16). Raises ResidualDamaged."""
+    """A map of amplitudes, (frames * cells, 16).
+
+    cells: in each frame.
+    Raises ResidualDamaged when the bytes are no such map.
+    """
     bits = CodedReader(data)
     touched = _read_front(bits, frames * cells)
     changed = [_read_front(bits, touched.size) for _ in range(BITS)]
-    found = bits.values(sum(cell.size for cell in changed), AMPLITUDE_MAX)
+    values = bits.values(sum(cell.size for cell in changed), AMPLITUDE_MAX)
     bits.end()
     patterns = np.zeros((BITS, touched.size), np.int16)
     for pattern, cell in zip(patterns, changed, strict=True):
-        pattern[cell], found = found[: cell.size], found[cell.size :]
+        pattern[cell], values = values[: cell.size], values[cell.size :]
     amplitudes = np.zeros((frames * cells, BITS), np.int16)
     amplitudes[_order(touched, frames, cells)] = patterns.T
     return amplitudes
 
 
 def _write_front(out: CodedWriter, flags: Flags) -> None:
-    """Flags that are mostly 1 at the front and 0 behind: how far the last 1 is, and a run up to there."""
+    """Write flags that are mostly 1 at the front and 0 behind: the place of the last 1, and the flags up to there."""
     places = np.flatnonzero(flags)
     reach = int(places[-1]) + 1 if places.size else 0
     out.number(reach)
@@ -74,7 +83,7 @@ def _values(values: NDArray[np.int16], shift: int) -> bytes:
 
 
 def _order(numbers: NDArray[np.int64], frames: int, cells: int) -> NDArray[np.int64]:
-    """The cells that stand at these numbers of the order: the first of every frame, the second of every frame, ..."""
+    """The cells at these numbers of the order, which has the first cell of every frame, then the second, and so on."""
     if not numbers.size:
         return numbers
     turns, needed = np.unique(numbers // frames, return_inverse=True)

@@ -1,7 +1,7 @@
 """Bits, numbers, flags and small values as the restoring data writes them: FORMAT.md, "Restoring element".
 
-Flags are told by the gaps between their rarer kind in a Golomb-Rice code, values by flags. All of it is vectorised,
-and a reader allocates no more than the bytes at hand and the expected lengths call for.
+Flags are written as the gaps between the rarer kind, in a Golomb-Rice code. Values are written as flags. All of it is
+vectorised, and a reader allocates no more memory than the bytes at hand and the expected lengths justify.
 """
 
 from __future__ import annotations
@@ -16,30 +16,29 @@ _SHIFT_MAX = 16
 Flags = NDArray[np.bool_]
 
 
-class ResidualDamaged(ValueError):  # named for what is wrong
+class ResidualDamaged(ValueError):
     """The bytes are not restoring data of the expected shape."""
 
 
 class CodedWriter:
-    """Collects bytes in `out`; every string of bits begins at a byte."""
+    """Collects bytes in `out`. Every string of bits begins at a whole byte."""
 
     def __init__(self) -> None:
         self.out = bytearray()
 
     def number(self, value: int) -> None:
-        """LEB128, 7 bits a byte, low first."""
+        """Append a number as LEB128: 7 bits in each byte, low ones first."""
         while value > 0x7F:
             self.out.append(value & 0x7F | 0x80)
             value >>= 7
         self.out.append(value)
 
     def bits(self, bits: NDArray[Any]) -> None:
+        """Append bits, padded with zeros to whole bytes."""
         self.out += np.packbits(bits).tobytes()
 
     def flags(self, flags: Flags) -> None:
-        """The rarer kind by its gaps: kind and count, Rice parameter, unary length, unary bits,
-        remainders.
-        """
+        """Append flags: kind and count of the rarer kind, Rice parameter, unary length, unary bits, remainders."""
         ones = int(np.count_nonzero(flags))
         inverted = 2 * ones > flags.size
         places = np.flatnonzero(~flags if inverted else flags)
@@ -58,7 +57,7 @@ class CodedWriter:
         self.bits(_to_bits(gaps & ((1 << rice) - 1), rice))
 
     def values(self, values: NDArray[Any], shift: int) -> None:
-        """Integers other than 0, (count,): the shift, signs, `shift` low bits each, the rest by flags."""
+        """Append integers other than 0, (count,): the shift, signs, `shift` low bits of each, the rest as flags."""
         excess = np.abs(values.astype(np.int64)) - 1
         self.number(shift)
         self.bits((values < 0).astype(np.uint8))
@@ -73,13 +72,14 @@ class CodedWriter:
 
 
 class CodedReader:
-    """Reads what a `Writer` wrote. Raises ResidualDamaged and nothing else."""
+    """Reads what a `CodedWriter` wrote. Every method raises ResidualDamaged, and nothing else, for damaged bytes."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.at = 0
 
     def number(self) -> int:
+        """The next number."""
         value = shift = 0
         while True:
             if self.at >= len(self._data) or shift > 63:
@@ -92,14 +92,16 @@ class CodedReader:
             shift += 7
 
     def bits(self, count: int) -> NDArray[np.uint8]:
+        """The next `count` bits, (count,)."""
         size = -(-count // 8)
         if self.at + size > len(self._data):
             raise ResidualDamaged("the restoring data ends early")
-        found = np.unpackbits(np.frombuffer(self._data, np.uint8, size, self.at), count=count)
+        bits = np.unpackbits(np.frombuffer(self._data, np.uint8, size, self.at), count=count)
         self.at += size
-        return found
+        return bits
 
     def flags(self, length: int) -> Flags:
+        """The next `length` flags, (length,)."""
         head = self.number()
         count, inverted = head >> 1, bool(head & 1)
         flags = np.full(length, inverted)
@@ -117,7 +119,7 @@ class CodedReader:
         return flags
 
     def values(self, count: int, largest: int) -> NDArray[np.int64]:
-        """`count` integers other than 0, none beyond `largest` in size."""
+        """The next `count` integers other than 0, none of a larger size than `largest`."""
         shift = self.number()
         if shift > _SHIFT_MAX:
             raise ResidualDamaged("a value of the restoring data is larger than any sample")
@@ -139,6 +141,7 @@ class CodedReader:
         return np.where(negative, -sizes, sizes)
 
     def end(self) -> None:
+        """Check that no bytes are left."""
         if self.at != len(self._data):
             raise ResidualDamaged("bytes follow the restoring data")
 

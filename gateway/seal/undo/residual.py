@@ -1,7 +1,8 @@
-"""The change made to the pixels, cover minus container, entropy-coded exactly and in integers only.
+"""The change of the pixels, cover minus container, entropy-coded without loss and in integers only.
 
-Most of the change is zero and the rest is small, and it keeps to the 8x8 cells the codec uses. So a value is
-told by flags - is the cell touched, is the pixel, is it more than 1, more than 2 ... (FORMAT.md, "Residual").
+Most of the change is zero, the rest is small, and it keeps to the 8x8 cells that the codec uses. So a value is written
+as flags: whether the cell is touched, whether the pixel is, whether the value is more than 1, more than 2 and so on
+(FORMAT.md, "Residual").
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ from gateway.seal.undo.bitcoding import (
 __all__ = ["ResidualDamaged", "decode", "encode"]
 
 CELL = 8
-_LARGEST = 1 << 30  # beyond any change of a sample and anything synthesised
+# Larger than any change of a sample and anything synthesised.
+_LARGEST = 1 << 30
 
 
 def encode(residual: NDArray[Any]) -> bytes:
-    """The residual, integers of shape (frames, rows, columns, samples)."""
+    """A residual as bytes.
+
+    residual: integers, (frames, rows, columns, samples).
+    """
     out = CodedWriter()
     cells = _cells(residual)
     touched: Flags = np.any(cells, axis=1).astype(bool)
@@ -40,16 +45,19 @@ def encode(residual: NDArray[Any]) -> bytes:
 
 
 def decode(data: bytes, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """The residual of `shape`. Raises ResidualDamaged."""
+    """A residual of this shape.
+
+    Raises ResidualDamaged when the bytes are no such residual.
+    """
     bits = CodedReader(data)
     frames, rows, columns, samples = shape
     down, across = -(-rows // CELL), -(-columns // CELL)
     touched = bits.flags(frames * down * across * samples)
     changed = bits.flags(int(np.count_nonzero(touched)) * CELL * CELL)
-    found = bits.values(int(np.count_nonzero(changed)), _LARGEST)
+    nonzero = bits.values(int(np.count_nonzero(changed)), _LARGEST)
     bits.end()
     values = np.zeros(changed.size, np.int32)
-    values[changed] = found
+    values[changed] = nonzero
     cells = np.zeros((touched.size, CELL * CELL), np.int32)
     cells[touched] = values.reshape(-1, CELL * CELL)
     grid = cells.reshape(frames, samples, down, across, CELL, CELL).transpose(0, 2, 4, 3, 5, 1)
@@ -57,7 +65,7 @@ def decode(data: bytes, shape: tuple[int, ...]) -> NDArray[np.int32]:
 
 
 def _cells(residual: NDArray[Any]) -> NDArray[Any]:
-    """(cells, 64): cells of 8x8 pixels by frame, sample, row, column; edges padded with zeros."""
+    """Cells of 8x8 pixels, (cells, 64), by frame, sample, row and column. Edges are padded with zeros."""
     frames, rows, columns, samples = residual.shape
     down, across = -(-rows // CELL), -(-columns // CELL)
     if rows % CELL or columns % CELL:

@@ -1,5 +1,6 @@
-"""The restoring element: all it takes to undo a sealing, encrypted under a key that only the hidden record
-holds.
+"""The restoring element: everything that undoing a sealing needs.
+
+It is encrypted with a key that only the hidden record holds.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from gateway.errors import SealBroken
 from gateway.seal.codec.synthesis import Synthesis, cells_of
 from gateway.seal.undo import amplitudes, residual
 
-CHECK = 9  # of FORMAT.md
+# Number of the check in FORMAT.md that this module serves.
+CHECK = 9
 _KEY_CONTEXT = "sealgate restoring key v1"
 _ASSOCIATED = b"sealgate restoring v1"
 # The key is drawn for one object and encrypts one message, so the nonce may be constant (RFC 8439 2.8).
@@ -28,12 +30,14 @@ _NONCE = bytes(12)
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What sealing did to the header.
+    """What was true of the original, and what sealing did to its header.
 
-    original_digest: 32 bytes, of the original pixels. high_bits: what stood above BitsStored.
-    added: tags that the original did not have. replaced: tag -> value before, for elements of the default
-    repertoire. sop_instance_uid: the original's, when a new one was given; else empty.
-    transfer_syntax: the original's.
+    original_digest: 32 bytes, of the original pixels.
+    high_bits: what stood above BitsStored.
+    transfer_syntax: of the original.
+    added: tags that the original did not have.
+    replaced: tag -> value in the original, for elements of the default repertoire.
+    sop_instance_uid: of the original, when a new one was given; otherwise empty.
     """
 
     original_digest: bytes
@@ -45,7 +49,7 @@ class Facts:
 
 
 def change_of(cover: NDArray[Any], container: NDArray[Any]) -> NDArray[np.int32]:
-    """Cover minus container for the leading frames up to the last changed one; (frames, rows, columns, samples)."""
+    """Cover minus container, (frames, rows, columns, samples), for the leading frames up to the last changed one."""
     frames = len(cover)
     while frames and np.array_equal(cover[frames - 1], container[frames - 1]):
         frames -= 1
@@ -54,7 +58,11 @@ def change_of(cover: NDArray[Any], container: NDArray[Any]) -> NDArray[np.int32]
 
 
 def coded(change: NDArray[np.int32], synthesis: Synthesis | None = None) -> dict[int, Any]:
-    """What undoes a change as `change_of` gives it: entries 7 and 8 of the element, 9 to 11 when it was synthesised."""
+    """The entries of the element that undo a change: 7 and 8, and 9 to 11 when it was synthesised.
+
+    change: as `change_of` gives it.
+    synthesis: what the change was synthesised from; None when it was not.
+    """
     if synthesis is None:
         return {7: len(change), 8: residual.encode(change)}
     _, rows, columns, samples = change.shape
@@ -75,8 +83,10 @@ def coded(change: NDArray[np.int32], synthesis: Synthesis | None = None) -> dict
 def close(
     facts: Facts, change: NDArray[np.int32], restore_key: bytes, synthesis: Synthesis | None = None
 ) -> bytes:
-    """The element's content, for a change as `change_of` gives it and what it was synthesised from, if it was.
+    """The encrypted content of the element.
 
+    change: as `change_of` gives it.
+    synthesis: what the change was synthesised from; None when it was not.
     Raises ValueError when the synthesis is of an image of another size.
     """
     content = {
@@ -93,7 +103,10 @@ def close(
 def open_element(
     element: bytes, restore_key: bytes, shape: tuple[int, int, int, int]
 ) -> tuple[Facts, NDArray[np.int32]]:
-    """Facts and change. Raises SealBroken when the element was changed or belongs to another object."""
+    """Facts and change.
+
+    Raises SealBroken when the element was changed, or belongs to another object.
+    """
     try:
         content = cbor2.loads(_cipher(restore_key).decrypt(_NONCE, element, _ASSOCIATED))
         if not isinstance(content, dict):
@@ -106,7 +119,10 @@ def open_element(
 
 
 def _change(content: dict[int, Any], shape: tuple[int, int, int, int]) -> NDArray[np.int32]:
-    """Cover minus container, of an image of `shape`; nothing is allocated that the image does not have room for."""
+    """Cover minus container, of an image of this shape. No more memory is allocated than such an image needs.
+
+    Raises ValueError or KeyError when the content is malformed.
+    """
     frames = content[7]
     if type(frames) is not int or not 0 <= frames <= shape[0]:
         raise ValueError("the change covers other frames than there are")
@@ -121,17 +137,17 @@ def _change(content: dict[int, Any], shape: tuple[int, int, int, int]) -> NDArra
         and all(type(sample) is int for sample in samples)
     ):
         raise ValueError("the synthesis has wrong types")
-    found = amplitudes.decode(stored, frames, cells_of(1, *shape[1:3]))
-    synthesis = Synthesis(found, content[10], tuple(samples))
+    decoded = amplitudes.decode(stored, frames, cells_of(1, *shape[1:3]))
+    synthesis = Synthesis(decoded, content[10], tuple(samples))
     return change - synthesis.change(covered)
 
 
-def _lengthened(found: NDArray[np.int16], count: int) -> NDArray[np.int16]:
-    return np.pad(found, ((0, count - len(found)), (0, 0)))
+def _lengthened(amplitude_map: NDArray[np.int16], count: int) -> NDArray[np.int16]:
+    return np.pad(amplitude_map, ((0, count - len(amplitude_map)), (0, 0)))
 
 
 def _facts(content: dict[int, Any]) -> Facts:
-    """The facts, every type checked: whoever has the recipient's public key can make such an element."""
+    """The facts. Every type is checked, because whoever has the recipient's public key can make such an element."""
     added, replaced = content[4], content[5]
     if not (
         isinstance(content[1], bytes)
@@ -152,7 +168,7 @@ def _facts(content: dict[int, Any]) -> Facts:
 
 
 def undo(container: NDArray[Any], change: NDArray[np.int32], facts: Facts) -> Pixels:
-    """The original pixels; integer arithmetic only. Their digest is still to be compared."""
+    """The original pixels, in integer arithmetic only. The caller must still compare their digest."""
     original = container.copy()
     leading = original[: len(change)]
     leading[...] = (leading.astype(np.int64) + change).astype(container.dtype)

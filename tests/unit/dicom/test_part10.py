@@ -13,8 +13,9 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from gateway.dicom.elements import EXPLICIT_LE, encode
 from gateway.dicom.file_meta import unwrap, wrap
-from gateway.dicom.part10 import DEFLATED_LE, read
+from gateway.dicom.part10 import read
 from gateway.dicom.pixels import transcode
+from gateway.dicom.syntaxes import DEFLATED_LE
 from gateway.errors import UnreadableObject
 from tests.support import objects
 from tests.support.data import SHIPPED, collection, shipped

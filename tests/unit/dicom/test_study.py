@@ -12,8 +12,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from gateway.dicom.file_meta import unwrap
-from gateway.dicom.part10 import DEFLATED_LE
 from gateway.dicom.study import study_of
+from gateway.dicom.syntaxes import DEFLATED_LE
 from tests.support.objects import as_file, ct, uid
 
 

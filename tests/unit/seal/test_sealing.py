@@ -14,20 +14,19 @@ from pydicom.uid import generate_uid
 from gateway.dicom.elements import EXPLICIT_LE, encode
 from gateway.dicom.image import pixel_format
 from gateway.dicom.part10 import (
-    DEFLATED_LE,
-    EXPLICIT_VR_BE,
-    EXPLICIT_VR_LE,
-    IMPLICIT_VR_LE,
     read,
 )
-from gateway.dicom.pixels import LOSSLESS_SYNTAXES, decode, transcode
+from gateway.dicom.pixels import decode, transcode
+from gateway.dicom.syntaxes import DEFLATED_LE, EXPLICIT_VR_BE, EXPLICIT_VR_LE, IMPLICIT_VR_LE, TABLE, Form
 from gateway.errors import ConfigurationError, UnreadableObject
 from gateway.seal.block import private_block
 from tests.support import objects
 from tests.support.data import shipped
 from tests.support.desk import Desk
 
-LOSSLESS = sorted(LOSSLESS_SYNTAXES - {DEFLATED_LE, "1.2.840.10008.1.2.4.202"})
+LOSSLESS = sorted(
+    row.uid for row in TABLE.values() if row.lossless and row.encoder and row.form is not Form.DEFLATED
+)
 BUILDERS = [objects.ct, objects.mr, objects.signed_ct, objects.fundus, objects.multi_frame]
 
 

@@ -7,8 +7,9 @@ import pytest
 from blake3 import blake3
 
 from gateway.dicom.image import pixel_format
-from gateway.dicom.part10 import EXPLICIT_VR_BE, IMPLICIT_VR_LE, read
+from gateway.dicom.part10 import read
 from gateway.dicom.pixels import decode, transcode
+from gateway.dicom.syntaxes import EXPLICIT_VR_BE, IMPLICIT_VR_LE
 from gateway.errors import UnreadableObject
 from gateway.seal.block import digest
 from tests.support import objects
