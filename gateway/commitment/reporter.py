@@ -47,7 +47,7 @@ def report_destination(config: Config, calling: str) -> Destination | None:
 
 
 class Reporter(threading.Thread):
-    """Looks at open requests, and reports on those that are decided. It keeps nothing that the queue's file lacks."""
+    """Looks at open requests, and reports on those that are decided. All that it knows is in the queue's file."""
 
     def __init__(
         self,

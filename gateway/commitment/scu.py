@@ -154,17 +154,17 @@ class CommitmentUser:
             self._log.warning("report refused", peer=peer, calling=calling, problem=where(error))
             return INVALID_ARGUMENT
         with self._lock:
-            asked = [
+            questions = [
                 question
                 for question in self._questions.values()
                 if question.transaction_uid == report.transaction_uid
             ]
         # The Transaction UID is random and only the archive knows it; the AE title must be the archive's as well.
-        if not asked or asked[0].destination.ae_title != calling:
+        if not questions or questions[0].destination.ae_title != calling:
             hint = "Nothing was asked under this Transaction UID, or it was asked anew since."
             self._log.warning("report refused", peer=peer, calling=calling, code="unknown", hint=hint)
             return PROCESSING_FAILURE
-        self._note(asked[0], report)
+        self._note(questions[0], report)
         return SUCCESS
 
     def _note(self, question: Question, report: CommitmentReport) -> None:

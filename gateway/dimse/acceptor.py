@@ -53,31 +53,31 @@ class Acceptor:
 
     def _decide(self, state: AssociationState) -> None:
         association = state.association
-        request = cast(A_ASSOCIATE, association.requestor.primitive)
-        asked = AssociationRequest(
+        primitive = cast(A_ASSOCIATE, association.requestor.primitive)
+        request = AssociationRequest(
             calling=state.calling,
             called=state.called,
             address=state.peer,
             fingerprint=state.connection.fingerprint,
         )
-        refusal = self._refusal(state, asked)
+        refusal = self._refusal(state, request)
         if refusal is not None:
-            self._refuse(state, asked, refusal)
+            self._refuse(state, request, refusal)
             return
         if state.user:
             confirm_identity(association)
         self._pending.leave(state.connection)
-        association.acceptor.ae_title = asked.called
+        association.acceptor.ae_title = request.called
         if state.node is not None:
-            self._report_refused_contexts(request, state.node, state.peer)
+            self._report_refused_contexts(primitive, state.node, state.peer)
         # Of each context, pynetdicom takes the first transfer syntax.
-        for context in request.presentation_context_definition_list:
+        for context in primitive.presentation_context_definition_list:
             context.transfer_syntax = [*known_first(context.transfer_syntax)]
         state.negotiation.let_in(state.may_negotiate)
 
-    def _refusal(self, state: AssociationState, asked: AssociationRequest) -> Refusal | None:
-        """Why the association is refused; None when it is let in, which `state` then says, with node and user."""
-        node = self._policy.admit(asked)
+    def _refusal(self, state: AssociationState, request: AssociationRequest) -> Refusal | None:
+        """Why the association is refused, None when it is let in. Node and user are noted in `state`."""
+        node = self._policy.admit(request)
         if isinstance(node, Refusal):
             return node
         state.node = node
@@ -87,22 +87,24 @@ class Acceptor:
         state.user = user
         return self._associations.admit(state)
 
-    def _refuse(self, state: AssociationState, asked: AssociationRequest, refusal: Refusal) -> None:
+    def _refuse(self, state: AssociationState, request: AssociationRequest, refusal: Refusal) -> None:
         self._metrics.count("sealgate_associations_refused_total", reason=refusal.code)
         self._log.warning(
             "association refused",
-            peer=asked.address,
-            calling=asked.calling,
-            called=asked.called,
+            peer=request.address,
+            calling=request.calling,
+            called=request.called,
             code=refusal.code,
             problem=refusal.problem,
             hint=refusal.hint,
         )
         reject_association(state.association, refusal.answer, linger_s=self._linger_s)
 
-    def _report_refused_contexts(self, request: A_ASSOCIATE, node: Node, peer: str) -> None:
+    def _report_refused_contexts(self, primitive: A_ASSOCIATE, node: Node, peer: str) -> None:
         """Count and log the proposed contexts that the node may not use."""
-        proposed = [str(context.abstract_syntax) for context in request.presentation_context_definition_list]
+        proposed = [
+            str(context.abstract_syntax) for context in primitive.presentation_context_definition_list
+        ]
         refused = [sop_class for sop_class in proposed if not node.may(sop_class)]
         for service, count in Counter(service_of(sop_class) for sop_class in refused).items():
             self._metrics.count("sealgate_contexts_refused_total", count, node=node.name, service=service)

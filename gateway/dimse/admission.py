@@ -1,6 +1,6 @@
-"""Who may open an association, and what for: the decision, with a reason that an administrator understands.
+"""Who may open an association: the decision, with a reason that an administrator understands.
 
-Nothing here knows sockets or associations; `gateway.dimse.listener` asks and carries out.
+Nothing here knows sockets or associations; `gateway.dimse.acceptor` asks for the decision and carries it out.
 """
 
 from __future__ import annotations
@@ -19,19 +19,27 @@ from gateway.dimse.users import UserIdentity
 from gateway.errors import KeyFileError
 
 NAMES_KEPT_S = 60.0
-PASSWORDS_AT_ONCE = 2  # checked, 64 MiB each: many callers must not take all memory
+# How many passwords are checked at a time. Each check takes 64 MiB; many callers must not take all memory.
+PASSWORDS_AT_ONCE = 2
 
-# PS3.8 9.3.4: result (1 permanent, 2 transient), source (1 service user, 3 presentation), reason
+# PS3.8 9.3.4: result (1 permanent, 2 transient), source (1 service user, 3 presentation), reason.
 CALLED_UNKNOWN = (1, 1, 7)
 CALLING_UNKNOWN = (1, 1, 3)
 NO_REASON = (1, 1, 1)
 LIMIT_EXCEEDED = (2, 3, 2)
-NAME_AND_PASSWORD = 2  # kind of an identity, PS3.7 D.3.3.7.1
+# Kind of an identity, PS3.7 D.3.3.7.1.
+NAME_AND_PASSWORD = 2
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an association is refused. code: a word for metrics. answer: result, source, reason of PS3.8 9.3.4."""
+    """Why an association is refused.
+
+    code: a word for metrics.
+    answer: result, source and reason of PS3.8 9.3.4.
+    problem: what is wrong, for the log.
+    hint: what an administrator can do.
+    """
 
     code: str
     answer: tuple[int, int, int]
@@ -41,9 +49,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class AssociationRequest:
-    """What is known of who asks.
+    """What is known of a peer that asks for an association.
 
-    address: text of the IP address. fingerprint: SHA-256 of its certificate, None without one.
+    calling, called: AE titles.
+    address: the IP address, as text.
+    fingerprint: SHA-256 of its certificate, None without one.
     """
 
     calling: str
@@ -61,71 +71,79 @@ _NO_USER = Refusal(
 
 
 class Names:
-    """Addresses of host names, asked again after a minute. A name that does not resolve belongs to nobody."""
+    """The addresses of host names; each name is looked up again after a minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._known: dict[str, tuple[float, frozenset[Address]]] = {}
 
     def addresses(self, name: str) -> frozenset[Address]:
-        until, found = self._known.get(name, (0.0, frozenset()))
+        """The addresses of a name; none for a name that does not resolve."""
+        until, addresses = self._known.get(name, (0.0, frozenset()))
         if self._clock() >= until:
-            found = _resolved(name)
-            self._known[name] = (self._clock() + NAMES_KEPT_S, found)
-        return found
+            addresses = _resolved(name)
+            self._known[name] = (self._clock() + NAMES_KEPT_S, addresses)
+        return addresses
 
 
 def _resolved(name: str) -> frozenset[Address]:
     try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError:
         return frozenset()
-    return frozenset(address_of(str(entry[4][0])) for entry in found)
+    return frozenset(address_of(str(entry[4][0])) for entry in entries)
 
 
 class AssociationPolicy:
-    """config: the configuration in force, asked for each association."""
+    """Decides by the configuration. Methods are for several threads at once."""
 
     def __init__(self, config: Callable[[], Config], names: Names | None = None) -> None:
+        """config: the configuration in force, asked for each association.
+
+        names: looks up the host names of nodes.
+        """
         self._config = config
         self._names = names or Names()
         self._checking = threading.BoundedSemaphore(PASSWORDS_AT_ONCE)
 
-    def admit(self, caller: AssociationRequest) -> Node | Refusal | None:
+    def admit(self, request: AssociationRequest) -> Node | Refusal | None:
         """The node that asks; None for a stranger where `listener.accept = "any"`; or why it is refused."""
         config = self._config()
-        if caller.called not in config.called_ae_titles:
+        if request.called not in config.called_ae_titles:
             return Refusal(
                 "called-unknown",
                 CALLED_UNKNOWN,
-                f"no route and no listener has the AE title {caller.called!r}",
+                f"no route and no listener has the AE title {request.called!r}",
                 "Correct the called AE title at the sender, or add a route.",
             )
-        titled = [node for node in config.node if node.ae_title == caller.calling]
-        placed = [node for node in titled if self._is_at(node, caller.address)]
-        proven = [node for node in placed if node.tls_fingerprint in (None, caller.fingerprint)]
+        titled = [node for node in config.node if node.ae_title == request.calling]
+        placed = [node for node in titled if self._is_at(node, request.address)]
+        proven = [node for node in placed if node.tls_fingerprint in (None, request.fingerprint)]
         if proven:
             return proven[0]
         if placed:
-            return _not_proven(placed[0], caller)
+            return _not_proven(placed[0], request)
         if config.listener.accept == "any":
             return None
         if titled:
             return Refusal(
                 "address-unknown",
                 CALLING_UNKNOWN,
-                f"node {titled[0].name} has the AE title {caller.calling!r}, but not the address {caller.address}",
+                f"node {titled[0].name} has the AE title {request.calling!r}, but not the address {request.address}",
                 "Add the address to the node's hosts, if it is that node.",
             )
         return Refusal(
             "calling-unknown",
             CALLING_UNKNOWN,
-            f"no node has the AE title {caller.calling!r}",
+            f"no node has the AE title {request.calling!r}",
             "Add a [[node]] with this AE title and address, or correct the AE title at the sender.",
         )
 
     def identify(self, identity: UserIdentity | None) -> str | Refusal:
-        """The name of the user, empty without one, or why it is refused. Takes a tenth of a second for a password."""
+        """The name of the user, empty without one, or why it is refused.
+
+        The check of a password takes a tenth of a second.
+        """
         table = self._config().users
         if table.file is None:
             return ""
@@ -155,8 +173,8 @@ class AssociationPolicy:
         return False
 
 
-def _not_proven(node: Node, caller: AssociationRequest) -> Refusal:
-    if caller.fingerprint is None:
+def _not_proven(node: Node, request: AssociationRequest) -> Refusal:
+    if request.fingerprint is None:
         return Refusal(
             "certificate",
             CALLING_UNKNOWN,
@@ -166,13 +184,16 @@ def _not_proven(node: Node, caller: AssociationRequest) -> Refusal:
     return Refusal(
         "certificate",
         CALLING_UNKNOWN,
-        f"node {node.name} showed a certificate with another fingerprint: {caller.fingerprint}",
+        f"node {node.name} showed a certificate with another fingerprint: {request.fingerprint}",
         "If its certificate was replaced, correct node.tls_fingerprint.",
     )
 
 
 def address_of(text: str) -> Address:
-    """The address in its plain form: IPv4 inside IPv6 as IPv4, without a zone. Raises ValueError."""
+    """The address without its zone; IPv4 that is mapped into IPv6 becomes IPv4.
+
+    Raises ValueError when the text is no address.
+    """
     address = ipaddress.ip_address(text.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
     return mapped or address

@@ -1,7 +1,7 @@
 """The listening side of DICOM: opens the ports, and binds services to the associations that peers open.
 
-`gateway.dimse.connections` has what happens before an association is asked for, `gateway.dimse.acceptor` who is let
-in, `gateway.dimse.watchdog` how associations end.
+What happens before an association is requested is in `gateway.dimse.connections`, who is let in in
+`gateway.dimse.acceptor`, and how associations end in `gateway.dimse.watchdog`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Listener:
         """config: the configuration in force, asked for each association; addresses and limits are those at the start.
 
         spool: takes the data sets of large objects while they arrive.
-        services: what peers may ask for; none two of them answer the same event.
+        services: what peers may ask for; no two of them answer the same event.
         """
         self._config = config()
         self._certificates = certificates

@@ -1,15 +1,15 @@
 """The one module that knows the inside of pynetdicom: private names, and internals that its documentation omits.
 
 Another version may change any of them without notice. Each has a test in tests/unit/dimse/test_pynetdicom_private.py,
-which also shows that no other module uses one; pyproject.toml pins the version that this test was run against.
+which also shows that no other module uses one. pyproject.toml pins the version that passes this test.
 
-The classes named in `__all__` are those of pynetdicom that we derive from. What our classes rely on:
+Some classes of pynetdicom are handed on because we derive from them. Our classes rely on this:
 
 - AssociationSocket: `socket`, `ready`, `recv`; `send` catches every error.
 - StateMachine: the upper layer calls `do_action` for each event, and an exception ends its thread.
 - ACSE: the association calls `negotiate_association`; that calls `send_accept` when all contexts are decided.
-- DIMSEServiceProvider: the upper layer calls `receive_primitive` for each fragment; `message` is the message that
-  is being put together, None between two messages; its `data_set` gets the bytes by `write`.
+- DIMSEServiceProvider: the upper layer calls `receive_primitive` for each fragment. `message` is the message that is
+  being put together, None between two messages; the bytes of its data set are written to its `data_set`.
 - Association: `send_n_event_report` takes any accepted context of the SOP class, whatever role was negotiated for it.
 - RequestHandler, ThreadedAssociationServer: those of `socketserver`, with `_create_association` in between.
 """

@@ -6,20 +6,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700  # our answer when the object is not durable
+# Our answer when an object, or a request of storage commitment, could not be made durable.
+OUT_OF_RESOURCES = 0xA700
 DATA_SET_MISMATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
-DUPLICATE_INSTANCE = (
-    0x0111  # our answer to other bytes under a known UID, where the configuration refuses them
-)
-PROCESSING_FAILURE = 0x0110  # our answer to a defect of our own
-NOT_AUTHORISED = 0x0124  # our answer when no route takes the object
-NO_SUCH_INSTANCE = 0x0112  # of N-ACTION, and why storage commitment fails
-INVALID_ARGUMENT = 0x0115  # of N-ACTION, as the next
+# Our answer to other bytes under a known UID, where the configuration refuses them.
+DUPLICATE_INSTANCE = 0x0111
+# Our answer after a defect of our own; also a Failure Reason of storage commitment.
+PROCESSING_FAILURE = 0x0110
+# Our answer when no route takes the object, or its sender may not store it.
+NOT_AUTHORISED = 0x0124
+# Of N-ACTION; NO_SUCH_INSTANCE is also a Failure Reason of storage commitment.
+NO_SUCH_INSTANCE = 0x0112
+INVALID_ARGUMENT = 0x0115
 NO_SUCH_ACTION = 0x0123
 
 
 class Meaning(StrEnum):
+    """What we do after a peer's answer: the object is delivered, is sent again later, or was refused for good."""
+
     DELIVERED = "delivered"
     TRY_AGAIN = "try-again"
     REFUSED = "refused"
@@ -27,6 +32,13 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
+    """What a range of statuses means.
+
+    first, last: the range, both included.
+    text: the words of the standard, for messages.
+    hint: what an administrator can do, empty where nothing is wrong.
+    """
+
     first: int
     last: int
     meaning: Meaning
@@ -57,5 +69,5 @@ UNLISTED = Row(0x0000, 0xFFFF, Meaning.REFUSED, "failure", "Look at the destinat
 
 
 def classify(status: int) -> Row:
-    """The row of a C-STORE status, 0 .. 0xFFFF. What no row names is a refusal."""
+    """The row of a C-STORE status, 0 .. 0xFFFF. A status that is in no row is a refusal."""
     return next((row for row in TABLE if row.first <= status <= row.last), UNLISTED)

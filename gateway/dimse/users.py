@@ -1,6 +1,6 @@
-"""Who the people or programs behind an association are: names and passwords of user identity negotiation.
+"""Users: the names and passwords of user identity negotiation (PS3.7 D.3.3.7).
 
-PS3.7 D.3.3.7. Passwords are kept as Argon2id hashes (RFC 9106) in a file of mode 0600, a line for each: `name:hash`.
+The file of users has mode 0600 and one line for each user, `name:hash`; the hashes are Argon2id (RFC 9106).
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ SALT_BYTES, HASH_BYTES = 16, 32
 
 @dataclass(frozen=True)
 class UserIdentity:
-    """What a requestor states of itself (PS3.7 D.3.3.7.1). kind: 1 name, 2 name and password, 3 to 5 tickets."""
+    """What a requestor states of itself (PS3.7 D.3.3.7.1).
+
+    kind: 1 name, 2 name and password, 3 to 5 tickets.
+    """
 
     kind: int
     name: bytes = b""
@@ -30,7 +33,7 @@ class UserIdentity:
 
 
 def hashed(password: bytes) -> str:
-    """In the PHC string format, salted: `$argon2id$v=19$...`."""
+    """The salted hash of a password, in the PHC string format: `$argon2id$v=19$...`."""
     function = Argon2id(
         salt=os.urandom(SALT_BYTES),
         length=HASH_BYTES,
@@ -42,7 +45,10 @@ def hashed(password: bytes) -> str:
 
 
 def line(name: str, password: bytes) -> str:
-    """A line of the file. Raises UsageError for a name or password that can't be used."""
+    """The line of one user in the file.
+
+    Raises UsageError when the name or the password can't be used.
+    """
     if not name or ":" in name or name != name.strip() or not name.isprintable() or name.startswith("#"):
         raise UsageError(
             "a user name has no colon, no # in front and no spaces around it", hint="Choose another name."
@@ -53,7 +59,10 @@ def line(name: str, password: bytes) -> str:
 
 
 def read(path: Path) -> dict[bytes, str]:
-    """Name -> hash. Raises KeyFileError, also when group or others may read or change the file."""
+    """Read the file: name -> hash.
+
+    Raises KeyFileError when the file can't be read, has a wrong line, or is open to group or others.
+    """
     try:
         content = path.read_text(encoding="utf-8")
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -65,7 +74,7 @@ def read(path: Path) -> dict[bytes, str]:
         raise KeyFileError(
             f"the users' file {path} is open to group or others", hint=f"Run: chmod 600 {path}"
         )
-    found: dict[bytes, str] = {}
+    users: dict[bytes, str] = {}
     for number, text in enumerate(content.splitlines(), 1):
         if not text.strip() or text.startswith("#"):
             continue
@@ -74,12 +83,15 @@ def read(path: Path) -> dict[bytes, str]:
             raise KeyFileError(
                 f"{path}: line {number} is no user", hint="Make lines with `sealgate password NAME`."
             )
-        found[name.encode()] = hash_text
-    return found
+        users[name.encode()] = hash_text
+    return users
 
 
 def is_right(users: dict[bytes, str], identity: UserIdentity) -> bool:
-    """Whether the name is known and the password is its own. An unknown name takes as long as a wrong password."""
+    """Whether the name is known and the password belongs to it.
+
+    The check of an unknown name takes as long as that of a wrong password.
+    """
     stored = users.get(identity.name)
     if stored is None:
         hashed(identity.password)

@@ -1,4 +1,4 @@
-"""Nodes: which addresses, services and SOP classes are theirs."""
+"""Which node a peer is, by its title, address and certificate; and what a node may do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DESTINATION = {"name": "pacs", "ae_title": "PACS", "host": "h", "port": 104}
 ROUTE = {"called": "SEALGATE", "action": "pass", "to": ["pacs"]}
 
 
-def access(*nodes: dict[str, object], accept: str = "nodes") -> AssociationPolicy:
+def policy(*nodes: dict[str, object], accept: str = "nodes") -> AssociationPolicy:
     tls = {"certificate": "c", "key": "k", "ca": "a"}  # not read here
     tables = {
         "listener": {"accept": accept},
@@ -33,7 +33,7 @@ def access(*nodes: dict[str, object], accept: str = "nodes") -> AssociationPolic
     return AssociationPolicy(lambda: config)
 
 
-def caller(
+def request(
     calling: str = "CT", address: str = "10.0.0.5", fingerprint: str | None = None
 ) -> AssociationRequest:
     return AssociationRequest(calling=calling, called="SEALGATE", address=address, fingerprint=fingerprint)
@@ -58,7 +58,7 @@ def node(**changes: object) -> dict[str, object]:
     ],
 )
 def test_a_node_is_known_by_its_address(hosts: str, address: str, inside: bool) -> None:
-    answer = access(node(hosts=hosts)).admit(caller(address=address))
+    answer = policy(node(hosts=hosts)).admit(request(address=address))
     assert isinstance(answer, Node if inside else Refusal)
 
 
@@ -70,24 +70,24 @@ def test_what_is_no_host_is_refused_in_the_file(host: str) -> None:
 
 def test_of_several_nodes_with_one_title_the_one_at_the_address_is_meant() -> None:
     other = node(name="other", hosts="10.0.1.0/24")
-    answer = access(node(), other).admit(caller(address="10.0.1.7"))
+    answer = policy(node(), other).admit(request(address="10.0.1.7"))
     assert isinstance(answer, Node)
     assert answer.name == "other"
 
 
 @pytest.mark.parametrize("accept", ["nodes", "any"])
 def test_a_pinned_node_needs_its_certificate(accept: str) -> None:
-    pinned = access(node(tls_fingerprint="AB:" * 31 + "AB"), accept=accept)
-    assert isinstance(pinned.admit(caller(fingerprint="ab" * 32)), Node)
+    pinned = policy(node(tls_fingerprint="AB:" * 31 + "AB"), accept=accept)
+    assert isinstance(pinned.admit(request(fingerprint="ab" * 32)), Node)
     for shown in (None, "cd" * 32):
-        refusal = pinned.admit(caller(fingerprint=shown))
+        refusal = pinned.admit(request(fingerprint=shown))
         assert isinstance(refusal, Refusal)
         assert refusal.code == "certificate"
 
 
 def test_strangers_come_in_only_where_any_is_written() -> None:
-    assert isinstance(access(node()).admit(caller("X")), Refusal)
-    assert access(node(), accept="any").admit(caller("X")) is None
+    assert isinstance(policy(node()).admit(request("X")), Refusal)
+    assert policy(node(), accept="any").admit(request("X")) is None
 
 
 def test_services_and_classes_are_those_of_the_node() -> None:

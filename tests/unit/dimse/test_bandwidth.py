@@ -1,4 +1,4 @@
-"""When and how fast a destination is sent to: hours of the day, bytes per second."""
+"""When and how fast objects are sent to a destination: hours of the day, bytes per second."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_is_no_window_is_refused(wrong: str) -> None:
 
 
 class Clock:
-    """Time passes by sleeping only."""
+    """Time passes only while somebody sleeps."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -60,21 +60,21 @@ class Clock:
 @given(st.integers(1000, 10**9), st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=200))
 def test_over_any_time_no_more_goes_out_than_the_rate_and_one_burst(rate: int, shares: list[float]) -> None:
     clock = Clock()
-    pace = RateLimit(rate, clock=clock, sleep=clock.sleep)
+    rate_limit = RateLimit(rate, clock=clock, sleep=clock.sleep)
     sent = 0
     for share in shares:
-        count = max(1, int(share * pace.piece_bytes))
-        pace.wait_for(count)
+        count = max(1, int(share * rate_limit.piece_bytes))
+        rate_limit.wait_for(count)
         sent += count
         assert sent <= rate * (clock.now - 1000.0) + rate * 0.25 + 1
 
 
 def test_a_line_that_was_idle_has_saved_up_one_burst_and_no_more() -> None:
     clock = Clock()
-    pace = RateLimit(1000, clock=clock, sleep=clock.sleep)
+    rate_limit = RateLimit(1000, clock=clock, sleep=clock.sleep)
     clock.now += 3600
     started = clock.now
-    pace.wait_for(250)
+    rate_limit.wait_for(250)
     assert clock.now == started
-    pace.wait_for(500)
+    rate_limit.wait_for(500)
     assert clock.now == pytest.approx(started + 0.5)

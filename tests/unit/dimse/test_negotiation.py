@@ -1,4 +1,4 @@
-"""Which transfer syntax is taken."""
+"""Which of the proposed transfer syntaxes is accepted."""
 
 from __future__ import annotations
 

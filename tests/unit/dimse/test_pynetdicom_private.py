@@ -363,6 +363,38 @@ def test_an_abrupt_end_reaches_the_peer_at_once_and_ends_both_threads() -> None:
         assert time.monotonic() - started < 5, "and not by a time-out"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_exception_in_the_state_machine_ends_the_upper_layer_and_leaves_the_peer_waiting() -> None:
+    class RaisingStateMachine(private.UpperLayerStateMachine):
+        def do_action(self, event: str) -> None:
+            if event == "Evt10":
+                raise ValueError("of the state machine")
+            super().do_action(event)
+
+    def prepare(association: Association) -> None:
+        private.install(association, state_machine=RaisingStateMachine(association))
+
+    with (
+        serving(VERIFICATION, prepare=prepare) as acceptor,
+        associated(acceptor.port, VERIFICATION) as association,
+    ):
+        association.dimse_timeout = 0.5
+        association.send_c_echo()
+        (ended,) = acceptor.associations
+        ended.dul.join(5)
+        assert not ended.dul.is_alive()
+        assert not ended.is_aborted
+
+
+def test_sending_on_a_closed_connection_raises_nothing() -> None:
+    with serving(VERIFICATION) as acceptor, associated(acceptor.port, VERIFICATION) as association:
+        wrapped = association.dul.socket
+        assert wrapped is not None
+        assert wrapped.socket is not None
+        wrapped.socket.close()
+        wrapped.send(ABORT)
+
+
 def test_a_context_that_was_accepted_can_be_rejected() -> None:
     class PickyACSE(private.ACSE):
         def send_accept(self) -> None:

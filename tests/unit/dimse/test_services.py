@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pynetdicom import AE, _config, evt
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as StudyRootFind
 
@@ -44,7 +44,12 @@ def test_two_services_do_not_answer_one_event() -> None:
         handlers_of([EchoService(), EchoService()])
 
 
-def test_a_service_that_the_listener_does_not_know_answers_with_many_data_sets(tmp_path: Path) -> None:
+def test_a_service_that_the_listener_does_not_know_answers_with_many_data_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The listener sets these for the whole process; here they are restored afterwards.
+    for option in ("UNRESTRICTED_STORAGE_SERVICE", "LOG_HANDLER_LEVEL"):
+        monkeypatch.setattr(_config, option, getattr(_config, option))
     table = {
         "gateway": {"data_dir": str(tmp_path)},
         "listener": {"accept": "any", "host": "127.0.0.1", "port": 0},

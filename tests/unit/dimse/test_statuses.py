@@ -1,4 +1,4 @@
-"""Statuses, back-off, wakeup, pseudonyms, marks, metrics, transfer syntax order."""
+"""What the statuses of C-STORE mean for us."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of users: lines and what they let in."""
+"""The file of users: its lines, and whom they let in."""
 
 from __future__ import annotations
 

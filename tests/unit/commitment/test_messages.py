@@ -1,0 +1,67 @@
+"""The data sets of storage commitment: what is built is read again, and what is damaged is refused."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom.dataset import Dataset
+
+from gateway.commitment.messages import (
+    FAILURES_EXIST,
+    SUCCESSFUL,
+    build_report,
+    build_request,
+    read_report,
+    read_request,
+)
+from gateway.queue.commitments import DeliveryStatus
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+STATUSES = [
+    (CT, "1.1", DeliveryStatus.ACCEPTED),
+    (CT, "1.2", DeliveryStatus.UNKNOWN),
+    (CT, "1.3", DeliveryStatus.OPEN),
+    (CT, "1.4", DeliveryStatus.GIVEN_UP),
+]
+
+
+def test_a_request_that_was_built_is_read_again() -> None:
+    references = [(CT, "1.1"), (CT, "1.2")]
+    assert read_request(build_request("2.25.7", references)) == ("2.25.7", references)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("TransactionUID", ""), ("ReferencedSOPSequence", [])],
+)
+def test_a_damaged_request_is_refused(keyword: str, value: object) -> None:
+    information = build_request("2.25.7", [(CT, "1.1")])
+    setattr(information, keyword, value)
+    with pytest.raises(ValueError, match=r"UID|references"):
+        read_request(information)
+
+
+def test_a_request_without_references_is_refused() -> None:
+    with pytest.raises(AttributeError):
+        read_request(Dataset())
+
+
+def test_a_report_names_what_failed_and_why() -> None:
+    event_type, information = build_report("2.25.7", STATUSES)
+    report = read_report(information)
+    assert event_type == FAILURES_EXIST
+    assert report.transaction_uid == "2.25.7"
+    assert report.committed == {"1.1"}
+    assert report.failed == {"1.2": 0x0112, "1.3": 0x0110, "1.4": 0x0110}
+
+
+def test_a_report_of_success_has_no_failures() -> None:
+    event_type, information = build_report("2.25.7", STATUSES[:1])
+    assert event_type == SUCCESSFUL
+    assert "FailedSOPSequence" not in information
+
+
+def test_an_archive_that_does_not_commit_counts_where_the_instance_was_accepted() -> None:
+    event_type, information = build_report("2.25.7", STATUSES[:2], {"1.1": 0x0213, "1.2": 0x0213})
+    assert event_type == FAILURES_EXIST
+    assert "ReferencedSOPSequence" not in information
+    assert read_report(information).failed == {"1.1": 0x0213, "1.2": 0x0112}
