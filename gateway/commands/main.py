@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 import warnings
-from importlib.metadata import version
 
 import click
 
@@ -35,8 +34,24 @@ class LazyGroup(click.Group):
         return command
 
 
+def _version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    if not asked or context.resilient_parsing:
+        return
+    from gateway.commands.common.about import about
+
+    click.echo(about())
+    context.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("sealgate"), prog_name="sealgate")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version, the codec ids and the execution provider, and exit.",
+)
 def sealgate() -> None:
     """Seal DICOM images on their way to the PACS, and prove on the way back that nobody changed them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,9 +15,10 @@ from gateway.dimse import statuses
 from gateway.observe.metrics import METRICS
 from gateway.seal import eligibility
 from gateway.seal.block import private_block
+from tests.unit.test_house import FLOORS, PACKAGE
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = (REPOSITORY / "docs" / "conformance.md", REPOSITORY / "docs" / "operations.md")
+PAGES = tuple(REPOSITORY / "docs" / name for name in ("architecture.md", "conformance.md", "operations.md"))
 
 # element of the private block -> (VR, what it holds)
 PRIVATE_ELEMENTS = {
@@ -100,6 +102,26 @@ def forward_statuses() -> Iterable[str]:
     yield f"| any other | {other.text} | {follows[other.meaning.value]} | {other.hint} |"
 
 
+def floors() -> Iterable[str]:
+    yield "| floor | room | holds |"
+    yield "|---|---|---|"
+    for number, rooms in enumerate(FLOORS, 1):
+        for room in rooms:
+            module = PACKAGE / f"{room}.py"
+            if module.exists():
+                yield f"| {number} | `{module.name}` | {described(module)} |"
+                continue
+            for path in sorted((PACKAGE / room).rglob("__init__.py")):
+                folder = path.parent.relative_to(PACKAGE).as_posix()
+                yield f"| {number} | `{folder}/` | {described(path)} |"
+
+
+def described(path: Path) -> str:
+    """The first paragraph of a module's docstring, in one line."""
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    return " ".join(text.partition("\n\n")[0].split())
+
+
 TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "transfer-syntaxes": transfer_syntaxes,
     "sealed-classes": sealed_classes,
@@ -108,6 +130,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "private-dictionary": private_dictionary,
     "metrics": metrics,
     "statuses": forward_statuses,
+    "floors": floors,
 }
 
 

@@ -116,10 +116,10 @@ def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model, options, providers=_providers())
+    return onnxruntime.InferenceSession(model, options, providers=providers())
 
 
-def _providers() -> list[str]:
+def providers() -> list[str]:
     """CUDA only where a GPU is: asking for it in vain makes ONNX Runtime complain on every start."""
     gpu = CUDA in onnxruntime.get_available_providers() and Path("/dev/nvidiactl").exists()
     return [CUDA, CPU] if gpu else [CPU]
