@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from gateway.config.http import HttpSettings, Token
+from gateway.config.http import HttpSettings, Role, Token
 from gateway.errors import WorkerDied
 from gateway.observe.access_log import FILE_NAME, AccessLog
 from gateway.observe.pseudonyms import Pseudonyms
@@ -43,17 +43,15 @@ def backend(folder: Path, **parts: Any) -> Backend:
         log=AccessLog(folder),
         quarantine=Quarantine(folder),
     )
-    return Backend(
-        **{
-            "judge": length,
-            "problems": list,
-            "exposition": lambda: b"sealgate_x 1\n",
-            "records": records,
-            "jobs": lambda _limit: [],
-            "reload": lambda: None,
-        }
-        | parts
-    )
+    given: dict[str, Any] = {
+        "judge": length,
+        "problems": list,
+        "exposition": lambda: b"sealgate_x 1\n",
+        "records": records,
+        "jobs": lambda _limit: [],
+        "reload": lambda: None,
+    }
+    return Backend(**given | parts)
 
 
 @contextmanager
@@ -67,7 +65,7 @@ def serving(settings: HttpSettings, parts: Backend) -> Iterator[str]:
         server.stop()
 
 
-def token(name: str, text: str, *roles: str) -> Token:
+def token(name: str, text: str, *roles: Role) -> Token:
     return Token(name=name, roles=roles, sha256=hashlib.sha256(text.encode()).hexdigest())
 
 

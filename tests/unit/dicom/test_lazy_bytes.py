@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_an_object_that_is_away_is_sealed_verified_and_restored_as_one_in_memory
     from_memory, level = sealed(desk, data)
     assert level == "digest"
     assert sealed(desk, Away(data)) == (from_memory, level)
-    key = {"recipient_key": desk.recipient_key, "codec": desk.codec}
+    key: dict[str, Any] = {"recipient_key": desk.recipient_key, "codec": desk.codec}
     report = verify(Away(from_memory), trusted=desk.trusted, **key)
     assert report == desk.verify(from_memory)
     assert report.verdict == "intact"
@@ -169,7 +170,11 @@ def test_damaged_objects_give_the_same_report_whether_away_or_in_memory(
     for _ in range(data.draw(st.integers(1, 3))):
         whole_object[data.draw(st.integers(132, len(whole_object) - 1))] ^= data.draw(st.integers(1, 255))
     damaged = bytes(whole_object[: data.draw(st.integers(200, len(whole_object)))])
-    arguments = {"trusted": desk.trusted, "recipient_key": desk.recipient_key, "codec": desk.codec}
+    arguments: dict[str, Any] = {
+        "trusted": desk.trusted,
+        "recipient_key": desk.recipient_key,
+        "codec": desk.codec,
+    }
     assert verify(Away(damaged), **arguments) == verify(damaged, **arguments)
     try:
         from_memory = sealed(desk, damaged)
