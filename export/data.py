@@ -125,8 +125,8 @@ def cells_of(values: NDArray[np.int32], *, sample: int | None) -> Cells:
     else:
         plane = values[..., sample]
     rows, columns = (n // CELL for n in plane.shape)
-    cells = plane[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL).swapaxes(1, 2)
-    cells = cells.reshape(-1, PIXELS)
+    grid = plane[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL).swapaxes(1, 2)
+    cells = grid.reshape(-1, PIXELS)
     return Cells(cells[np.ptp(cells, axis=1) > 0], unit_of(values), int(plane.min()), int(plane.max()))
 
 

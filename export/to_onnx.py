@@ -13,6 +13,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,25 @@ LAYOUT = {  # what the networks need to be told; see gateway/seal/codec/CODEC.md
 }
 
 Distort = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def _jpeg(cells: Tensor, _: torch.Generator, *, quality: int) -> Tensor:
+    return distort.jpeg(cells, quality)
+
+
+def _noise(cells: Tensor, generator: torch.Generator, *, sigma: float) -> Tensor:
+    return distort.noise(cells, torch.tensor(sigma), generator)
+
+
+def _near_lossless(cells: Tensor, generator: torch.Generator, *, near: int) -> Tensor:
+    return distort.near_lossless(cells, near, generator)
+
+
 DISTORTIONS: dict[str, Distort] = {
     "none": lambda cells, _: cells,
-    **{f"JPEG Q{q}": lambda cells, _, q=q: distort.jpeg(cells, q) for q in (90, 75, 60, 50)},
-    **{
-        f"noise {s}": lambda cells, rng, s=s: distort.noise(cells, torch.tensor(float(s)), rng)
-        for s in (1, 2)
-    },
-    "near 2": lambda cells, rng: distort.near_lossless(cells, 2, rng),
+    **{f"JPEG Q{quality}": partial(_jpeg, quality=quality) for quality in (90, 75, 60, 50)},
+    **{f"noise {sigma}": partial(_noise, sigma=float(sigma)) for sigma in (1, 2)},
+    "near 2": partial(_near_lossless, near=2),
 }
 
 
@@ -160,7 +172,7 @@ def export(profile: str, version: int, train: Path, data: Path, out: Path) -> di
 
 def relayout(profile: str, version: int, source: str, out: Path) -> dict[str, Any]:
     """Write a card that gives the networks of the card `source` the present layout; the card is returned."""
-    card = json.loads((out / f"{source}.json").read_text())
+    card: dict[str, Any] = json.loads((out / f"{source}.json").read_text())
     if card["profile"] != profile:
         raise SystemExit(f"{source} is a pair of the profile {card['profile']}")
     for part in ("hide", "reveal"):
@@ -261,7 +273,8 @@ def random_secret(count: int, *, used: float) -> Tensor:
 
 
 def error_rate(logits: Tensor, secret: Tensor, asked: Tensor) -> float:
-    return ((logits < 0) != (secret < 0))[asked].float().mean().item()
+    rate: float = ((logits < 0) != (secret < 0))[asked].float().mean().item()
+    return rate
 
 
 def attribution(items: list[Item]) -> list[dict[str, str]]:

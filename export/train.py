@@ -12,7 +12,7 @@ import csv
 import random
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -231,6 +231,20 @@ def distorted(container: Tensor, batch: Batch, chance: Chance) -> tuple[Tensor, 
     return distort.jpeg(rendered, chance.plain.randint(45, 95)), unit / batch.grey, 0.0, GREY_LEVELS
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What decides the parameters that a run ends with; kept in its checkpoint.
+
+    profile: `fidelity` or `robust`.
+    steps: of the optimiser, the whole run.
+    seed: of the first parameters and of every random choice.
+    """
+
+    profile: str
+    steps: int
+    seed: int
+
+
 class Training:
     """A run that can stop after any step and go on from its checkpoint."""
 
@@ -241,7 +255,7 @@ class Training:
         self.adam = torch.optim.Adam(self.both.parameters(), lr=RATE)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.adam, steps)
         self.loss = sparse_loss if profile == "fidelity" else lattice_loss
-        self.plan = {"profile": profile, "steps": steps, "seed": seed}
+        self.plan = Plan(profile, steps, seed)
         self.done = 0
         self.checkpoint = out / f"{profile}.pt"
         self.curves = out / f"{profile}.csv"
@@ -249,7 +263,7 @@ class Training:
 
     def step(self) -> dict[str, float]:
         """One step of the optimiser; the figures of its batch."""
-        chance = Chance(self.plan["seed"], self.done)
+        chance = Chance(self.plan.seed, self.done)
         loss, figures = self.loss(self.hider, self.revealer, self.source.draw(chance), chance)
         self.adam.zero_grad()
         loss.backward()
@@ -265,7 +279,7 @@ class Training:
             "adam": self.adam.state_dict(),
             "schedule": self.schedule.state_dict(),
             "step": self.done,
-            "plan": self.plan,
+            "plan": asdict(self.plan),
         }
         torch.save(state, self.checkpoint.with_suffix(".new"))
         self.checkpoint.with_suffix(".new").replace(self.checkpoint)
@@ -273,8 +287,8 @@ class Training:
     def resume(self) -> None:
         """Go on where the checkpoint is. Raises ValueError for one of another plan."""
         state = torch.load(self.checkpoint, weights_only=True)
-        if state["plan"] != self.plan:
-            raise ValueError(f"{self.checkpoint} belongs to {state['plan']}, not to {self.plan}")
+        if state["plan"] != asdict(self.plan):
+            raise ValueError(f"{self.checkpoint} belongs to {state['plan']}, not to {asdict(self.plan)}")
         self.both.load_state_dict(state["networks"])
         self.adam.load_state_dict(state["adam"])
         self.schedule.load_state_dict(state["schedule"])
@@ -301,7 +315,7 @@ def train(training: Training) -> None:
         training.resume()
     training.save()  # an untrained pair can be exported, too
     training.trim_log()
-    first, steps, begun = training.done, training.plan["steps"], time.monotonic()
+    first, steps, begun = training.done, training.plan.steps, time.monotonic()
     while training.done < steps:
         figures = training.step()
         if training.done % 100 == 0:

@@ -76,7 +76,8 @@ def trials(codec: Codec, methods: list[Method], subject: Subject) -> Iterator[Ro
     robust = Ours(codec, Profile.ROBUST)
     ours = robust.embed(cover, payload, 0.0)
     target = measures.psnr(cover, ours.container, 255) if ours else 50.0
-    for method in (Ours(codec, Profile.FIDELITY), robust, *methods):
+    compared: list[Method] = [Ours(codec, Profile.FIDELITY), robust, *methods]
+    for method in compared:
         marked = method.embed(cover, payload, target)
         for distortion in DISTORTIONS:
             if distortion.name not in PATHS:

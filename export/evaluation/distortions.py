@@ -43,7 +43,8 @@ class Distortion:
 
 def _as(values: NDArray[Any], like: Image) -> Image:
     top = np.iinfo(like.dtype).max
-    return np.clip(np.rint(values), 0, top).astype(like.dtype)
+    image: Image = np.clip(np.rint(values), 0, top).astype(like.dtype)
+    return image
 
 
 def _noise(image: Image, setting: Setting, *, levels: float) -> Image:
@@ -75,7 +76,10 @@ def jpeg2000(image: Image, _: Setting, *, ratio: float) -> Image:
     """Irreversible, the quality searched for `ratio` : 1 against the bits that the image uses (2 % off at most)."""
     bits = max(8, int(image.max()).bit_length())
     target = image.size * bits / 8 / ratio
-    encode = partial(imagecodecs.jpeg2k_encode, _plain(image), reversible=False, bitspersample=bits)
+    # `level` may be a fraction, although the annotations of the library say int
+    encode: Callable[..., bytes | bytearray] = partial(
+        imagecodecs.jpeg2k_encode, _plain(image), reversible=False, bitspersample=bits
+    )
     level, slope = 45.0, 0.06  # decibels; the size grows by about six per cent with each
     coded = encode(level=level)
     for _turn in range(7):

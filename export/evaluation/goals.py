@@ -53,7 +53,8 @@ _FIDELITY = (
 
 def goals(costs: list[quality.Row], survival: list[recovery.Row], compared: list[comparison.Row]) -> Lines:
     """One line a goal; "met" compares what was reached, without regard to its interval."""
-    wrong = sum(row.outcome == "wrong" for row in (*survival, *compared))
+    outcomes = [row.outcome for row in survival] + [row.outcome for row in compared]
+    wrong = sum(outcome == "wrong" for outcome in outcomes)
     return [
         *_fidelity(costs),
         *(line for profile in Profile for line in _both(profile, costs, compared)),

@@ -84,7 +84,7 @@ def load(item: Item, folder: Path) -> Subject | None:
         if "BitsStored" not in header:
             return None  # samples that are no integers
         bits, window = int(header.BitsStored), _voi_window(header, low)
-    cover = (values - low).astype(np.uint8 if high - low < 256 else np.uint16)
+    cover: NDArray[np.integer[Any]] = (values - low).astype(np.uint8 if high - low < 256 else np.uint16)
     voi = window is not None and window[0] < min(high - low, window[1]) and window[1] > 0
     if window is None or not voi:
         window = float(np.percentile(cover, 0.5)), float(np.percentile(cover, 99.5))

@@ -42,7 +42,7 @@ class Wish:
 
 def model_hashes(models: Path) -> dict[str, str]:
     """SHA-256 of every network that is in `models` and that a card there names."""
-    hashes = {}
+    hashes: dict[str, str] = {}
     for card_path in sorted(models.glob("*.json")):
         card = json.loads(card_path.read_text())
         hashes |= {card[part]["file"]: card[part]["sha256"] for part in ("hide", "reveal")}

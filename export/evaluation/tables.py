@@ -14,7 +14,8 @@ Lines = list[dict[str, str]]
 
 
 def markdown(lines: Lines) -> str:
-    heads = list(max(lines, key=len)) if lines else []
+    longest: dict[str, str] = max(lines, key=len, default={})
+    heads = list(longest)
     rows = [heads, ["---"] * len(heads), *([line.get(head, "") for head in heads] for line in lines)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 

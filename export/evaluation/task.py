@@ -68,16 +68,19 @@ def _same_rms(cover: NDArray[Any], container: NDArray[Any], rng: np.random.Gener
     change = container.astype(np.int32) - cover
     inside = (cover > 0) & (cover < cover.max())
     change[inside] = rng.permutation(change[inside])
-    return np.clip(cover + change, 0, int(cover.max())).astype(cover.dtype)
+    shuffled: NDArray[Any] = np.clip(cover + change, 0, int(cover.max())).astype(cover.dtype)
+    return shuffled
 
 
 def _vessels(image: NDArray[Any]) -> NDArray[np.bool_]:
     plane = image[..., 1 if image.shape[2] == 3 else 0].astype(np.float64)
     response = frangi(plane / max(plane.max(), 1), sigmas=(1, 2, 3), black_ridges=True)
     seen = gaussian_filter(plane, 8) > 0.1 * plane.max()
-    return (response > np.percentile(response[seen], 90)) & seen
+    vessels: NDArray[np.bool_] = (response > np.percentile(response[seen], 90)) & seen
+    return vessels
 
 
 def _tissue(image: NDArray[Any]) -> NDArray[np.bool_]:
     plane = gaussian_filter(image[..., 0].astype(np.float64), 1.0)
-    return plane > threshold_otsu(plane)
+    tissue: NDArray[np.bool_] = plane > threshold_otsu(plane)
+    return tissue

@@ -50,11 +50,11 @@ def examined(plant: Plant, numbers: Iterable[int], seed: int, codec: Codec) -> F
     waits = parked(gateway)
     pseudonyms = Pseudonyms.load(gateway.folder / "data")
     stored: dict[str, bytes] = {}
-    for file in plant.orthanc.files():
-        uid = parcel(file, fallback_uid="").sop_instance
+    for instance in plant.orthanc.files():
+        uid = parcel(instance, fallback_uid="").sop_instance
         if uid in stored:
             found.problems.append(f"{uid}: twice in the PACS")
-        stored[uid] = file
+        stored[uid] = instance
     arrivals = plant.witness.arrivals()
     proof = _Proof(gateway, codec)
     for number in numbers:

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import time
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_sick_destinations_disturb_nobody_and_get_everything_once_they_are_well(
         wait_for(lambda: set(patients["well"].received) == sent, what="the healthy one served", timeout_s=20)
         healthy_s = time.monotonic() - started
         for mood in PARKS:
-            wait_for(lambda mood=mood: _parked(gateway, mood) == len(sent), what=f"{mood}: parked")
+            wait_for(partial(_all_parked, gateway, mood, len(sent)), what=f"{mood}: parked")
         ill = {mood.name.lower() for mood in Mood if mood not in (Mood.WELL, Mood.SLOW)}
         wait_for(lambda: _reasons(gateway).keys() >= ill, what="a reason for each")
         assert all(job["hint"] for job in queue(gateway, "list", "--state", "parked"))
@@ -60,7 +61,7 @@ def test_sick_destinations_disturb_nobody_and_get_everything_once_they_are_well(
         for mood in PARKS:
             queue(gateway, "retry", "--state", "parked", "--destination", mood.name.lower())
         for name, patient in patients.items():
-            wait_for(lambda patient=patient: set(patient.received) == sent, what=f"{name} has everything")
+            wait_for(partial(_has_received, patient, sent), what=f"{name} has everything")
         wait_for(lambda: jobs(gateway) == 0, what="an empty queue")
         assert {name: len(patient.received) for name, patient in patients.items()} == dict.fromkeys(
             patients, len(sent)
@@ -77,6 +78,22 @@ def test_sick_destinations_disturb_nobody_and_get_everything_once_they_are_well(
 
 def _parked(gateway: RunningGateway, mood: Mood) -> float:
     return gateway.metric("sealgate_queue_jobs", state="parked", destination=mood.name.lower())
+
+
+def _all_parked(gateway: RunningGateway, mood: Mood, count: int) -> bool:
+    return _parked(gateway, mood) == count
+
+
+def _has_received(patient: Patient, datasets: set[bytes]) -> bool:
+    return set(patient.received) == datasets
+
+
+def _has_received_number(patient: Patient, count: int) -> bool:
+    return len(set(patient.received)) == count
+
+
+def _refused_again(gateway: RunningGateway, before: float) -> bool:
+    return _refusals(gateway) > before
 
 
 def _reasons(gateway: RunningGateway) -> dict[str, str]:
@@ -100,12 +117,12 @@ def test_a_clock_that_jumps_delays_nothing_and_loses_nothing(tmp_path: Path, obj
                 batch = parcels[number::3]
                 assert set(send(batch, gateway.dicom_port)) == {SUCCESS}
                 refused = _refusals(gateway)
-                wait_for(lambda refused=refused: _refusals(gateway) > refused, what="a delay")
+                wait_for(partial(_refused_again, gateway, refused), what="a delay")
                 _set(clock, jump_s)
                 patient.cure()
                 started, expected = time.monotonic(), len(set(patient.received)) + len(batch)
                 wait_for(
-                    lambda expected=expected: len(set(patient.received)) == expected,
+                    partial(_has_received_number, patient, expected),
                     what=f"deliveries after {jump_s:+d} s",
                     timeout_s=15 + objects / 4,
                 )

@@ -49,7 +49,9 @@ def test_openssl_computes_the_same_fingerprint(tmp_path: Path) -> None:
     assert json.loads(shown.stdout)["fingerprint"].replace(" ", "") == expected
 
 
-def test_a_private_key_with_a_passphrase_opens_with_it_and_only_with_it(tmp_path: Path, monkeypatch) -> None:
+def test_a_private_key_with_a_passphrase_opens_with_it_and_only_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "passphrase").write_text("a long one\n")
     (tmp_path / "passphrase").chmod(0o600)
     assert sealgate(["keygen", "keys", "--passphrase-file", "passphrase"], tmp_path).returncode == 0

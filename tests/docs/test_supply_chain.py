@@ -33,7 +33,9 @@ def test_the_lock_names_no_place_to_fetch_from() -> None:
 def test_every_dependency_is_locked_at_a_version_it_allows() -> None:
     locked: dict[str, list[str]] = {}
     for entry in ENTRIES:
-        name, version = re.match(r"(\S+?)==(\S+)", entry).groups()
+        match = re.match(r"(\S+?)==(\S+)", entry)
+        assert match, entry
+        name, version = match.groups()
         locked.setdefault(canonicalize_name(name), []).append(version)
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     for text in project["dependencies"]:

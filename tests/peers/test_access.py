@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pynetdicom import AE, evt
@@ -87,9 +87,10 @@ def associate(
     )
 
 
-def refusal(association: Association) -> tuple[int, int, int]:
+def refusal(association: Association) -> tuple[int | None, int | None, int | None]:
     assert association.is_rejected
     answer = association.acceptor.primitive
+    assert answer is not None
     return (answer.result, answer.result_source, answer.diagnostic)
 
 
@@ -99,7 +100,7 @@ def offered(port: int, calling: str, *sop_classes: str) -> tuple[set[str], set[t
     association = AE(ae_title=calling).associate("127.0.0.1", port, contexts, ae_title="SEALGATE")
     accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
     refused = {
-        (str(context.abstract_syntax), int(context.result)) for context in association.rejected_contexts
+        (str(context.abstract_syntax), cast(int, context.result)) for context in association.rejected_contexts
     }
     association.release()
     return accepted, refused
@@ -159,7 +160,7 @@ def test_an_object_smuggled_through_another_context_is_not_taken(
     gateway: RunningGateway, calling: str, context: str
 ) -> None:
     association = associate(gateway.dicom_port, calling, sop_class=context)
-    (number,) = [accepted.context_id for accepted in association.accepted_contexts]
+    (number,) = [cast(int, accepted.context_id) for accepted in association.accepted_contexts]
     smuggled = Parcel(CT, "2.25.77", "1.2.840.10008.1.2", b"\x08\x00\x16\x00\x02\x00\x00\x001\x00")
     with _answers_for_us(association):
         status = _send_one(association, {(CT, smuggled.syntax): number}, smuggled, 1)
@@ -240,6 +241,7 @@ def test_nobody_is_in_before_it_was_decided() -> None:
     entity = AE()
     entity.add_supported_context(VERIFICATION)
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_CONN_OPEN, undecided)])
+    assert server is not None
     try:
         assert associate(server.server_address[1], "CT1").is_aborted
     finally:

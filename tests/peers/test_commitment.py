@@ -8,17 +8,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import build_role
-from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from gateway.commands.demo.process import free_port
 from gateway.commitment.messages import COMMITMENT_INSTANCE
+from gateway.dicom.uids import STORAGE_COMMITMENT
 from tests.cli.terminal import sealgate
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
@@ -50,8 +51,8 @@ class Requester:
 
     def listen(self) -> None:
         entity = AE(ae_title=self.ae_title)
-        roles = {"scu_role": True, "scp_role": True} if self.confirms_role else {}
-        entity.add_supported_context(StorageCommitmentPushModel, **roles)
+        role = True if self.confirms_role else None
+        entity.add_supported_context(STORAGE_COMMITMENT, scu_role=role, scp_role=role)
         entity.add_supported_context("1.2.840.10008.1.1")
         self._server = entity.start_server(
             ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._reported)]
@@ -63,7 +64,7 @@ class Requester:
 
     def _reported(self, event: evt.Event) -> tuple[int, None]:
         if self.status == 0:
-            self.reports.append((event.event_type, event.event_information))
+            self.reports.append((cast(int, event.event_type), event.event_information))
         return self.status, None
 
     def ask(
@@ -71,7 +72,7 @@ class Requester:
     ) -> int | None:
         """The status of N-ACTION; None when the context was refused. drop: an element to leave out."""
         entity = AE(ae_title=self.ae_title)
-        entity.add_requested_context(StorageCommitmentPushModel)
+        entity.add_requested_context(STORAGE_COMMITMENT)
         association = entity.associate("127.0.0.1", port, ae_title="SEALGATE")
         assert association.is_established or association.is_aborted
         if not association.accepted_contexts:
@@ -83,7 +84,7 @@ class Requester:
             delattr(information, drop)
         try:
             status, _ = association.send_n_action(
-                information, action, StorageCommitmentPushModel, COMMITMENT_INSTANCE
+                information, action, STORAGE_COMMITMENT, COMMITMENT_INSTANCE
             )
         finally:
             association.release()
@@ -289,8 +290,11 @@ class Archive:
     def __enter__(self) -> Archive:
         entity = AE(ae_title=self.ae_title)
         entity.add_supported_context(CT)
-        entity.add_supported_context(StorageCommitmentPushModel)
-        handlers = [(evt.EVT_C_STORE, lambda _event: 0x0000), (evt.EVT_N_ACTION, self._action)]
+        entity.add_supported_context(STORAGE_COMMITMENT)
+        handlers: list[EventHandlerType] = [
+            (evt.EVT_C_STORE, lambda _event: 0x0000),
+            (evt.EVT_N_ACTION, self._action),
+        ]
         self._server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         self.port = int(self._server.server_address[1])
         return self
@@ -320,14 +324,14 @@ class Archive:
             information.FailedSOPSequence = bad
         if not self.same:
             entity = AE(ae_title=self.calling)
-            entity.add_requested_context(StorageCommitmentPushModel)
-            role = build_role(StorageCommitmentPushModel, scp_role=True)
+            entity.add_requested_context(STORAGE_COMMITMENT)
+            role = build_role(STORAGE_COMMITMENT, scp_role=True)
             association = entity.associate(
                 "127.0.0.1", self.gateway_port, ae_title="SEALGATE", ext_neg=[role]
             )
         kind = FAILURES_EXIST if bad else SUCCESSFUL
         status, _ = association.send_n_event_report(
-            information, kind, StorageCommitmentPushModel, COMMITMENT_INSTANCE
+            information, kind, STORAGE_COMMITMENT, COMMITMENT_INSTANCE
         )
         self.answers.append(int(status.get("Status", -1)))
         if not self.same:

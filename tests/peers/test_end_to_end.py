@@ -64,7 +64,7 @@ class House:
 
     def record(self, data: bytes) -> dict[str, object]:
         found = extract(data, recipient_key=self.recipient_key, codec=self.codec)
-        assert found.found, "no record in the pixels"
+        assert found.record is not None, "no record in the pixels"
         return dict(found.record)
 
     def restore(self, data: bytes) -> Dataset:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from pydicom.filereader import dcmread
+from pydicom.uid import UID
 
 from gateway import keys
 from gateway.commands.demo.process import free_port
@@ -130,7 +131,7 @@ def test_the_audit_tells_whose_record_it_was_when_the_header_names_another(
 ) -> None:
     swapped = dcmread(io.BytesIO(sealed))
     true_uid = swapped.SOPInstanceUID
-    swapped.SOPInstanceUID = swapped.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    swapped.SOPInstanceUID = swapped.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
     swapped.save_as(tmp_path / "swapped.dcm")
     remove_private_elements(tmp_path / "swapped.dcm", tmp_path / "stripped.dcm")
     answer = _post(gateway, "/api/v1/extract", (tmp_path / "stripped.dcm").read_bytes(), "read")

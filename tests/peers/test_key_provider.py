@@ -92,7 +92,7 @@ def test_objects_are_sealed_and_restored_with_keys_that_only_another_process_has
 def test_a_key_holder_that_is_gone_is_a_failure_to_try_again(tmp_path: Path) -> None:
     keys.generate(tmp_path / "public")
     executor = Executor(configured(tmp_path, tmp_path / "nobody", "seal"))
-    name = LocalSpool(tmp_path / "data").keep(ct())
+    name = LocalSpool(tmp_path / "data").put(ct())
     failure = guarded(executor.do, SealTask(object_name=name))
     assert isinstance(failure, Failure)
     assert failure.retry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -41,7 +42,7 @@ def keeping(folder: Path) -> RunningGateway:
     )
 
 
-def large(mib: int, **elements: object) -> Parcel:
+def large(mib: int, **elements: Any) -> Parcel:
     """An object of about so many MiB, most of it in a private element."""
     dataset = dcmread(io.BytesIO(ct(rows=32, columns=32, **elements)))
     dataset.private_block(0x0099, "TEST", create=True).add_new(0x01, "OB", bytes(range(256)) * (mib << 12))
@@ -93,6 +94,7 @@ def test_a_peer_that_goes_away_inside_a_large_object_leaves_nothing(gateway: Run
     request.DataSet = io.BytesIO(item.dataset)
     message.primitive_to_message(request)
     context = association.accepted_contexts[0].context_id
+    assert context is not None
     fragments = list(message.encode_msg(context, association.dimse.maximum_pdu_size))
     for fragment in fragments[: len(fragments) * 9 // 10]:
         association.dul.send_pdu(fragment)

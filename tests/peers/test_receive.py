@@ -76,6 +76,7 @@ def test_an_unknown_called_title_is_refused_at_association_time(lonely: RunningG
     )
     assert association.is_rejected
     refusal = association.acceptor.primitive
+    assert refusal is not None
     assert (refusal.result, refusal.result_source, refusal.diagnostic) == (1, 1, 7)
     wait_for(
         lambda: any(line["outcome"] == "rejected" for line in association_lines(lonely)), what="its line"
@@ -197,6 +198,7 @@ def test_above_the_limit_associations_are_refused_for_now(lonely: RunningGateway
         assert all(association.is_established for association in held)
         extra = AE().associate("127.0.0.1", lonely.dicom_port, contexts, ae_title="SEALGATE")
         assert extra.is_rejected
+        assert extra.acceptor.primitive is not None
         assert extra.acceptor.primitive.result == 2
     finally:
         for association in held:

@@ -111,7 +111,9 @@ def associate(port: int, tls: Secured) -> tuple[Association, bytes]:
         ae_title="SEALGATE",
         tls_args=(context, "localhost"),
     )
-    return association, association.dul.socket.socket.getpeercert(binary_form=True)
+    connection = association.dul.socket
+    assert connection is not None and isinstance(connection.socket, ssl.SSLSocket)
+    return association, connection.socket.getpeercert(binary_form=True) or b""
 
 
 def lines(gateway: RunningGateway, **values: str) -> list[dict[str, str]]:

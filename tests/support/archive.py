@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 import sys
 from pathlib import Path
+from typing import cast
 
 from pynetdicom import AE, _config, evt
+from pynetdicom.dimse_primitives import C_STORE
 
 from gateway.commands.demo.dcmtk import echoscu
 from gateway.commands.demo.process import Process, free_port
@@ -48,11 +50,12 @@ def serve(port: int, folder: Path) -> None:
     numbers = itertools.count(1)
 
     def store(event: evt.Event) -> int:
+        request = cast(C_STORE, event.request)
         item = Parcel(
-            event.request.AffectedSOPClassUID,
-            event.request.AffectedSOPInstanceUID,
+            str(request.AffectedSOPClassUID),
+            str(request.AffectedSOPInstanceUID),
             event.context.transfer_syntax,
-            event.request.DataSet.getvalue(),
+            event.encoded_dataset(include_meta=False),
         )
         target = folder / f"{next(numbers):06d}.dcm"
         temporary = target.with_suffix(".part")

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -44,7 +46,7 @@ class RemoteKey:
     role: str
 
     @property
-    def public(self):
+    def public(self) -> PublicKeyTypes:
         return load_pem_public_key(ask(self.socket, self.role, "public"))
 
     def sign(self, message: bytes) -> bytes:
@@ -69,7 +71,7 @@ def provider() -> Provider:
 def main(folder: Path, socket: Path) -> None:
     signer = keys.KeyFiles().signing_key(folder / "signer.key")
     (recipient,) = keys.KeyFiles().opening_keys(folder / "recipient.key")
-    held = {"signer": signer, "recipient": recipient}
+    held: dict[str, keys.SigningKey | keys.OpeningKey] = {"signer": signer, "recipient": recipient}
     with Listener(str(socket), "AF_UNIX", authkey=AUTHENTICATION) as listener:
         while True:
             with listener.accept() as connection:
@@ -77,11 +79,12 @@ def main(folder: Path, socket: Path) -> None:
                 connection.send(_answer(held[role], what, arguments))
 
 
-def _answer(key, what: str, arguments: list[bytes]) -> bytes | ValueError:
+def _answer(key: keys.SigningKey | keys.OpeningKey, what: str, arguments: list[bytes]) -> bytes | ValueError:
     if what == "public":
         return key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     try:
-        return getattr(key, what)(*arguments)
+        act: Callable[..., bytes] = getattr(key, what)
+        return act(*arguments)
     except ValueError as error:
         return error
 

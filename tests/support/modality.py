@@ -8,13 +8,15 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
@@ -41,11 +43,11 @@ class Parcel:
         """A Part 10 file with file meta information of its own."""
         meta = FileMetaDataset()
         meta.FileMetaInformationVersion = b"\0\1"
-        meta.MediaStorageSOPClassUID = self.sop_class
-        meta.MediaStorageSOPInstanceUID = self.sop_instance
-        meta.TransferSyntaxUID = self.syntax
-        meta.ImplementationClassUID = "2.25.2"
-        header = io.BytesIO()
+        meta.MediaStorageSOPClassUID = UID(self.sop_class)
+        meta.MediaStorageSOPInstanceUID = UID(self.sop_instance)
+        meta.TransferSyntaxUID = UID(self.syntax)
+        meta.ImplementationClassUID = UID("2.25.2")
+        header = DicomBytesIO()
         write_file_meta_info(header, meta)
         return bytes(128) + b"DICM" + header.getvalue() + self.dataset
 
@@ -118,7 +120,8 @@ def _send_batch(
     assert association.is_established, f"{called} refused the association"
     try:
         accepted = {
-            (c.abstract_syntax, c.transfer_syntax[0]): c.context_id for c in association.accepted_contexts
+            (str(c.abstract_syntax), str(c.transfer_syntax[0])): cast(int, c.context_id)
+            for c in association.accepted_contexts
         }
         with _answers_for_us(association):
             statuses = []
@@ -144,7 +147,7 @@ def _answers_for_us(association: Association) -> Iterator[None]:
 
 
 def _send_one(
-    association: Association, accepted: dict[tuple[str, str], int], item: Parcel, number: int
+    association: Association, accepted: Mapping[tuple[str, str], int], item: Parcel, number: int
 ) -> int:
     context = accepted.get((item.sop_class, item.syntax))
     if context is None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     EncapsulatedPDFStorage,
     EnhancedMRImageStorage,
@@ -111,7 +112,7 @@ def as_file(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = syntax
+    meta.TransferSyntaxUID = UID(syntax)
     dataset.file_meta = meta
     out = io.BytesIO()
     implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import build_context
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -38,7 +40,10 @@ class StoringPeer:
         entity = AE(ae_title="PEER")
         contexts = [build_context(sop_class, list(self.syntaxes)) for sop_class in self.sop_classes]
         contexts.append(build_context("1.2.840.10008.1.1"))
-        handlers = [(evt.EVT_C_STORE, self._stored), (evt.EVT_ACCEPTED, self._accepted)]
+        handlers: list[EventHandlerType] = [
+            (evt.EVT_C_STORE, self._stored),
+            (evt.EVT_ACCEPTED, self._accepted),
+        ]
         self._server = entity.start_server(
             ("127.0.0.1", self.port), block=False, contexts=contexts, evt_handlers=handlers
         )
@@ -54,14 +59,16 @@ class StoringPeer:
         self.associations += 1
 
     def _stored(self, event: evt.Event) -> int:
-        self.priorities.append(int(event.request.Priority))
+        self.priorities.append(int(cast(C_STORE, event.request).Priority))
         status = self.answer(self.requests)
         self.requests += 1
         if status is None:
             event.assoc.abort()
             return 0x0110
         if status in (0x0000, 0xB000):
-            self.received.append((str(event.context.transfer_syntax), event.request.DataSet.getvalue()))
+            self.received.append(
+                (str(event.context.transfer_syntax), event.encoded_dataset(include_meta=False))
+            )
         return status
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from gateway.config.http import HttpSettings, Token
+from gateway.config.http import HttpSettings, Role, Token
 from gateway.errors import WorkerDied
 from gateway.observe.access_log import FILE_NAME, AccessLog
 from gateway.observe.pseudonyms import Pseudonyms
@@ -67,7 +67,7 @@ def serving(settings: HttpSettings, parts: Backend) -> Iterator[str]:
         server.stop()
 
 
-def token(name: str, text: str, *roles: str) -> Token:
+def token(name: str, text: str, *roles: Role) -> Token:
     return Token(name=name, roles=roles, sha256=hashlib.sha256(text.encode()).hexdigest())
 
 

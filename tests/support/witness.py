@@ -7,10 +7,11 @@ import threading
 from collections import defaultdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from blake3 import blake3
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
 from tests.support.storing_peer import CT, PLAIN
@@ -61,8 +62,8 @@ class Witness:
         self._server.shutdown()
 
     def _stored(self, event: evt.Event) -> int:
-        uid = str(event.request.AffectedSOPInstanceUID)
-        line = f"{uid} {blake3(event.request.DataSet.getvalue()).hexdigest()}\n"
+        uid = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)
+        line = f"{uid} {blake3(event.encoded_dataset(include_meta=False)).hexdigest()}\n"
         with self._lock, self._journal.open("a") as journal:
             journal.write(line)
             mood = self._draw.random()

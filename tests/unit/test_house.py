@@ -147,7 +147,7 @@ def folder(module: str) -> str:
 
 def test_folders_do_not_import_in_a_circle() -> None:
     """The `__init__` of a folder is its front door, and may import what is below it."""
-    arrows = defaultdict(set)
+    arrows: dict[str, set[str]] = defaultdict(set)
     for module, path in MODULES.items():
         if path.name != "__init__.py":
             arrows[folder(module)] |= {folder(name) for name in IMPORTS[module] & MODULES.keys()}

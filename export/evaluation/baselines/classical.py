@@ -87,7 +87,8 @@ class LeastSignificantBit:
 def _spectrum(image: Image) -> NDArray[np.float64]:
     """(cells, 12) coefficients of the orthonormal 8 x 8 DCT of luma."""
     cells = to_cells(luma(image)[None]).reshape(-1, CELL, CELL)
-    return dctn(cells, axes=(1, 2), norm="ortho").reshape(-1, CELL * CELL)[:, _ALONG]
+    coefficients: NDArray[np.float64] = dctn(cells, axes=(1, 2), norm="ortho").reshape(-1, CELL * CELL)
+    return coefficients[:, _ALONG]
 
 
 def _pixels(change: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -95,7 +96,9 @@ def _pixels(change: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.f
     full = np.zeros((len(change), CELL * CELL))
     full[:, _ALONG] = change
     cells = idctn(full.reshape(-1, CELL, CELL), axes=(1, 2), norm="ortho").reshape(-1, CELL * CELL)
-    return from_cells(cells, (1, *shape[:2]))[0]
+    rows, columns = shape[:2]
+    plane: NDArray[np.float64] = from_cells(cells, (1, rows, columns))[0]
+    return plane
 
 
 def _to_lattice(values: NDArray[np.float64], bits: NDArray[np.uint8], step: float) -> NDArray[np.float64]:

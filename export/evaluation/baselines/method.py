@@ -35,7 +35,8 @@ class Marked:
 
 
 class Method(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def embed(self, cover: Image, payload: bytes, target_db: float) -> Marked | None:
         """cover: (rows, columns, samples), 8 bit. None where the image can't hold the payload."""
@@ -48,7 +49,8 @@ def luma(image: Image) -> NDArray[np.float64]:
 
 def changed(cover: Image, change: NDArray[Any]) -> Image:
     """`change`, (rows, columns), rounded and added to every sample."""
-    return np.clip(cover + np.rint(change)[..., None], 0, 255).astype(np.uint8)
+    image: Image = np.clip(cover + np.rint(change)[..., None], 0, 255).astype(np.uint8)
+    return image
 
 
 def usable(cover: Image) -> NDArray[np.int64]:

@@ -100,7 +100,8 @@ def trained(architecture: Architecture, folder: Path, cache: Path) -> Pair:
         cache.mkdir(parents=True, exist_ok=True)
         torch.save(pair.state_dict(), stored)
     pair.load_state_dict(torch.load(stored, weights_only=True))
-    return pair.eval()
+    pair.eval()
+    return pair
 
 
 def _planes(folder: Path) -> list[NDArray[np.uint8]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_an_object_that_is_away_is_sealed_verified_and_restored_as_one_in_memory
     from_memory, level = sealed(desk, data)
     assert level == "digest"
     assert sealed(desk, Away(data)) == (from_memory, level)
-    key = {"recipient_key": desk.recipient_key, "codec": desk.codec}
+    key: dict[str, Any] = {"recipient_key": desk.recipient_key, "codec": desk.codec}
     report = verify(Away(from_memory), trusted=desk.trusted, **key)
     assert report == desk.verify(from_memory)
     assert report.verdict == "intact"

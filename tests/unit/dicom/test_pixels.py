@@ -32,7 +32,9 @@ from gateway.errors import UnsupportedPixels
 from tests.support import objects
 from tests.support.data import SHIPPED, collection, shipped
 
-LAYOUTS = [  # allocated, stored, signed, samples, photometric
+Layout = tuple[int, int, bool, int, str]
+
+LAYOUTS: list[Layout] = [  # allocated, stored, signed, samples, photometric
     (8, 8, False, 1, "MONOCHROME2"),
     (8, 8, True, 1, "MONOCHROME2"),
     (8, 8, False, 3, "RGB"),
@@ -86,7 +88,7 @@ def noise(shape: PixelFormat, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("syntax", ENCODABLE)
 @pytest.mark.parametrize("kind", LAYOUTS, ids=lambda kind: "-".join(map(str, kind)))
 @pytest.mark.parametrize("size", [(33, 51), (16, 17)], ids=str)
-def test_a_frame_comes_back_from_every_encoder(syntax: str, kind: tuple, size: tuple[int, int]) -> None:
+def test_a_frame_comes_back_from_every_encoder(syntax: str, kind: Layout, size: tuple[int, int]) -> None:
     shape = layout((1, *size), *kind)
     samples = noise(shape, 3)[0]
     words = words_of(Pixels(samples, HighBits.SIGN), shape) if syntax_of(syntax).whole_words else samples
@@ -104,9 +106,9 @@ def test_a_frame_comes_back_from_every_encoder(syntax: str, kind: tuple, size: t
     st.integers(0, 1),
 )
 def test_native_pixel_data_comes_back(
-    kind: tuple, size: tuple, little: bool, wide: bool, planar: int
+    kind: Layout, size: tuple[int, int, int], little: bool, wide: bool, planar: int
 ) -> None:
-    shape = layout(size, *kind, planar=planar)
+    shape = layout(size, *kind, planar)
     value = to_native(Pixels(noise(shape, 9), HighBits.SIGN), shape, little=little, wide_words=wide)
     pixels = from_native(value, shape, little=little, wide_words=wide)
     assert np.array_equal(pixels.samples, noise(shape, 9))

@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
 from pynetdicom.presentation import build_context, build_role
 
 from gateway.dicom.uids import STORAGE_COMMITMENT, VERIFICATION
@@ -57,6 +57,12 @@ INTERNAL_ATTRIBUTES = {
 
 
 # -- the version, and who may know
+
+
+def data_set_of(event: evt.Event) -> BytesIO:
+    assert isinstance(event.request, C_STORE)
+    assert isinstance(event.request.DataSet, BytesIO)
+    return event.request.DataSet
 
 
 def test_the_pinned_the_locked_and_the_installed_version_are_the_one_that_is_tested_here() -> None:
@@ -300,17 +306,19 @@ def test_a_data_set_arrives_by_write_in_the_object_that_was_put_in_its_place() -
                 self.message = private.DIMSEMessage()
                 self.message.data_set = OurDataSet()
             super().receive_primitive(primitive)
-            if self.message is not None and self.message.data_set.written:
+            if self.message is None:
+                return
+            data_set, context_id = self.message.data_set, self.message.context_id
+            assert isinstance(data_set, OurDataSet) and context_id is not None
+            if data_set.written:
                 assert isinstance(self.message, private.C_STORE_RQ), "known from the command set on"
                 assert self.message.command_set.AffectedSOPInstanceUID == "1.2.3"
-                assert (
-                    private.accepted_contexts_by_id(self.assoc)[self.message.context_id].abstract_syntax == CT
-                )
+                assert private.accepted_contexts_by_id(self.assoc)[context_id].abstract_syntax == CT
 
     received: list[BytesIO] = []
 
     def on_store(event: evt.Event) -> int:
-        received.append(event.request.DataSet)
+        received.append(data_set_of(event))
         return 0
 
     def prepare(association: Association) -> None:
@@ -467,6 +475,8 @@ def test_a_report_is_sent_although_the_peer_confirmed_no_role(roles: list[Any]) 
     reports: list[int] = []
 
     def on_event_report(event: evt.Event) -> tuple[int, None]:
+        assert isinstance(event.request, N_EVENT_REPORT)
+        assert event.request.EventTypeID is not None
         reports.append(event.request.EventTypeID)
         return 0, None
 
@@ -488,7 +498,7 @@ def test_no_response_is_lost_while_the_reactor_is_paused(tmp_path: Path) -> None
     received: list[bytes] = []
 
     def on_store(event: evt.Event) -> int:
-        received.append(event.request.DataSet.getvalue())
+        received.append(data_set_of(event).getvalue())
         return 0
 
     path, content = tmp_path / "file", bytes(range(256)) * 200

@@ -10,7 +10,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as StudyRootFind
 
 from gateway.config import Config
 from gateway.dicom.uids import VERIFICATION
@@ -20,6 +19,9 @@ from gateway.dimse.services import EchoService, EventHandler, handlers_of
 from gateway.observe import Metrics, logger
 from gateway.spool import LocalSpool
 from gateway.tls import Certificates
+
+# Study Root Query/Retrieve Information Model - FIND, PS3.4 C.6.2.
+StudyRootFind = "1.2.840.10008.5.1.4.1.2.2.1"
 
 
 class QueryService:

@@ -22,7 +22,7 @@ def figures(codec: Codec, items: list[evaluate.Item]) -> list[evaluate.Row]:
 @pytest.mark.parametrize(
     "step", [pytest.param(6, id="a sixth"), pytest.param(1, id="all", marks=pytest.mark.campaign)]
 )
-def test_real_images_give_the_payload_back_and_stay_what_they_were(codec, step):
+def test_real_images_give_the_payload_back_and_stay_what_they_were(codec: Codec, step: int) -> None:
     rows = [row for row in figures(codec, ITEMS[::step]) if row.level == "full"]
     assert all(row.recovered and row.in_range for row in rows)
     assert all(row.ssim is not None and row.ssim >= 0.995 for row in rows)

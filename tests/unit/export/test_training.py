@@ -3,6 +3,9 @@
 import csv
 import hashlib
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -10,7 +13,10 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
-from export import train as training_module  # noqa: E402  after the check for PyTorch
+from torch import Tensor  # noqa: E402  after the check for PyTorch
+
+from export import distort  # noqa: E402
+from export import train as training_module  # noqa: E402
 from export.data import split, training_items  # noqa: E402
 from export.model import BITS, PIXELS, build, dct_patterns, synthesis  # noqa: E402
 from export.to_onnx import export, main, relayout  # noqa: E402
@@ -20,8 +26,14 @@ from gateway.seal.codec.synthesis import PATTERNS, scale_of, synthesised  # noqa
 STEPS = 30
 
 
+class Begin(Protocol):
+    """Begins the training of `profile` in the folder `name`; `changed` are options of `Training`."""
+
+    def __call__(self, name: str, profile: str = "robust", **changed: int) -> Training: ...
+
+
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of eight subjects: smooth images with noise, and a manifest."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(1)
@@ -41,20 +53,21 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def begin(data, tmp_path):
-    def begin(name, profile="robust", **changed):
+def begin(data: Path, tmp_path: Path) -> Begin:
+    def begin(name: str, profile: str = "robust", **changed: int) -> Training:
         (tmp_path / name).mkdir(exist_ok=True)
         return Training(profile, data, tmp_path / name, **{"steps": STEPS, "seed": 1, **changed})
 
     return begin
 
 
-def parameters(training):
-    return training.both.state_dict()
+def parameters(training: Training) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = training.both.state_dict()
+    return state
 
 
 @pytest.mark.parametrize("profile", ["robust", "fidelity"])
-def test_a_run_that_was_interrupted_ends_as_one_that_was_not(begin, profile):
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(begin: Begin, profile: str) -> None:
     whole = begin("whole", profile)
     train(whole)
     first = begin("parts", profile)
@@ -69,20 +82,20 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(begin, profile):
     assert all(torch.equal(value, parameters(second)[name]) for name, value in parameters(whole).items())
 
 
-def test_another_seed_gives_other_parameters(begin):
+def test_another_seed_gives_other_parameters(begin: Begin) -> None:
     runs = [begin(f"seed{seed}", seed=seed) for seed in (1, 2)]
     for run in runs:
         train(run)
     assert not torch.equal(runs[0].revealer.gain, runs[1].revealer.gain)
 
 
-def test_a_checkpoint_of_another_plan_is_refused(begin):
+def test_a_checkpoint_of_another_plan_is_refused(begin: Begin) -> None:
     begin("run").save()
     with pytest.raises(ValueError, match="belongs to"):
         begin("run", steps=STEPS + 1).resume()
 
 
-def test_curves_never_tell_a_step_twice(begin):
+def test_curves_never_tell_a_step_twice(begin: Begin) -> None:
     run = begin("run")
     run.trim_log()
     for done in (10, 20, 30):
@@ -96,19 +109,19 @@ def test_curves_never_tell_a_step_twice(begin):
     assert [row[0] for row in rows[1:]] == ["10", "20"]
 
 
-def test_subjects_are_held_out_whole(data):
+def test_subjects_are_held_out_whole(data: Path) -> None:
     items = training_items(data)
     kept, held_out = split(items)
     assert len(held_out) == 1
     assert sorted(i.path for i in kept + held_out) == sorted(i.path for i in items)
 
 
-def test_a_single_subject_can_not_be_split(data):
+def test_a_single_subject_can_not_be_split(data: Path) -> None:
     with pytest.raises(ValueError, match="two subjects"):
         split(training_items(data)[:1])
 
 
-def test_batches_fill_groups_one_after_the_other_and_touch_writable_cells_only(data):
+def test_batches_fill_groups_one_after_the_other_and_touch_writable_cells_only(data: Path) -> None:
     source = Source(data, "robust")
     for step in range(40):
         batch = source.draw(Chance(1, step))
@@ -120,13 +133,19 @@ def test_batches_fill_groups_one_after_the_other_and_touch_writable_cells_only(d
         assert not filled[~writable].any()
 
 
-def test_every_distortion_keeps_shape_and_is_drawn(data, monkeypatch):
-    source, drawn = Source(data, "robust"), set()
+def test_every_distortion_keeps_shape_and_is_drawn(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source(data, "robust")
+    drawn: set[str] = set()
+
+    def noted(name: str, distortion: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def apply(*arguments: Tensor) -> Tensor:
+            drawn.add(name)
+            return distortion(*arguments)
+
+        return apply
+
     for name in ("noise", "near_lossless", "jpeg"):
-        real = getattr(training_module.distort, name)
-        monkeypatch.setattr(
-            training_module.distort, name, lambda *a, name=name, real=real: (drawn.add(name), real(*a))[1]
-        )
+        monkeypatch.setattr(distort, name, noted(name, getattr(distort, name)))
     for step in range(40):
         chance = Chance(1, step)
         batch = source.draw(chance)
@@ -135,7 +154,7 @@ def test_every_distortion_keeps_shape_and_is_drawn(data, monkeypatch):
     assert drawn == {"noise", "near_lossless", "jpeg"}
 
 
-def test_the_gradient_reaches_the_hider_through_rounding_and_distortion(begin):
+def test_the_gradient_reaches_the_hider_through_rounding_and_distortion(begin: Begin) -> None:
     run = begin("run")
     for step in range(60):  # enough that every group is written
         chance = Chance(1, step)
@@ -146,7 +165,7 @@ def test_the_gradient_reaches_the_hider_through_rounding_and_distortion(begin):
 
 
 @pytest.mark.parametrize("unit", [1.0, 1.5, 8.0])
-def test_synthesis_in_training_is_that_of_the_gateway_but_for_ties(unit):
+def test_synthesis_in_training_is_that_of_the_gateway_but_for_ties(unit: float) -> None:
     rng = np.random.default_rng(5)
     amplitudes = rng.integers(-40, 41, (2000, BITS)) * (rng.random((2000, BITS)) < 0.4)
     room = torch.full((2000, PIXELS), 1e4)
@@ -156,7 +175,7 @@ def test_synthesis_in_training_is_that_of_the_gateway_but_for_ties(unit):
     assert (trained != integers).mean() < 0.03 * unit
 
 
-def test_synthesis_stays_within_the_room_of_each_pixel():
+def test_synthesis_stays_within_the_room_of_each_pixel() -> None:
     amplitudes = torch.full((1, BITS), 30.0)
     up, down = torch.full((1, PIXELS), 2.0), torch.full((1, PIXELS), 1.0)
     change = synthesis(amplitudes, torch.ones(1), up, down)
@@ -164,7 +183,7 @@ def test_synthesis_stays_within_the_room_of_each_pixel():
     assert change.max() == 2
 
 
-def test_patterns_are_orthonormal_without_mean_and_those_of_the_gateway():
+def test_patterns_are_orthonormal_without_mean_and_those_of_the_gateway() -> None:
     patterns = dct_patterns().numpy()
     assert np.allclose(patterns @ patterns.T, np.eye(BITS), atol=1e-6)
     assert np.allclose(patterns.sum(axis=1), 0, atol=1e-6)
@@ -172,7 +191,9 @@ def test_patterns_are_orthonormal_without_mean_and_those_of_the_gateway():
 
 
 @pytest.mark.parametrize("profile", ["robust", "fidelity"])
-def test_an_export_agrees_with_pytorch_and_its_card_with_its_files(begin, data, tmp_path, profile):
+def test_an_export_agrees_with_pytorch_and_its_card_with_its_files(
+    begin: Begin, data: Path, tmp_path: Path, profile: str
+) -> None:
     run = begin("run", profile)
     train(run)
     out = tmp_path / "models"
@@ -192,7 +213,7 @@ def test_an_export_agrees_with_pytorch_and_its_card_with_its_files(begin, data, 
     assert card["training"]["images_held_out"] == 1
 
 
-def test_a_relayout_keeps_the_networks_and_checks_them(begin, data, tmp_path):
+def test_a_relayout_keeps_the_networks_and_checks_them(begin: Begin, data: Path, tmp_path: Path) -> None:
     train(begin("run", "fidelity"))
     out = tmp_path / "models"
     out.mkdir()
@@ -205,7 +226,9 @@ def test_a_relayout_keeps_the_networks_and_checks_them(begin, data, tmp_path):
         relayout("fidelity", 10, "fidelity-v8", out)
 
 
-def test_a_released_name_is_never_written_again(tmp_path, monkeypatch, capsys):
+def test_a_released_name_is_never_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "robust-v2.json").write_text("{}")
     monkeypatch.setattr(
         "sys.argv", ["to_onnx", "--profile", "robust", "--model-version", "2", "--out", str(tmp_path)]
@@ -216,7 +239,7 @@ def test_a_released_name_is_never_written_again(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "robust-v2.json").read_text() == "{}"
 
 
-def test_untrained_networks_of_robust_work_already():
+def test_untrained_networks_of_robust_work_already() -> None:
     hider, revealer = build("robust")
     rng = np.random.default_rng(2)
     cells = torch.from_numpy(rng.normal(128, 30, (500, PIXELS)).round()).float()

@@ -11,6 +11,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.support.web import audit_lines
 
 
 def access(caller: str = "reader", **changed: str | None) -> AccessRecord:
-    given = {
+    given: dict[str, Any] = {
         "address": "127.0.0.1",
         "role": "extract",
         "action": "extract",
@@ -51,10 +52,12 @@ def test_lines_of_many_threads_stay_whole_and_a_file_moved_away_is_made_anew(tmp
     log = AccessLog(tmp_path)
     log.write(access("before"))
     (tmp_path / "audit.log").rename(tmp_path / "audit.log.1")
-    threads = [
-        threading.Thread(target=lambda n=n: [log.write(access(f"{n}-{i}")) for i in range(10)])
-        for n in range(8)
-    ]
+
+    def write_ten(number: int) -> None:
+        for i in range(10):
+            log.write(access(f"{number}-{i}"))
+
+    threads = [threading.Thread(target=write_ten, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

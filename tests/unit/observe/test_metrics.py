@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.observe import Metrics
 from gateway.observe.metrics import METRICS, JobCount
 
@@ -9,7 +11,7 @@ from gateway.observe.metrics import METRICS, JobCount
 def test_every_metric_can_be_exported() -> None:
     metrics = Metrics()
     for metric in METRICS:
-        labels = dict.fromkeys(metric.labels, "x")
+        labels: dict[str, Any] = dict.fromkeys(metric.labels, "x")
         if metric.kind == "counter":
             metrics.count(metric.name, **labels)
         elif metric.kind == "gauge":

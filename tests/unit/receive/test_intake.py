@@ -103,7 +103,7 @@ class House:
 
     def request(self, file: bytes, **values: Any) -> StoreRequest:
         head = unwrap(file)
-        known = {
+        known: dict[str, Any] = {
             "called": "IN",
             "calling": "CT1",
             "sop_class": head.sop_class,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -24,16 +25,18 @@ from tests.support.desk import NOW, Desk
 
 
 def sealed_again(
-    desk: Desk, data: bytes, *, by: Desk | None = None, **options: str
+    desk: Desk, data: bytes, *, by: Desk | None = None, **options: Any
 ) -> tuple[bytes, SealResult]:
     """What a second gateway makes of `data`; it has the keys of `by` to open records with."""
-    way_back = by and partial(reopen, trusted=by.trusted, recipient_key=by.recipient_key, codec=by.codec)
+    way_back = None
+    if by is not None:
+        way_back = partial(reopen, trusted=by.trusted, recipient_key=by.recipient_key, codec=by.codec)
     return seal(
         data,
         recipient=desk.recipient,
         signer=desk.signer,
         codec=desk.codec,
-        options=SealOptions(**options),  # type: ignore[arg-type]
+        options=SealOptions(**options),
         now=NOW,
         reopen=way_back,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from gateway.seal.codec import Codec
 from tests.support import objects
 from tests.support.desk import Desk
 
+Trusting = Callable[[str, Codec], Desk]
+
 SEALED_ON = "2025-03-01"  # conftest.NOW
 
 
 @pytest.fixture
-def trusting(tmp_path: Path):
+def trusting(tmp_path: Path) -> Trusting:
     """A desk whose trusted signer has this validity beside its key."""
     old = tmp_path / "old"
     keys.generate(old)
@@ -43,7 +46,9 @@ def trusting(tmp_path: Path):
         ('[revoked]\ndate = 2025-03-02\nreason = "stolen"', "intact", "revoked later"),
     ],
 )
-def test_a_seal_is_believed_within_the_time_of_its_signer(trusting, codec, validity, verdict, said):
+def test_a_seal_is_believed_within_the_time_of_its_signer(
+    trusting: Trusting, codec: Codec, validity: str, verdict: str, said: str
+) -> None:
     desk = trusting(validity, codec)
     report = desk.verify(desk.seal(objects.ct(rows=96, columns=96))[0])
     assert report.verdict == verdict
@@ -51,7 +56,7 @@ def test_a_seal_is_believed_within_the_time_of_its_signer(trusting, codec, valid
 
 
 @pytest.mark.parametrize("wrong", ["not_befor = 2025-01-01", "[revoked]", 'not_after = "soon"', "nonsense"])
-def test_a_validity_that_makes_no_sense_is_refused(trusting, codec, wrong):
+def test_a_validity_that_makes_no_sense_is_refused(trusting: Trusting, codec: Codec, wrong: str) -> None:
     with pytest.raises(KeyFileError, match=r"a\.toml"):
         trusting(wrong, codec)
 

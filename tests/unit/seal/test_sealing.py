@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zlib
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -74,7 +75,7 @@ def test_a_deflated_object_stays_deflated(desk: Desk) -> None:
     file = read(objects.ct(rows=128, columns=128))
     engine = zlib.compressobj(6, zlib.DEFLATED, -15)
     prefix = file.with_body(file.body, DEFLATED_LE, EXPLICIT_LE).prefix
-    sealed, result = desk.seal(prefix + engine.compress(file.body) + engine.flush())
+    sealed, result = desk.seal(prefix + engine.compress(file.body[:]) + engine.flush())
     assert result.level == "full"
     assert read(sealed).transfer_syntax == DEFLATED_LE
     restored, _ = desk.restore(sealed)
@@ -176,7 +177,7 @@ def test_level_digest_only_adds_the_block(desk: Desk, syntax: str) -> None:
     ],
 )
 def test_what_may_not_carry_a_record_gets_a_digest_and_a_reason(
-    desk: Desk, elements: dict, reason: str
+    desk: Desk, elements: dict[str, Any], reason: str
 ) -> None:
     data = objects.ct(rows=64, columns=64, **elements)
     sealed, result = desk.seal(data)

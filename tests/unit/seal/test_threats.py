@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import UID
 
 from gateway import keys
 from gateway.dicom.elements import EXPLICIT_LE, encode
@@ -109,7 +110,7 @@ def test_a_sealed_image_under_another_patient_is_misidentified(desk: Desk, seale
     """The whole seal goes with it: pixels and block fit each other, but not the header."""
     dataset = pydicom.dcmread(io.BytesIO(sealed))
     dataset.PatientID, dataset.PatientName = "OTHER", "Other^One"
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "2.25.7"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID("2.25.7")
     out = io.BytesIO()
     dataset.save_as(out)
     report = desk.verify(out.getvalue(), with_key=False)

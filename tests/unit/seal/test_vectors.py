@@ -10,8 +10,8 @@ from gateway.seal.codec import Codec
 from gateway.seal.verifying import restore, verify
 
 ROOT = Path(__file__).parents[2] / "vectors"
-EXPECTED = [
-    (version.parent, *line.split(": "))
+EXPECTED: list[tuple[Path, str, str]] = [
+    (version.parent, line.split(": ")[0], line.split(": ")[1])
     for version in sorted(ROOT.glob("v*/expect.txt"))
     for line in version.read_text().splitlines()
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from gateway.config.http import HttpSettings
+from gateway.config.http import HttpSettings, Role
 from gateway.spool import LocalSpool
 from gateway.spool.quarantine import Note, Quarantine
 from gateway.web.api import application
@@ -92,7 +92,7 @@ def test_a_verification_that_died_is_a_503_with_a_code(client: Callable[..., Tes
 
 READER = token("reader", "read", "extract")
 OPERATOR = token("operator", "operate", "operate", "administer")
-ENDPOINTS = {
+ENDPOINTS: dict[Role, tuple[str, str]] = {
     "extract": ("POST", "/api/v1/extract"),
     "restore": ("POST", "/api/v1/restore"),
     "operate": ("GET", "/api/v1/queue"),
@@ -103,14 +103,14 @@ ENDPOINTS = {
 
 @pytest.mark.parametrize("role", ["extract", "restore", "operate", "administer"])
 def test_without_any_token_configured_nobody_gets_more_than_verification(
-    client: Callable[..., TestClient], role: str
+    client: Callable[..., TestClient], role: Role
 ) -> None:
     answer = client().request(*ENDPOINTS[role], content=b"x", headers=bearer("anything"))
     assert (answer.status_code, answer.json()["error"]) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize("role", ENDPOINTS)
-def test_a_role_opens_its_own_endpoint_and_no_other(client: Callable[..., TestClient], role: str) -> None:
+def test_a_role_opens_its_own_endpoint_and_no_other(client: Callable[..., TestClient], role: Role) -> None:
     guarded = client(token=(token("caller", "t", role),))
     for asked, endpoint in ENDPOINTS.items():
         answer = guarded.request(*endpoint, content=b"x", headers=bearer("t"))

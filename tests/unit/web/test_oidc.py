@@ -127,7 +127,7 @@ def test_unsigned_and_hmac_tokens_are_refused(provider: IdentityProvider) -> Non
     claims = jwt.decode(provider.token(), options={"verify_signature": False})
     checked = oidc.Provider(table(provider))
     header = {"kid": "rsa-1"}
-    forged = [jwt.encode(claims, None, algorithm="none", headers=header)]
+    forged = [jwt.encode(claims, "", algorithm="none", headers=header)]
     head, body, signature = provider.token().split(".")
     unsigned = f"{_encoded(json.dumps({'alg': 'HS256', 'kid': 'rsa-1'}).encode())}.{body}"
     public = provider.keys["rsa-1"].public_key()

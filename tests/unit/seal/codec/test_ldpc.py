@@ -1,6 +1,7 @@
 """The error correction. The independent library is scikit-commpy (BSD)."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,31 +21,34 @@ def sent(message: np.ndarray, lift: int) -> np.ndarray:
 
 
 @given(st.sampled_from(ldpc.LIFTS[:40]), st.integers(0, 2**32 - 1))
-def test_a_clean_codeword_decodes_to_its_message(lift, seed):
+def test_a_clean_codeword_decodes_to_its_message(lift: int, seed: int) -> None:
     message = np.random.default_rng(seed).integers(0, 2, ldpc.message_bits(lift)).astype(np.uint8)
-    assert np.array_equal(ldpc.decode(sent(message, lift), lift), message)
+    decoded = ldpc.decode(sent(message, lift), lift)
+    assert decoded is not None and np.array_equal(decoded, message)
 
 
 @pytest.mark.parametrize("lift", [60, 120, 240])
-def test_eight_percent_of_soft_raw_errors_are_corrected(lift):
+def test_eight_percent_of_soft_raw_errors_are_corrected(lift: int) -> None:
     rng = np.random.default_rng(lift)
     for _ in range(20):
         message = rng.integers(0, 2, ldpc.message_bits(lift)).astype(np.uint8)
         sigma = 0.712  # 8 % of the signs are wrong
         noisy = sent(message, lift) + sigma * rng.standard_normal(ldpc.code_bits(lift))
         assert 0.05 < (np.sign(noisy) != sent(message, lift)).mean() < 0.11
-        assert np.array_equal(ldpc.decode((2 * noisy / sigma**2).astype(np.float32), lift), message)
+        decoded = ldpc.decode((2 * noisy / sigma**2).astype(np.float32), lift)
+        assert decoded is not None and np.array_equal(decoded, message)
 
 
-def test_a_fifth_of_the_bits_may_be_lost():
+def test_a_fifth_of_the_bits_may_be_lost() -> None:
     rng = np.random.default_rng(3)
     for _ in range(20):
         message = rng.integers(0, 2, ldpc.message_bits(64)).astype(np.uint8)
         llr = sent(message, 64) * (rng.random(ldpc.code_bits(64)) > 0.2)
-        assert np.array_equal(ldpc.decode(llr.astype(np.float32), 64), message)
+        decoded = ldpc.decode(llr.astype(np.float32), 64)
+        assert decoded is not None and np.array_equal(decoded, message)
 
 
-def test_noise_is_no_codeword():
+def test_noise_is_no_codeword() -> None:
     rng = np.random.default_rng(4)
     assert all(
         ldpc.decode(rng.standard_normal(ldpc.code_bits(32)).astype(np.float32), 32) is None for _ in range(50)
@@ -52,7 +56,7 @@ def test_noise_is_no_codeword():
 
 
 @pytest.mark.parametrize("lift", ldpc.LIFTS)
-def test_the_graph_has_no_cycle_of_length_four(lift):
+def test_the_graph_has_no_cycle_of_length_four(lift: int) -> None:
     edges = ldpc._graph(lift).edges
     checks = np.tile(np.arange(edges.shape[1]), len(edges))
     bits = edges.ravel()
@@ -67,14 +71,14 @@ def test_the_graph_has_no_cycle_of_length_four(lift):
                 seen.add(pair)
 
 
-def test_every_check_has_four_message_bits():
+def test_every_check_has_four_message_bits() -> None:
     assert {row: sum(r == row for r, _, _ in ldpc.SHIFTS) for row in range(ldpc.ROWS)} == dict.fromkeys(
         range(12), 4
     )
 
 
 @lru_cache
-def independent_code(lift: int) -> dict[str, object]:
+def independent_code(lift: int) -> dict[str, Any]:
     """As the library takes it: the (12 Z, 24 Z) parity-check matrix, parity bits in the accumulator's order."""
     half = ldpc.ROWS * lift
     place, check = np.arange(lift), np.arange(half)
@@ -104,7 +108,7 @@ def sent_place(lift: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("lift", [16, 60, 112])
-def test_codewords_are_those_of_an_independent_encoder_and_fulfil_its_checks(lift):
+def test_codewords_are_those_of_an_independent_encoder_and_fulfil_its_checks(lift: int) -> None:
     code, rng = independent_code(lift), np.random.default_rng(lift)
     for _ in range(20):
         message = rng.integers(0, 2, ldpc.message_bits(lift)).astype(np.uint8)
@@ -135,7 +139,9 @@ def not_worse(ours: int, library: int, frames: int) -> bool:
 
 
 @pytest.mark.parametrize(("eb_n0_db", "frames"), [(1.0, 150), (1.5, 250)])
-def test_short_codes_fail_as_often_as_under_an_independent_sum_product_decoder(eb_n0_db, frames):
+def test_short_codes_fail_as_often_as_under_an_independent_sum_product_decoder(
+    eb_n0_db: float, frames: int
+) -> None:
     ours = frame_errors(16, eb_n0_db, frames, algorithm=None)
     library = frame_errors(16, eb_n0_db, frames, algorithm="SPA")
     assert library > 0
@@ -143,13 +149,17 @@ def test_short_codes_fail_as_often_as_under_an_independent_sum_product_decoder(e
 
 
 @pytest.mark.parametrize(("eb_n0_db", "frames"), [(1.5, 30), (2.0, 60)])
-def test_short_codes_fail_no_more_than_under_an_independent_min_sum_decoder(eb_n0_db, frames):
+def test_short_codes_fail_no_more_than_under_an_independent_min_sum_decoder(
+    eb_n0_db: float, frames: int
+) -> None:
     ours = frame_errors(16, eb_n0_db, frames, algorithm=None)
     assert ours <= frame_errors(16, eb_n0_db, frames, algorithm="MSA")
 
 
 @pytest.mark.parametrize("eb_n0_db", [1.0, 1.2])
-def test_a_usual_code_loses_at_most_a_fifth_of_a_decibel_against_independent_sum_product(eb_n0_db):
+def test_a_usual_code_loses_at_most_a_fifth_of_a_decibel_against_independent_sum_product(
+    eb_n0_db: float,
+) -> None:
     """What min-sum is known to lose; at 1.0 and 1.2 dB every second to tenth frame fails."""
     library = frame_errors(ldpc_curve.LIFT, eb_n0_db, 60, algorithm="SPA")
     ours = frame_errors(ldpc_curve.LIFT, eb_n0_db + 0.2, 60, algorithm=None)
@@ -157,13 +167,13 @@ def test_a_usual_code_loses_at_most_a_fifth_of_a_decibel_against_independent_sum
     assert not_worse(ours, library, 60)
 
 
-def test_the_measured_curve_falls():
+def test_the_measured_curve_falls() -> None:
     rows = [ldpc_curve.measure(point, lift=32, frames=400, errors=40) for point in (1.0, 2.0)]
     assert rows[0].errors / rows[0].frames > 5 * rows[1].errors / rows[1].frames
     assert rows[1].raw_bit_error_rate < rows[0].raw_bit_error_rate < 0.15
 
 
-def test_the_payload_of_another_codeword_is_refused():
+def test_the_payload_of_another_codeword_is_refused() -> None:
     rng, sigma, others = np.random.default_rng(1), ldpc_curve.deviation(2.0), 0
     for _ in range(800):
         message = frame(rng.bytes(30), 32)

@@ -4,6 +4,8 @@ import hashlib
 import json
 import stat
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -18,7 +20,7 @@ NETWORKS = sorted(entry.name for entry in MODELS.iterdir() if entry.name.endswit
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_a_card_names_its_training_data_and_what_was_measured(name):
+def test_a_card_names_its_training_data_and_what_was_measured(name: str) -> None:
     card = json.loads((MODELS / name).read_text())
     assert card["training"]["images"] > 100
     assert all(entry["source"] and entry["licence"] for entry in card["training"]["attribution"])
@@ -28,16 +30,16 @@ def test_a_card_names_its_training_data_and_what_was_measured(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_networks_are_valid_onnx(name):
+def test_the_networks_are_valid_onnx(name: str) -> None:
     onnx.checker.check_model(onnx.load_from_string((MODELS / name).read_bytes()), full_check=True)
 
 
-def test_every_network_is_loaded_by_the_codec(monkeypatch):
+def test_every_network_is_loaded_by_the_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     """Version 1 is only read, so that its hiding networks are shipped only where version 2 hides with them too."""
     loaded = set()
     construct = networks.Network.__init__
 
-    def recorded(network, folder, entry, **options):
+    def recorded(network: networks.Network, folder: Path, entry: Any, **options: Any) -> None:
         loaded.add(entry["file"])
         construct(network, folder, entry, **options)
 
@@ -47,7 +49,7 @@ def test_every_network_is_loaded_by_the_codec(monkeypatch):
 
 
 @pytest.fixture
-def copied(tmp_path):
+def copied(tmp_path: Path) -> Path:
     for entry in MODELS.iterdir():
         if entry.name.endswith((".json", ".onnx", ".sig")):
             (tmp_path / entry.name).write_bytes(entry.read_bytes())
@@ -55,14 +57,14 @@ def copied(tmp_path):
 
 
 @pytest.mark.parametrize("part", ["hide", "reveal"])
-def test_a_changed_network_is_not_loaded(copied, part):
+def test_a_changed_network_is_not_loaded(copied: Path, part: str) -> None:
     changed = copied / f"fidelity-v1-{part}.onnx"
     changed.write_bytes(changed.read_bytes()[:-1] + b"?")
     with pytest.raises(ModelFileError, match="differs from its card"):
         Codec.load(copied)
 
 
-def test_a_changed_network_with_its_hash_in_the_card_is_not_loaded_either(copied):
+def test_a_changed_network_with_its_hash_in_the_card_is_not_loaded_either(copied: Path) -> None:
     changed, card = copied / "robust-v2-reveal.onnx", copied / "robust-v2.json"
     old = hashlib.sha256(changed.read_bytes()).hexdigest()
     changed.write_bytes(changed.read_bytes()[:-1] + b"?")
@@ -72,7 +74,7 @@ def test_a_changed_network_with_its_hash_in_the_card_is_not_loaded_either(copied
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_a_card_without_signature_or_with_that_of_another_is_not_loaded(copied, name):
+def test_a_card_without_signature_or_with_that_of_another_is_not_loaded(copied: Path, name: str) -> None:
     signature = copied / f"{name}.sig"
     signature.write_bytes((copied / f"{next(card for card in CARDS if card != name)}.sig").read_bytes())
     with pytest.raises(ModelFileError, match="not signed"):
@@ -82,7 +84,7 @@ def test_a_card_without_signature_or_with_that_of_another_is_not_loaded(copied, 
         Codec.load(copied)
 
 
-def test_networks_of_ones_own_are_loaded_with_the_key_that_signed_them(copied, tmp_path):
+def test_networks_of_ones_own_are_loaded_with_the_key_that_signed_them(copied: Path, tmp_path: Path) -> None:
     public = tmp_path / "own.pub"
     sign(copied, tmp_path / "own.key", public)
     with pytest.raises(ModelFileError, match="not signed"):
@@ -91,7 +93,7 @@ def test_networks_of_ones_own_are_loaded_with_the_key_that_signed_them(copied, t
     assert stat.S_IMODE((tmp_path / "own.key").stat().st_mode) == 0o600
 
 
-def test_a_missing_network_says_what_to_do(tmp_path):
+def test_a_missing_network_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError) as failure:
         Codec.load(tmp_path)
     assert "Install" in failure.value.hint

@@ -108,7 +108,9 @@ def covers() -> Iterator[tuple[str, Subject, np.ndarray]]:
     """Name, subject, and a central crop of random size, (1, rows, columns, samples)."""
     made = synthetic()
     if COLLECTION.exists():
-        mixed = (next(made) if n % SYNTHETIC_SHARE == 0 else s for n, s in enumerate(real()))
+        mixed: Iterator[Subject] = (
+            next(made) if n % SYNTHETIC_SHARE == 0 else s for n, s in enumerate(real())
+        )
     else:
         mixed = made
     for number, subject in enumerate(mixed):
@@ -177,7 +179,9 @@ def _undone(hidden: Hidden, cover: np.ndarray) -> np.ndarray:
         pytest.param(3000, id="3000", marks=[pytest.mark.campaign, pytest.mark.timeout(3600)]),
     ],
 )
-def test_whatever_was_sealed_comes_back_and_is_undone(codec, trials, capsys):
+def test_whatever_was_sealed_comes_back_and_is_undone(
+    codec: Codec, trials: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     tally = try_out(codec, trials)
     with capsys.disabled():
         print(f"\n{tally.line()}")

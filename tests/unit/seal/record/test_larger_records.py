@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from gateway.seal import DEFAULT_FIELDS
@@ -17,7 +20,7 @@ NOTES = {
 FIELDS = (*DEFAULT_FIELDS, "StudyDescription", *NOTES)
 
 
-def values(length: int) -> dict[str, str]:
+def values(length: int) -> dict[str, Any]:
     return {"StudyDescription": "MRI knee left"} | {
         name: note[:length].strip() for name, note in NOTES.items()
     }
@@ -25,8 +28,10 @@ def values(length: int) -> dict[str, str]:
 
 @pytest.mark.parametrize("build", [objects.ct, objects.mr, objects.fundus])
 @pytest.mark.parametrize("length", [60, 120, 240])
-def test_notes_travel_in_the_pixels_of_an_image_with_room(desk: Desk, build: object, length: int) -> None:
-    data = build(rows=256, columns=256, **values(length))  # type: ignore[operator]
+def test_notes_travel_in_the_pixels_of_an_image_with_room(
+    desk: Desk, build: Callable[..., bytes], length: int
+) -> None:
+    data = build(rows=256, columns=256, **values(length))
     sealed, result = desk.seal(data, fields=FIELDS)
     assert (result.level, result.mode, result.fallback, result.shortened) == ("full", "envelope", None, ())
     assert result.payload_bits is not None
@@ -38,7 +43,7 @@ def test_notes_travel_in_the_pixels_of_an_image_with_room(desk: Desk, build: obj
 
 def test_the_largest_payload_is_hidden_where_there_is_room(desk: Desk) -> None:
     """Any byte at 8 bits: a payload of more than 900 of the 1000 bytes that the codec takes."""
-    notes = dict.fromkeys(NOTES, "§" * 127)
+    notes: dict[str, Any] = dict.fromkeys(NOTES, "§" * 127)
     sealed, result = desk.seal(objects.ct(rows=320, columns=320, **notes), fields=FIELDS)
     assert (result.level, result.mode) == ("full", "envelope")
     assert result.payload_bits is not None
@@ -47,7 +52,7 @@ def test_the_largest_payload_is_hidden_where_there_is_room(desk: Desk) -> None:
 
 
 def test_a_record_beyond_the_largest_payload_is_located_and_says_why(desk: Desk) -> None:
-    notes = dict.fromkeys((*NOTES, "Allergies"), "§" * 127)
+    notes: dict[str, Any] = dict.fromkeys((*NOTES, "Allergies"), "§" * 127)
     sealed, result = desk.seal(objects.ct(**notes), fields=(*FIELDS, "Allergies"))
     assert (result.level, result.mode, result.fallback) == ("full", "locator", "payload-too-large")
     assert notes["ImageComments"] == desk.extract(sealed).record["ImageComments"]  # type: ignore[index]

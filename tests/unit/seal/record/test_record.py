@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -121,7 +122,7 @@ def test_a_usual_record_stays_below_110_bytes() -> None:
     assert len(pack(Record(KEY, b"ISO_IR 100", values))) <= 110
 
 
-def header(**elements: object) -> Part10:
+def header(**elements: Any) -> Part10:
     return read(objects.report(**elements))
 
 
