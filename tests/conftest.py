@@ -6,12 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gateway import keys
 from gateway.errors import ResourceError
 from gateway.seal.codec.codec import Codec
 from tests.support.dcmtk import Storescp
 from tests.support.orthanc import Orthanc
+from tests.support.ports import take_own_ports
+
+take_own_ports()
+
+# How fast the machine is at the moment is no property of the code.
+settings.register_profile("gateway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("gateway")
 
 
 @pytest.fixture(scope="session")

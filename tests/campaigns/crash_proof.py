@@ -37,7 +37,7 @@ def parked(gateway: RunningGateway) -> dict[str, str]:
         [*command, "--limit", "100000", "--config", str(gateway.config)],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     jobs = [json.loads(line) for line in listed.stdout.splitlines()]
     return {job["instance"]: job["reason"] for job in jobs}

@@ -22,7 +22,7 @@ attempts = 1000
 # Also in force before anything is read from a file, so that a test may add a table [limits] of its own.
 PATIENCE = {
     "SEALGATE_LIMITS__ACSE_TIMEOUT_S": "2",
-    "SEALGATE_LIMITS__DIMSE_TIMEOUT_S": "2",
+    "SEALGATE_LIMITS__DIMSE_TIMEOUT_S": "10",
     "SEALGATE_LIMITS__CONNECT_TIMEOUT_S": "2",
     "SEALGATE_LIMITS__NETWORK_TIMEOUT_S": "5",
     "SEALGATE_LIMITS__FREE_BYTES_MIN": "0",
@@ -58,7 +58,7 @@ def queue(gateway: RunningGateway, *words: str) -> list[dict[str, Any]]:
     """`sealgate queue WORDS --json`: the jobs it prints."""
     command = [gateway.python, "-m", "gateway.commands.main", "queue", *words, "--json"]
     done = subprocess.run(
-        [*command, "--config", str(gateway.config)], capture_output=True, check=True, timeout=60
+        [*command, "--config", str(gateway.config)], capture_output=True, check=True, timeout=240
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -68,8 +68,15 @@ def huge_lengths(port: int, *, count: int, hold_s: float) -> None:
     _each(attack, count)
 
 
-def slow_loris(port: int, *, count: int, hold_s: float) -> None:
-    """`count` connections that send a byte a second of an association request, of a P-DATA header and of a fragment."""
+def _nothing() -> None:
+    return
+
+
+def slow_loris(port: int, *, count: int, hold_s: float, meanwhile: Callable[[], None] = _nothing) -> None:
+    """`count` connections that send a byte a second of an association request, of a P-DATA header and of a fragment.
+
+    meanwhile: called while all of them are open, after they have sent for `hold_s`.
+    """
     request = pdus.associate_rq([(1, VERIFICATION, [IMPLICIT])], calling="HOSTILE")
     until = time.monotonic() + hold_s
     wires: list[tuple[Wire, bytes]] = []
@@ -91,12 +98,16 @@ def slow_loris(port: int, *, count: int, hold_s: float) -> None:
             _send_quietly(wire, rest[sent : sent + 1])
         sent += 1
         time.sleep(1.0)
+    meanwhile()
     for wire, _ in wires:
         wire.socket.close()
 
 
-def silent(port: int, *, count: int, hold_s: float) -> None:
-    """Connections that say nothing, from eight addresses; some after an association request."""
+def silent(port: int, *, count: int, hold_s: float, meanwhile: Callable[[], None] = _nothing) -> None:
+    """Connections that say nothing, from eight addresses; some after an association request.
+
+    meanwhile: called while all of them are open, after `hold_s`.
+    """
     held = []
     for number in range(count):
         try:
@@ -107,6 +118,7 @@ def silent(port: int, *, count: int, hold_s: float) -> None:
         except OSError:
             continue
     time.sleep(hold_s)
+    meanwhile()
     for wire in held:
         wire.socket.close()
 

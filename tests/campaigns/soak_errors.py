@@ -48,7 +48,7 @@ class Errors:
         self._silent.clear()
 
     def _connection(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self._gateway.dicom_port), timeout=5)
+        return socket.create_connection(("127.0.0.1", self._gateway.dicom_port), timeout=60)
 
     def _garbage(self) -> None:
         with self._connection() as peer:

@@ -85,12 +85,12 @@ def _campaign(progress: Progress, codec: Codec) -> dict[str, object]:
         wait_for(
             lambda: len(plant.acknowledged()) == objects,
             what="everything acknowledged",
-            timeout_s=120 + objects / 5,
+            timeout_s=360 + objects / 5,
         )
         wait_for(
             lambda: plant.gateway.metric("sealgate_queue_jobs") == _waiting_for_people(plant),
             what="an empty queue",
-            timeout_s=120 + objects / 5,
+            timeout_s=360 + objects / 5,
         )
         seconds = before_s + time.monotonic() - started
         found = examined(plant, range(objects), plan["seed"], codec)

@@ -47,7 +47,7 @@ def test_sick_destinations_disturb_nobody_and_get_everything_once_they_are_well(
         gateway = open_all.enter_context(sending_to(tmp_path / "gateway", nodes))
         started = time.monotonic()
         assert set(send(parcels, gateway.dicom_port)) == {SUCCESS}
-        wait_for(lambda: set(patients["well"].received) == sent, what="the healthy one served", timeout_s=20)
+        wait_for(lambda: set(patients["well"].received) == sent, what="the healthy one served")
         healthy_s = time.monotonic() - started
         for mood in PARKS:
             wait_for(partial(_all_parked, gateway, mood, len(sent)), what=f"{mood}: parked")
@@ -124,7 +124,7 @@ def test_a_clock_that_jumps_delays_nothing_and_loses_nothing(tmp_path: Path, obj
                 wait_for(
                     partial(_has_received_number, patient, expected),
                     what=f"deliveries after {jump_s:+d} s",
-                    timeout_s=15 + objects / 4,
+                    timeout_s=120 + objects / 4,
                 )
                 figures[f"{jump_s:+d} s"] = round(time.monotonic() - started, 1)
                 assert set(send(batch, gateway.dicom_port)) == {SUCCESS}  # known, whatever the time

@@ -189,7 +189,7 @@ def _at_rest(gateway: RunningGateway, errors: Errors, processes: int) -> Sample:
             + gateway.metric("sealgate_queue_jobs", state="waiting")
         ),
         what="nothing but broken objects in the queue",
-        timeout_s=120,
+        timeout_s=240,
     )
     errors.drop_parked()
     wait_for(lambda: jobs(gateway) == 0, what="an empty queue")

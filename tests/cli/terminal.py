@@ -27,7 +27,7 @@ from pydicom.filereader import dcmread
 from gateway.commands.demo.study import with_one_pixel_changed
 from tests.support.dcmtk import remove_private_elements, set_element
 
-COMMAND_TIMEOUT_S = 240
+COMMAND_TIMEOUT_S = 480
 
 
 @dataclass

@@ -63,8 +63,8 @@ def test_quarantined_objects_are_listed_saved_released_and_dropped(
     )
     assert (unverified["reason"], unverified["action"]) == ("unsealed", "verify")
     assert garbage["hint"] and garbage["at"].startswith("20") and garbage["bytes"] > len(GARBAGE.dataset)
-    assert gateway.metric("sealgate_quarantine_objects") == 2
-    assert gateway.metric("sealgate_quarantine_bytes") == garbage["bytes"] + unverified["bytes"]
+    gateway.until_metric("sealgate_quarantine_objects", 2)
+    gateway.until_metric("sealgate_quarantine_bytes", garbage["bytes"] + unverified["bytes"])
     told = run(gateway, "list").stdout + run(gateway, "show", unverified["id"][:10]).stdout
     assert "unsealed" in told and "SYN-" not in told and "1.2." not in told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -25,6 +26,8 @@ from gateway.commands.common.files import (
 from gateway.commands.common.printing import Printer, printable
 from gateway.errors import ResourceError, UnreadableObject, UsageError
 from tests.support import objects
+
+PIPE_BYTES = 4096
 
 
 def start(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
@@ -54,9 +57,11 @@ def test_ctrl_c_ends_cleanly_and_leaves_no_half_file(study: Path, jobs: str) -> 
     options = ["--recipient", "keys/recipient.pub", "--signer", "keys/signer.key", "--jobs", jobs]
     running = start(["seal", "study", "out", *options, "--json"], study)
     assert running.stdout is not None
-    assert running.stdout.readline()
+    # Smaller than what it is going to print: it can't end before it is read, so it is caught at work.
+    fcntl.fcntl(running.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    assert os.read(running.stdout.fileno(), 1)
     os.killpg(running.pid, signal.SIGINT)  # as the terminal does: to every process of the group
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate(timeout=240)
     assert running.returncode == Exit.INTERRUPTED, errors
     assert "Traceback" not in errors
     written = list((study / "out").iterdir())
@@ -69,7 +74,7 @@ def test_a_reader_that_leaves_ends_the_command_quietly(study: Path) -> None:
     assert json.loads(running.stdout.readline())["verdict"] == "unsealed"
     running.stdout.close()
     errors = running.stderr.read()
-    assert running.wait(timeout=60) == Exit.FAILED
+    assert running.wait(timeout=240) == Exit.FAILED
     assert errors == ""
 
 

@@ -68,7 +68,8 @@ def test_a_copy_taken_under_load_delivers_what_was_acknowledged_before_and_nothi
         )
         during = len(acknowledged) - len(before)
         enough.set()
-        sender.join(60)
+        sender.join(240)
+        assert not sender.is_alive()
         gateway.kill()
     told = json.loads(copy.stdout)
     assert during > 0, "the gateway was idle while it was copied"

@@ -70,10 +70,10 @@ def test_bypass_forwards_what_waits_and_what_comes_untouched_without_keys(
         wait_for(lambda: len(storescp.files()) == 3, what="what came")
         assert arrived() == {dataset(data) for data in objects[:3]}
         assert gateway.metric("sealgate_bypass") == 1
-        assert gateway.metric("sealgate_sealed_total", level="pass", reason="bypass") == 2
+        gateway.until_metric("sealgate_sealed_total", 2, level="pass", reason="bypass")
         assert json.loads(gateway.get("/readyz"))["notices"] == [NOTICE]
         assert NOTICE in gateway.get("/healthz")
-        assert f'"event": "{NOTICE}"' in gateway.log
+        gateway.until_logged(f'"event": "{NOTICE}"')
     desk = SqliteQueueAdmin(gateway.folder / "data" / "queue.sqlite")
     delivered = [job for job in desk.list(state=State.DONE) if job.step is Step.DELIVER]
     assert [(job.level, job.outcome) for job in delivered] == [("pass", "bypass")] * 3
@@ -87,8 +87,8 @@ def test_bypass_forwards_what_waits_and_what_comes_untouched_without_keys(
         store(1)  # delivered while bypassing: known, and not sealed afterwards
         store(3)
         wait_for(lambda: gateway.metric("sealgate_forwarded_total") == 1, what="the new one")
-        assert gateway.metric("sealgate_repeated_total") == 1
-        assert gateway.metric("sealgate_sealed_total", level="full") == 1
+        gateway.until_metric("sealgate_repeated_total", 1)
+        gateway.until_metric("sealgate_sealed_total", 1, level="full")
         assert json.loads(gateway.get("/readyz"))["notices"] == []
 
 
@@ -104,5 +104,6 @@ def test_the_log_is_told_again_and_again_that_nothing_is_sealed(tmp_path: Path) 
     bypass.start()
     wait_for(lambda: sum(line["event"] == NOTICE for line in heard.entries) >= 2, what="a second reminder")
     bypass.stop()
-    bypass.join(10)
+    bypass.join(120)
+    assert not bypass.is_alive()
     queue.close()

@@ -58,10 +58,8 @@ def test_nothing_clear_is_on_the_disk_and_what_waits_is_delivered_after_a_restar
         assert send([parcel(ct(), fallback_uid="2.25.1")], gateway.dicom_port) == [0]
         storescu(gateway.dicom_port, [large])
         assert send([parcel(ct(seed=1), fallback_uid="2.25.2")], gateway.dicom_port, called="VERIFY") == [0]
-        wait_for(lambda: gateway.metric("sealgate_sealed_total") == 2, what="both sealed", timeout_s=120)
-        wait_for(
-            lambda: gateway.metric("sealgate_quarantined_total") == 1, what="the unsealed one in quarantine"
-        )
+        wait_for(lambda: gateway.metric("sealgate_sealed_total") == 2, what="both sealed", timeout_s=360)
+        gateway.until_metric("sealgate_quarantined_total", 1)
     files = stored(gateway)
     assert sum(path.stat().st_size for path in files) > 2 * large.stat().st_size
     assert not [path.name for path in files if MARK in path.read_bytes()]
@@ -69,7 +67,7 @@ def test_nothing_clear_is_on_the_disk_and_what_waits_is_delivered_after_a_restar
     with Storescp(tmp_path / "pacs") as storescp:
         gateway.nodes = [DemoDestination(name=pacs.name, ae_title=pacs.ae_title, port=storescp.port)]
         with gateway:
-            wait_for(lambda: len(storescp.files()) == 2, what="both delivered", timeout_s=60)
+            wait_for(lambda: len(storescp.files()) == 2, what="both delivered")
             listed = sealgate(["quarantine", "list", "--json", *_with(gateway)], gateway.folder)
             assert listed.returncode == 0, listed.stderr
             (entry,) = map(json.loads, listed.stdout.splitlines())

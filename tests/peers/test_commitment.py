@@ -99,7 +99,8 @@ def _reference(instance: str) -> Dataset:
 
 @pytest.fixture
 def modality() -> Iterator[Requester]:
-    with Requester() as requester:
+    # Not a port that the system gives to outgoing connections: it is closed and opened again.
+    with Requester(port=free_port()) as requester:
         yield requester
 
 
@@ -203,7 +204,7 @@ def test_a_request_survives_the_death_of_the_gateway_and_a_requester_that_is_awa
             instances = sent(gateway.dicom_port)
             modality.hang_up()
             assert modality.ask(gateway.dicom_port, instances) == 0
-            wait_for(lambda: "commitment not reported" in gateway.log, what="an attempt that finds nobody")
+            gateway.until_logged("commitment not reported")
             gateway.kill()
         modality.listen()
         with gateway:
@@ -217,15 +218,15 @@ def test_a_report_that_the_requester_does_not_take_is_sent_again(tmp_path: Path,
     with StoringPeer() as pacs, gateway_for(tmp_path, modality, {"pacs": pacs.port}) as gateway:
         instances = sent(gateway.dicom_port)
         assert modality.ask(gateway.dicom_port, instances) == 0
-        wait_for(lambda: "commitment not reported" in gateway.log, what="a report that is refused")
+        gateway.until_logged("commitment not reported")
         modality.status = 0x0000
         wait_for(lambda: bool(modality.reports), what="the next one")
-        wait_for(
-            lambda: gateway.metric("sealgate_commitments_total", outcome="committed") == 1, what="its end"
-        )
-        assert gateway.metric("sealgate_commitments_open") == 0
+        gateway.until_metric("sealgate_commitments_total", 1, outcome="committed")
+        gateway.until_metric("sealgate_commitments_open", 0)
 
 
+# pydicom says so of "not a UID".
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning:pydicom")
 def test_repeated_and_wrong_requests_promise_nothing_new(tmp_path: Path, modality: Requester) -> None:
     stranger = Requester(ae_title="STRANGER")
     with StoringPeer() as pacs, gateway_for(tmp_path, modality, {"pacs": pacs.port}) as gateway:
@@ -240,7 +241,7 @@ def test_repeated_and_wrong_requests_promise_nothing_new(tmp_path: Path, modalit
         wait_for(lambda: bool(modality.reports), what="the one report")
         time.sleep(1.5)
         assert len(modality.reports) == 1
-        assert gateway.metric("sealgate_commitment_requests_total") == 1
+        gateway.until_metric("sealgate_commitment_requests_total", 1)
 
 
 def test_orthanc_as_the_modality_asks_and_understands_the_report(tmp_path: Path) -> None:
@@ -360,9 +361,7 @@ def test_an_archive_that_must_commit_is_asked_and_its_failures_are_named(
         assert modality.ask(gateway.dicom_port, instances) == 0
         wait_for(lambda: bool(modality.reports), what="the report")
         wait_for(lambda: bool(archive.answers), what="the archive's report is answered")
-        assert (
-            gateway.metric("sealgate_archive_commitments_total", destination="archive", outcome="failed") == 1
-        )
+        gateway.until_metric("sealgate_archive_commitments_total", 1, destination="archive", outcome="failed")
     ((kind, information),) = modality.reports
     assert kind == FAILURES_EXIST
     (failed,) = information.FailedSOPSequence
@@ -391,7 +390,7 @@ def test_an_archive_that_does_not_answer_is_asked_anew_also_after_a_restart(
 
 def test_without_the_archives_word_nothing_is_committed(tmp_path: Path, modality: Requester) -> None:
     """It refuses the question, and a stranger under another name answers instead of it."""
-    terms = "[commitment]\nwait_hours = 0.002\nanswer_minutes = 1.0\n"
+    terms = "[commitment]\nwait_hours = 0.004\nanswer_minutes = 1.0\n"
     with (
         Archive(free_port(), same=False, calling="MODALITY") as archive,
         archiving(tmp_path, modality, archive, extra=terms) as gateway,
@@ -399,9 +398,8 @@ def test_without_the_archives_word_nothing_is_committed(tmp_path: Path, modality
         instances = sent(gateway.dicom_port)
         assert modality.ask(gateway.dicom_port, instances) == 0
         wait_for(lambda: bool(archive.answers), what="the false report")
-        assert archive.answers == [0x0110]
-        assert not modality.reports
         wait_for(lambda: bool(modality.reports), what="the report of failure")
+        assert set(archive.answers) == {0x0110}
     ((kind, information),) = modality.reports
     assert kind == FAILURES_EXIST
     assert len(information.FailedSOPSequence) == 3
@@ -413,7 +411,7 @@ def test_an_archive_that_refuses_the_question_is_told_in_the_log(tmp_path: Path,
         archiving(tmp_path, modality, archive) as gateway,
     ):
         assert modality.ask(gateway.dicom_port, sent(gateway.dicom_port)) == 0
-        wait_for(lambda: "commitment not asked" in gateway.log, what="the line in the log")
+        gateway.until_logged("commitment not asked")
         assert not modality.reports
         archive.status = 0x0000
         wait_for(lambda: bool(modality.reports), what="the report, once it answers")

@@ -55,7 +55,7 @@ class House:
             waiting.difference_update([uid for uid in waiting if self.pacs.find(uid)])
             return not waiting
 
-        wait_for(arrived, what="all objects in the PACS", timeout_s=60 + len(files))
+        wait_for(arrived, what="all objects in the PACS", timeout_s=120 + 2 * len(files))
         return [self.pacs.download(str(self.pacs.find(uid))) for uid in uids]
 
     def verify(self, data: bytes, *, opened: bool = True) -> Report:

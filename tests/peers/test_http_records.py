@@ -79,7 +79,7 @@ def _is_ready(running: RunningGateway) -> bool:
 def _request(running: RunningGateway, method: str, path: str, **arguments: Any) -> httpx.Response:
     context = ssl.create_default_context(cafile=running.folder / "tls" / "test authority.crt")
     return httpx.request(
-        method, f"https://127.0.0.1:{running.http_port}{path}", verify=context, timeout=60, **arguments
+        method, f"https://127.0.0.1:{running.http_port}{path}", verify=context, timeout=120, **arguments
     )
 
 

@@ -84,16 +84,16 @@ def test_with_keys_that_cannot_be_read_one_route_holds_and_the_other_forwards_ma
         store(gateway, "MARKED", 2)
         wait_for(lambda: len(storescp.files()) == 1, what="the marked one")
         assert comments(storescp.files()[0]).startswith(NOT_SEALED + "key-file")
-        assert problems(gateway) == ["1 of 1 worker processes: key-file"]
-        assert gateway.metric("sealgate_workers_missing") == 1
-        assert gateway.metric("sealgate_queue_jobs", step="prepare", state="ready") == 1
-        assert '"event": "no worker process: nothing is sealed or restored"' in gateway.log
+        wait_for(lambda: problems(gateway) == ["1 of 1 worker processes: key-file"], what="the problem told")
+        gateway.until_metric("sealgate_workers_missing", 1)
+        gateway.until_metric("sealgate_queue_jobs", 1, step="prepare", state="ready")
+        gateway.until_logged('"event": "no worker process: nothing is sealed or restored"')
 
         signer.write_bytes(good)
         wait_for(lambda: len(storescp.files()) == 2, what="the held one")
         assert sorted(comments(path)[: len(NOT_SEALED)] for path in storescp.files()) == ["", NOT_SEALED]
-        assert problems(gateway) == []
-        assert gateway.metric("sealgate_sealed_total", level="full") == 1
+        wait_for(lambda: problems(gateway) == [], what="no more problems")
+        gateway.until_metric("sealgate_sealed_total", 1, level="full")
         assert gateway.metric("sealgate_parked_total") == 0
     finally:
         assert gateway.stop() == 0
@@ -109,8 +109,8 @@ def test_with_a_network_that_cannot_be_loaded_objects_wait_or_go_on_marked(
         store(gateway, "MARKED", 2)
         wait_for(lambda: len(storescp.files()) == 1, what="the marked one")
         assert comments(storescp.files()[0]).startswith(NOT_SEALED + "model-file")
-        assert gateway.metric("sealgate_queue_jobs", step="prepare", state="ready") == 1
-        assert len(problems(gateway)) == 1
+        gateway.until_metric("sealgate_queue_jobs", 1, step="prepare", state="ready")
+        wait_for(lambda: len(problems(gateway)) == 1, what="the problem told")
     finally:
         assert gateway.stop() == 0
 
@@ -121,10 +121,10 @@ def test_a_reload_whose_keys_cannot_be_read_changes_nothing(tmp_path: Path, stor
         gateway.config.write_text(gateway.config.read_text().replace("keys/signer.key", "keys/gone.key"))
         assert gateway.process is not None and gateway.process.pid is not None
         os.kill(gateway.process.pid, signal.SIGHUP)
-        wait_for(lambda: '"event": "not reloaded"' in gateway.log, what="the refusal")
+        gateway.until_logged('"event": "not reloaded"')
         store(gateway, "HELD", 1)
         wait_for(lambda: len(storescp.files()) == 1, what="the sealed one")
-        assert gateway.metric("sealgate_sealed_total", level="full") == 1
+        gateway.until_metric("sealgate_sealed_total", 1, level="full")
         assert problems(gateway) == []
 
 
@@ -136,9 +136,8 @@ def test_without_a_worker_process_objects_wait_and_lose_no_attempt(tmp_path: Pat
     try:
         with Fed(config, ct(rows=96, columns=96)) as fed:
             wait_for(lambda: fed.preparer.trouble is not None, what="a start that fails")
-            job = fed.job(Step.PREPARE)
-            assert job is not None
-            assert (job.state, job.attempts, job.deaths) == (State.READY, 0, 0)
+            job = fed.until(Step.PREPARE, State.READY)
+            assert (job.attempts, job.deaths) == (0, 0)
             assert fed.preparer.is_alive()
             spawning.set_executable(sys.executable)
             assert fed.until(Step.DELIVER, State.READY).level == "full"
@@ -150,12 +149,15 @@ def test_without_a_worker_process_objects_wait_and_lose_no_attempt(tmp_path: Pat
 def test_an_object_that_gets_its_worker_killed_three_times_is_quarantined_and_the_rest_goes_on(
     tmp_path: Path,
 ) -> None:
-    poison = ct(rows=1024, columns=1024, seed=3)  # large enough to be caught while it is worked on
+    # Its worker needs many seconds for it, so that it is caught at work however busy the machine is.
+    poison = ct(rows=3072, columns=3072, seed=3)
     config = configured(tmp_path, queue={"backoff_s": 0.5, "backoff_max_s": 0.5})
     with Fed(config, poison) as fed:
         fed.arrive(ct(rows=96, columns=96, seed=4), pseudonym="1" * 16)
         for deaths in range(DEATHS_MAX):
+            deadline = time.monotonic() + 120
             while not _at_work(fed, deaths):
+                assert time.monotonic() < deadline, f"not at work again after {deaths} deaths"
                 time.sleep(0.005)
             assert fed.preparer.worker_pid is not None
             os.kill(fed.preparer.worker_pid, signal.SIGKILL)

@@ -23,6 +23,7 @@ from gateway.work.tasks import Failure, Outcome, SealTask, VerifyTask
 from gateway.work.worker import guarded
 from tests.docs.tables import REPOSITORY
 from tests.support.gateway import wait_for
+from tests.support.key_holder import ask
 from tests.support.objects import ct
 
 PROVIDER = "tests.support.key_holder:provider"
@@ -42,12 +43,21 @@ def socket(tmp_path: Path) -> Iterator[Path]:
             [sys.executable, "-m", "tests.support.key_holder", str(secret), str(path)], cwd=REPOSITORY
         )
         try:
-            wait_for(path.exists, what="the key holder listens")
+            wait_for(lambda: answers(path), what="the key holder listens")
             shutil.rmtree(secret)
             yield path
         finally:
             holder.kill()
             holder.wait()
+
+
+def answers(socket: Path) -> bool:
+    """Whether a key holder listens there; its socket has a name a moment before that."""
+    try:
+        ask(socket, "signer", "public")
+    except ResourceError:
+        return False
+    return True
 
 
 def configured(folder: Path, socket: Path, action: str, provider: str = PROVIDER) -> Config:

@@ -43,7 +43,7 @@ class Recorded:
             environment=gateway.environment,
         )
         gateway.process.start()
-        gateway.process.wait_until(gateway.ready, what="the gateway", timeout_s=120)
+        gateway.process.wait_until(gateway.ready, what="the gateway", timeout_s=480)
         return gateway
 
     def __exit__(self, *_: object) -> None:
@@ -51,7 +51,7 @@ class Recorded:
         assert process is not None
         for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             os.kill(int(child), signal.SIGTERM)  # strace itself would only detach
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while process.running and time.monotonic() < deadline:
             time.sleep(0.1)
         process.stop()

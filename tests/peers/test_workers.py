@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -254,7 +253,7 @@ class Fed:
     def __exit__(self, *_: object) -> None:
         self.preparer.stop()
         if self.preparer.is_alive():
-            self.preparer.join(30)
+            self.preparer.join(120)
         self.desk.close()
         self.queue.close()
 
@@ -271,6 +270,10 @@ class Fed:
         assert job is not None
         return job
 
+    def until_counted(self, sample: str) -> None:
+        """Return once this line is among the metrics."""
+        wait_for(lambda: sample in self.metrics.exposition().decode().splitlines(), what=sample)
+
 
 def test_an_object_that_kills_its_worker_three_times_is_quarantined(tmp_path: Path, original: bytes) -> None:
     config = configured(tmp_path, limits={"seal_timeout_s": 0.01})
@@ -279,7 +282,7 @@ def test_an_object_that_kills_its_worker_three_times_is_quarantined(tmp_path: Pa
         assert (job.deaths, job.reason) == (DEATHS_MAX - 1, "worker-died")
         (kept,) = (tmp_path / "data" / "quarantine").glob("*.dcm")
         assert kept.read_bytes() == original
-        assert f"sealgate_worker_deaths_total {DEATHS_MAX}.0" in fed.metrics.exposition().decode()
+        fed.until_counted(f"sealgate_worker_deaths_total {DEATHS_MAX}.0")
         waiting = fed.job(Step.DELIVER)
         assert waiting is not None and waiting.state is State.WAITING
 
@@ -289,7 +292,7 @@ def test_an_object_is_not_blamed_when_no_worker_can_be_started(tmp_path: Path, o
     assert config.keys.signer is not None
     away = config.keys.signer.rename(tmp_path / "away")
     with Fed(config, original) as fed:
-        time.sleep(1.5)
+        wait_for(lambda: fed.preparer.trouble is not None, what="a start that fails")
         assert fed.job(Step.PREPARE) is not None
         away.rename(config.keys.signer)
         assert fed.until(Step.DELIVER, State.READY).level == "full"
@@ -307,7 +310,7 @@ def test_a_job_cut_off_while_stopping_goes_back_without_blame(tmp_path: Path, or
         fed.until(Step.PREPARE, State.LEASED)
         fed.preparer.stop()
         fed.preparer.cut_off()
-        fed.preparer.join(20)
+        fed.preparer.join(120)
         assert not fed.preparer.is_alive()
         job = fed.until(Step.PREPARE, State.READY)
         assert (job.attempts, job.deaths) == (0, 0)
@@ -362,7 +365,7 @@ def test_a_file_that_changed_in_the_spool_is_neither_sealed_nor_marked(
         job = fed.until(Step.PREPARE, State.PARKED)
         assert (job.reason, job.attempts) == ("spool-corrupt", 1)
         assert list(fed.spool.names()) == [name]
-        assert 'sealgate_spool_corrupt_total{step="prepare"} 1.0' in fed.metrics.exposition().decode()
+        fed.until_counted('sealgate_spool_corrupt_total{step="prepare"} 1.0')
 
 
 def test_what_cannot_even_be_marked_is_quarantined_whatever_the_policy(tmp_path: Path) -> None:
@@ -387,7 +390,7 @@ def test_a_tampered_object_is_quarantined_or_sent_on_marked(
     trusting = {"keys": configured(folder).keys.model_dump()}
     with Fed(configured(tmp_path / "a", **trusting), changed, action="verify") as fed:
         assert fed.until(Step.PREPARE, State.PARKED).reason == "tampered"
-        assert 'sealgate_verdicts_total{verdict="tampered"} 1.0' in fed.metrics.exposition().decode()
+        fed.until_counted('sealgate_verdicts_total{verdict="tampered"} 1.0')
     with Fed(configured(tmp_path / "b", **trusting), changed, action="verify", on_failure="mark") as fed:
         job = fed.until(Step.DELIVER, State.READY)
         assert job.outgoing is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway.commands.demo.dcmtk import echoscu, run, storescu
@@ -49,7 +49,20 @@ class Storescp:
             self._process.stop()
 
     def files(self) -> list[Path]:
-        return sorted(path for path in self.received.iterdir() if path.is_file())
+        """All that are written to their end, sorted."""
+        there = sorted(path for path in self.received.iterdir() if path.is_file())
+        being_written = set(self._open_files())
+        return [path for path in there if str(path.resolve()) not in being_written]
+
+    def _open_files(self) -> Iterator[str]:
+        """Names of the files that storescp holds open; it closes an object's file before it answers."""
+        if self._process is None or not self._process.running:
+            return
+        for descriptor in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            try:
+                yield str(descriptor.readlink())
+            except FileNotFoundError:  # closed meanwhile
+                continue
 
     def __enter__(self) -> Storescp:
         return self.start()
@@ -77,6 +90,6 @@ def remove_private_elements(source: Path, target: Path) -> None:
 
 
 def _must(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=240, check=False)
     if done.returncode != 0:
         raise AssertionError(f"{Path(command[0]).name} exited {done.returncode}: {done.stdout}{done.stderr}")

@@ -22,6 +22,10 @@ class RunningGateway(GatewayProcess):
     dicom_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
 
+    def stop(self, timeout_s: float = 240.0) -> int | None:
+        """SIGTERM and the exit code; killed after `timeout_s`, which is for a hang only."""
+        return super().stop(timeout_s)
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum over all samples of `name` whose labels include `labels`; 0 when there is none."""
         total = 0.0
@@ -30,6 +34,14 @@ class RunningGateway(GatewayProcess):
             if found and all(f'{key}="{value}"' in (found[1] or "") for key, value in labels.items()):
                 total += float(found[2])
         return total
+
+    def until_metric(self, name: str, expected: float, **labels: str) -> None:
+        """Return once `metric` is `expected`: much is counted only after its effect can be seen."""
+        wait_for(lambda: self.metric(name, **labels) == expected, what=f"{name} {labels} is {expected}")
+
+    def until_logged(self, text: str) -> None:
+        """Return once `text` is in the log."""
+        wait_for(lambda: text in self.log, what=f"{text!r} in the log")
 
     @property
     def log(self) -> str:
@@ -57,8 +69,8 @@ def sealing_to(
     )
 
 
-def wait_for(reached: Callable[[], bool], *, what: str, timeout_s: float = 60.0) -> None:
-    """Return once `reached()`; AssertionError naming `what` after `timeout_s`."""
+def wait_for(reached: Callable[[], bool], *, what: str, timeout_s: float = 120.0) -> None:
+    """Return once `reached()`; AssertionError naming `what` after `timeout_s`, which is for a hang only."""
     deadline = time.monotonic() + timeout_s
     while not reached():
         assert time.monotonic() < deadline, f"not reached within {timeout_s:.0f} s: {what}"

@@ -45,7 +45,7 @@ class Line:
 
     def settle(self, sent: int) -> None:
         """Wait until no job is ready or leased. Deliveries behind a parked preparation stay waiting."""
-        wait_for(lambda: not self.unfinished(), what="an idle queue", timeout_s=60 + sent)
+        wait_for(lambda: not self.unfinished(), what="an idle queue", timeout_s=240 + sent)
 
     def unfinished(self) -> list[dict[str, object]]:
         return [job for job in self.jobs() if job["state"] in ("ready", "leased")]

@@ -114,7 +114,7 @@ def _send_batch(
     answered: Callable[[int], None],
 ) -> list[int]:
     entity = AE(ae_title=calling)
-    entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = 30, 60, 60
+    entity.acse_timeout, entity.dimse_timeout, entity.network_timeout = 120, 120, 120
     contexts = [build_context(sop_class, syntax) for sop_class, syntax in sorted(offered)]
     association = entity.associate(host, port, contexts=contexts, ae_title=called)
     assert association.is_established, f"{called} refused the association"

@@ -183,6 +183,18 @@ def echo(port: int, *, source: str = "127.0.0.1", timeout_s: float = 30.0, calli
         wire.expect(RELEASE_RP)
 
 
+def refusal(port: int, *, calling: str, called: str = "SEALGATE") -> tuple[int, int, int]:
+    """Result, source and reason (PS3.8 9.3.4) with which an association is refused.
+
+    Raises ConnectionError when it is not. (pynetdicom as requestor takes a refusal for a failed connection where its
+    thread finds the socket closed already.)
+    """
+    with Wire(port) as wire:
+        wire.send(associate_rq([(1, VERIFICATION, [IMPLICIT])], called=called, calling=calling))
+        _, result, source, reason = wire.expect(ASSOCIATE_RJ)
+        return result, source, reason
+
+
 def store_alone(port: int, called: str, sop_class: str, sop_instance: str, data_set: bytes) -> int | None:
     """An association for one object in explicit VR little endian; the status."""
     with Wire(port) as wire:

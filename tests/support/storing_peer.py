@@ -23,7 +23,7 @@ PLAIN = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 class StoringPeer:
     """answer: DIMSE status of the n-th C-STORE (from 0), or None to abort. Accepts `sop_classes` in `syntaxes`.
 
-    received: transfer syntax and data set of what was taken. priorities: of all requests.
+    received: transfer syntax and data set of what was taken. priorities: of all requests. requests: how many began.
     """
 
     answer: Callable[[int], int | None] = lambda _number: 0x0000
@@ -35,6 +35,7 @@ class StoringPeer:
     requests: int = 0
     port: int = 0
     _server: Any = None
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Self:
         entity = AE(ae_title="PEER")
@@ -56,12 +57,15 @@ class StoringPeer:
         self._server.shutdown()
 
     def _accepted(self, _event: evt.Event) -> None:
-        self.associations += 1
+        with self._counting:
+            self.associations += 1
 
     def _stored(self, event: evt.Event) -> int:
-        self.priorities.append(int(cast(C_STORE, event.request).Priority))
-        status = self.answer(self.requests)
-        self.requests += 1
+        with self._counting:
+            number = self.requests
+            self.requests += 1
+            self.priorities.append(int(cast(C_STORE, event.request).Priority))
+        status = self.answer(number)
         if status is None:
             event.assoc.abort()
             return 0x0110
@@ -103,11 +107,13 @@ class SlowLine:
             return
 
     def _relay(self, source: socket.socket, target: socket.socket, bytes_s: int) -> None:
+        started, passed = time.monotonic(), 0
         try:
             while data := source.recv(16 << 10):
                 target.sendall(data)
+                passed += len(data)
                 if bytes_s:
-                    time.sleep(len(data) / bytes_s)
+                    time.sleep(max(0.0, started + passed / bytes_s - time.monotonic()))
             target.shutdown(socket.SHUT_WR)
         except OSError:  # one side hung up
             return

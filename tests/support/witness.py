@@ -14,6 +14,7 @@ from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
+from gateway.commands.demo.process import free_port
 from tests.support.storing_peer import CT, PLAIN
 
 OUT_OF_RESOURCES = 0xA700
@@ -27,7 +28,8 @@ class Witness:
     """
 
     def __init__(self, journal: Path, *, seed: int, restless: float = 0.0, port: int = 0) -> None:
-        self.port = port
+        # Not a port that the system gives to outgoing connections: some tests close it and open it again.
+        self.port = port or free_port()
         self._journal = journal
         self._draw = random.Random(seed)
         self._restless = restless

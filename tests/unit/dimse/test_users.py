@@ -56,5 +56,5 @@ def test_a_password_is_not_shown() -> None:
 
 def test_the_command_prints_a_line_for_the_password_of_standard_input(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway.commands.main", "password", "ct 1"]
-    done = subprocess.run(command, input="p w\n", capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, input="p w\n", capture_output=True, text=True, timeout=240, check=True)
     assert users.is_right(users.read(written(tmp_path, done.stdout)), UserIdentity(2, b"ct 1", b"p w"))

@@ -34,7 +34,7 @@ def access(caller: str = "reader", **changed: str | None) -> AccessRecord:
 def test_a_line_tells_who_when_what_and_of_which_instance(tmp_path: Path) -> None:
     AccessLog(tmp_path).write(access(instance="00ff"))
     (line,) = audit_lines(tmp_path)
-    assert abs((datetime.now(UTC) - datetime.fromisoformat(line.pop("time"))).total_seconds()) < 60
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(line.pop("time"))).total_seconds()) < 3600
     assert line == {
         "caller": "reader", "address": "127.0.0.1", "role": "extract", "action": "extract", "outcome": "allowed",
         "reason": "found", "instance": "00ff", "record_instance": None,
@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_whole_lines_and_says_so(tmp_path: Path) -> None:
 
     done = subprocess.run(
         [sys.executable, "-c", WRITER, str(tmp_path)],
-        preexec_fn=confined, capture_output=True, text=True, timeout=60, check=True,
+        preexec_fn=confined, capture_output=True, text=True, timeout=240, check=True,
     )  # fmt: skip
     written = int(done.stdout)
     content = (tmp_path / "audit.log").read_text()
@@ -127,7 +127,7 @@ def test_each_line_is_on_the_disk_before_write_returns(tmp_path: Path) -> None:
         "-c",
         code,
     ]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
     calls = [line for line in trace.read_text().splitlines() if str(tmp_path) in line or "answered" in line]
     kinds = [line.split("(")[0].split()[-1] for line in calls]
     assert kinds == ["write", "fsync", "fsync", "write"]

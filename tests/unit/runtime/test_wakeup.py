@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from gateway.runtime.wakeup import Wakeup
+
+HANG_S = 3600.0  # longer than pytest waits for a test
 
 
 def test_a_ring_before_waiting_is_not_missed() -> None:
     wakeup = Wakeup()
     seen = wakeup.count
     wakeup.notify()
-    started = time.monotonic()
-    wakeup.wait(seen, 10)
-    assert time.monotonic() - started < 1
+    wakeup.wait(seen, HANG_S)
 
 
 def test_a_ring_wakes_who_waits() -> None:
     wakeup = Wakeup()
     threading.Timer(0.05, wakeup.notify).start()
-    started = time.monotonic()
-    wakeup.wait(wakeup.count, 10)
-    assert time.monotonic() - started < 5
+    wakeup.wait(0, HANG_S)

@@ -37,6 +37,7 @@ def _encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+HANG_S = 120.0
 ROLES = {"readers": ("extract",), "it": ("operate", "administer")}
 
 
@@ -66,14 +67,16 @@ def test_a_group_of_the_provider_gives_its_roles_over_http(
     with serving(HttpSettings(port=0, oidc=table(provider), token=(static,)), backend(tmp_path)) as url:
 
         def asked(text: str) -> int:
-            return httpx.get(f"{url}/api/v1/queue", headers=bearer(text)).status_code
+            return httpx.get(f"{url}/api/v1/queue", headers=bearer(text), timeout=HANG_S).status_code
 
         assert asked(provider.token(roles=["it", "strangers"])) == 200
         assert asked(provider.token(roles=["readers"])) == 403
         assert asked(provider.token(roles=None)) == 403
         assert asked(provider.token(aud="another-service", roles=["it"])) == 401
         assert asked("static") == 200
-        refused = httpx.post(f"{url}/api/v1/restore", content=b"x", headers=bearer(provider.token()))
+        refused = httpx.post(
+            f"{url}/api/v1/restore", content=b"x", headers=bearer(provider.token()), timeout=HANG_S
+        )
         assert refused.status_code == 403
     assert provider.answers == 1
     (line,) = audit_lines(tmp_path)
@@ -96,7 +99,10 @@ NOW = int(time.time())
         {"aud": "other"},
         {"aud": None},
     ],
-    ids=str,
+    # Without the time: all test processes must find the same names.
+    ids=lambda changed: "-".join(
+        f"{name}-{'none' if value is None else 'other'}" for name, value in changed.items()
+    ),
 )
 def test_each_claim_counts(provider: IdentityProvider, changed: dict[str, Any]) -> None:
     checked = oidc.Provider(table(provider))
@@ -199,7 +205,7 @@ def test_while_the_keys_can_not_be_read_nobody_gets_in_and_nobody_waits(tmp_path
         with pytest.raises(IdentityUnavailable):
             checked.identify(good)
     with serving(settings, backend(tmp_path)) as url:
-        answer = httpx.post(f"{url}/api/v1/extract", content=b"x", headers=bearer(good))
+        answer = httpx.post(f"{url}/api/v1/extract", content=b"x", headers=bearer(good), timeout=HANG_S)
     assert (answer.status_code, answer.json()["error"]) == (503, "identity-unavailable")
     assert "jwks_url" in answer.json()["hint"]
     assert audit_lines(tmp_path)[0]["reason"] == "identity-unavailable"
