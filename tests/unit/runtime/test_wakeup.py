@@ -8,7 +8,7 @@ import time
 from gateway.runtime.wakeup import Wakeup
 
 
-def test_a_ring_before_waiting_is_not_missed() -> None:
+def test_a_notification_before_waiting_is_not_missed() -> None:
     wakeup = Wakeup()
     seen = wakeup.count
     wakeup.notify()
@@ -17,7 +17,7 @@ def test_a_ring_before_waiting_is_not_missed() -> None:
     assert time.monotonic() - started < 1
 
 
-def test_a_ring_wakes_who_waits() -> None:
+def test_a_notification_wakes_threads_that_wait() -> None:
     wakeup = Wakeup()
     threading.Timer(0.05, wakeup.notify).start()
     started = time.monotonic()
