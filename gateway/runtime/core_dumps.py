@@ -14,7 +14,9 @@ PR_SET_DUMPABLE = 4
 
 
 def forbid_dumps() -> None:
-    """Forbid core dumps of this process. On Linux also forbid debuggers, and others to read /proc/PID/mem and environ.
+    """Forbid core dumps of this process.
+
+    On Linux, other processes of the same user cannot attach a debugger either, nor read /proc/PID/mem and environ.
 
     Call it before the first private key is read. Children that run another program must call it themselves.
 
