@@ -24,7 +24,8 @@ from gateway.runtime import durable
 from gateway.spool.quarantine import Entry, Quarantine
 from gateway.work.keyring import spool_key
 
-ID_SHOWN = 12  # digits of an id that a list shows; any unique beginning names an object
+# Digits of an id that a list shows. Any unique beginning of an id names an object.
+ID_SHOWN = 12
 
 
 @click.group("quarantine")
@@ -60,7 +61,7 @@ def list_objects(config_path: Path, as_json: bool) -> None:
 @options.config_file
 @options.json_lines
 def show(name: str, config_path: Path, as_json: bool) -> None:
-    """Everything about one."""
+    """Show everything about one object."""
     printer = Printer(as_json=as_json)
     entry = Quarantine(config.load(config_path).gateway.data_dir).find(name)
     if as_json:
@@ -75,7 +76,7 @@ def show(name: str, config_path: Path, as_json: bool) -> None:
 @click.argument("file", type=options.ANY_PATH)
 @options.config_file
 def export(name: str, file: Path, config_path: Path) -> None:
-    """Write its bytes as they were received to a new FILE (mode 0600). They may name a patient."""
+    """Write an object as it was received to a new FILE (mode 0600). It may name a patient."""
     settings = config.load(config_path)
     quarantine = Quarantine(settings.gateway.data_dir, key=spool_key(settings))
     try:
@@ -97,20 +98,20 @@ def release(ids: tuple[str, ...], as_received: bool, config_path: Path) -> None:
 
     They leave the quarantine; what fails again comes back. Exit code 3 if one of them could not be released.
     """
-    printer, done = Printer(as_json=False), 0
-    with _opened(config_path) as (quarantine, desk):
+    printer, released = Printer(as_json=False), 0
+    with _opened(config_path) as (quarantine, admin):
         for entry in [quarantine.find(name) for name in ids]:
-            job = None if entry.note.job is None else desk.show(entry.note.job)
+            job = None if entry.note.job is None else admin.show(entry.note.job)
             if job is None or job.incoming != entry.id or job.state is not State.PARKED:
                 why = "its sender was told to keep it" if job is None else f"its job is {job.state}"
                 printer.prose(f"{entry.id[:ID_SHOWN]}: not released, {why}; export it, or drop it")
                 continue
-            changed = desk.pass_on([job.id]) if as_received else desk.retry([job.id])
+            changed = admin.pass_on([job.id]) if as_received else admin.retry([job.id])
             if changed:
                 quarantine.remove(entry)
-                done += 1
-    printer.prose(f"released: {done} of {len(ids)}")
-    sys.exit(Exit.OK if done == len(ids) else Exit.FINDINGS)
+                released += 1
+    printer.prose(f"released: {released} of {len(ids)}")
+    sys.exit(Exit.OK if released == len(ids) else Exit.FINDINGS)
 
 
 @command.command("drop")
@@ -118,11 +119,11 @@ def release(ids: tuple[str, ...], as_received: bool, config_path: Path) -> None:
 @options.config_file
 def drop(ids: tuple[str, ...], config_path: Path) -> None:
     """Remove objects for good. One that is still parked is given up and will not be delivered."""
-    with _opened(config_path) as (quarantine, desk):
+    with _opened(config_path) as (quarantine, admin):
         for entry in [quarantine.find(name) for name in ids]:
-            job = None if entry.note.job is None else desk.show(entry.note.job)
+            job = None if entry.note.job is None else admin.show(entry.note.job)
             if job is not None and job.incoming == entry.id and job.state is State.PARKED:
-                desk.drop([job.id])
+                admin.drop([job.id])
             quarantine.remove(entry)
     Printer(as_json=False).prose(f"dropped: {len(ids)}")
 
@@ -130,11 +131,11 @@ def drop(ids: tuple[str, ...], config_path: Path) -> None:
 @contextmanager
 def _opened(config_path: Path) -> Iterator[tuple[Quarantine, QueueAdmin]]:
     settings: Config = config.load(config_path)
-    desk = open_admin(settings)
+    admin = open_admin(settings)
     try:
-        yield Quarantine(settings.gateway.data_dir), desk
+        yield Quarantine(settings.gateway.data_dir), admin
     finally:
-        desk.close()
+        admin.close()
 
 
 def _line(entry: Entry) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from gateway.queue.model import NEXT
 
 Steering = Callable[[QueueAdmin, Sequence[int]], Sequence[int]]
 
-# (title, width) of the columns that `queue list` shows
+# Title and width of the columns that `queue list` shows.
 COLUMNS = (
     ("id", 7), ("state", 8), ("step", 8), ("destination", 14), ("tries", 5), ("next", 20), ("instance", 17),
     ("reason", 0),
@@ -49,7 +49,7 @@ def command() -> None:
 
 
 def _moment(_context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """Unix seconds of a local date or time; a date given as --until is meant with its whole day."""
+    """The Unix seconds of a local date or time. A date that is given as --until includes its whole day."""
     if value is None:
         return None
     try:
@@ -62,7 +62,7 @@ def _moment(_context: click.Context, parameter: click.Parameter, value: str | No
 
 
 def selecting(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that choose jobs; they reach the command as keywords of `_selected`."""
+    """Add the options that choose jobs. They reach the command as keyword arguments of `_selected`."""
     for add in (
         click.option("--state", type=click.Choice([s.value for s in State]), help="Jobs in this state."),
         click.option("--destination", help="Jobs of this destination."),
@@ -78,7 +78,7 @@ def selecting(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _selected(
-    desk: QueueAdmin,
+    admin: QueueAdmin,
     configured: Config,
     *,
     state: str | None,
@@ -89,7 +89,7 @@ def _selected(
     until: float | None,
     limit: int,
 ) -> Sequence[Job]:
-    return desk.list(
+    return admin.list(
         state=State(state) if state else None,
         destination=destination,
         pseudonym=instance,
@@ -106,9 +106,9 @@ def _selected(
 def list_jobs(config_path: Path, as_json: bool, limit: int, **selection: Any) -> None:
     """List jobs, oldest first; without --state all that are not done or dropped."""
     printer = Printer(as_json=as_json)
-    with _desk(config_path) as desk:
-        jobs = _selected(desk, config.load(config_path), **selection, limit=limit)
-        notes = desk.notes()
+    with _opened(config_path) as admin:
+        jobs = _selected(admin, config.load(config_path), **selection, limit=limit)
+        notes = admin.notes()
     if jobs:
         printer.text("".join(f"{title:<{width}} " for title, width in COLUMNS).rstrip())
     for job in jobs:
@@ -126,8 +126,8 @@ def list_jobs(config_path: Path, as_json: bool, limit: int, **selection: Any) ->
 def show(job_id: int, config_path: Path, as_json: bool) -> None:
     """Everything about one job."""
     printer = Printer(as_json=as_json)
-    with _desk(config_path) as desk:
-        job = desk.show(job_id)
+    with _opened(config_path) as admin:
+        job = admin.show(job_id)
     if job is None:
         raise UsageError(f"there is no job {job_id}", hint="See them with: sealgate queue list")
     if as_json:
@@ -144,9 +144,9 @@ def destinations(config_path: Path, as_json: bool) -> None:
     """Each destination: what waits for it, since when it is paused or can't be reached."""
     printer = Printer(as_json=as_json)
     configured = config.load(config_path)
-    with _desk(config_path) as desk:
-        notes = {note.name: note for note in desk.notes()}
-        counts = Counter({(depth.destination, depth.state): depth.jobs for depth in desk.depth()})
+    with _opened(config_path) as admin:
+        notes = {note.name: note for note in admin.notes()}
+        counts = Counter({(depth.destination, depth.state): depth.jobs for depth in admin.depth()})
     for name in (destination.name for destination in configured.destination):
         note = notes.get(name, Notes(name=name, paused_at=None, down_since=None))
         paused, down = time_as_text(note.paused_at or 0), time_as_text(note.down_since or 0)
@@ -158,41 +158,43 @@ def destinations(config_path: Path, as_json: bool) -> None:
             }
             printer.line({"destination": name, **line, "jobs": jobs})
             continue
-        standing = [f"paused since {paused}"] * (paused != "-") + [f"unreachable since {down}"] * (
+        troubles = [f"paused since {paused}"] * (paused != "-") + [f"unreachable since {down}"] * (
             down != "-"
         )
-        jobs_told = ", ".join(
+        jobs_text = ", ".join(
             f"{counts[name, state]} {state.value}" for state in State if counts[name, state]
         )
-        printer.text(f"{name:<14} {'; '.join(standing) or 'works'}; {jobs_told or 'nothing waits'}")
+        printer.text(f"{name:<14} {'; '.join(troubles) or 'works'}; {jobs_text or 'nothing waits'}")
 
 
-def _standing(name: str, change: Callable[[QueueAdmin, str], bool], done: str, meaning: str) -> None:
+def _pausing(name: str, change: Callable[[QueueAdmin, str], bool], state: str, meaning: str) -> None:
+    """Add the command `name`, which changes whether a destination is paused. state: what it says afterwards."""
+
     @command.command(name, help=meaning)
     @click.argument("destination")
     @options.config_file
     def changed(destination: str, config_path: Path) -> None:
         configured = config.load(config_path)
         if configured.destination_named(destination) is None:
-            known = ", ".join(one.name for one in configured.destination)
-            raise UsageError(f"there is no destination {destination!r}", hint=f"There are: {known}")
-        with _desk(config_path) as desk:
-            news = change(desk, destination)
-        Printer(as_json=False).prose(f"{destination} is {done}" + ("" if news else " already"))
+            names = ", ".join(known.name for known in configured.destination)
+            raise UsageError(f"there is no destination {destination!r}", hint=f"There are: {names}")
+        with _opened(config_path) as admin:
+            is_changed = change(admin, destination)
+        Printer(as_json=False).prose(f"{destination} is {state}" + ("" if is_changed else " already"))
 
 
-_standing(
+_pausing(
     "pause",
-    lambda desk, destination: desk.pause(destination),
+    lambda admin, destination: admin.pause(destination),
     "paused",
     "Send nothing more to a destination until it is resumed; what arrives for it waits.",
 )
-_standing("resume", lambda desk, destination: desk.resume(destination), "resumed", "Send to it again.")
+_pausing("resume", lambda admin, destination: admin.resume(destination), "resumed", "Send to it again.")
 
 
 def _steering(name: str, steer: Steering, meaning: str) -> None:
-    """The command `name`. What a choice brings up in another state than it is for is left alone."""
-    states = {state for state, deed in NEXT if deed == name} | ({State.READY} if name == "retry" else set())
+    """Add the command `name`. It leaves alone the chosen jobs whose state it is not for."""
+    states = {state for state, event in NEXT if event == name} | ({State.READY} if name == "retry" else set())
 
     @command.command(name, help=meaning)
     @click.argument("ids", type=int, nargs=-1, metavar="[ID]...")
@@ -204,16 +206,16 @@ def _steering(name: str, steer: Steering, meaning: str) -> None:
                 hint="Give job numbers, or --state, --destination, --study, --since, --until, --instance.",
             )
         printer = Printer(as_json=as_json)
-        with _desk(config_path) as desk:
+        with _opened(config_path) as admin:
             chosen: Sequence[int] = ids
             if not ids:
                 if State.DONE in states and selection["state"] is None:
                     selection["state"] = State.DONE.value
-                listed = _selected(desk, config.load(config_path), **selection, limit=sys.maxsize)
+                listed = _selected(admin, config.load(config_path), **selection, limit=sys.maxsize)
                 chosen = [job.id for job in listed if job.state in states]
-            changed = steer(desk, chosen)
+            changed = steer(admin, chosen)
             for job_id in changed:
-                job = desk.show(job_id)
+                job = admin.show(job_id)
                 if job is not None:
                     _print(job, printer, as_json=as_json)
         printer.prose(f"{name}: {len(changed)} of {len(chosen)} jobs")
@@ -221,25 +223,29 @@ def _steering(name: str, steer: Steering, meaning: str) -> None:
 
 
 _steering(
-    "retry", lambda desk, ids: desk.retry(ids), "Try again now, with fresh attempts: parked and waiting jobs."
+    "retry",
+    lambda admin, ids: admin.retry(ids),
+    "Try again now, with fresh attempts: parked and waiting jobs.",
 )
 _steering(
     "resend",
-    lambda desk, ids: desk.resend(ids),
+    lambda admin, ids: admin.resend(ids),
     "Deliver again what was delivered, as long as its files are kept (queue.keep_hours).",
 )
-_steering("hold", lambda desk, ids: desk.hold(ids), "Keep jobs back until they are released.")
-_steering("release", lambda desk, ids: desk.release(ids), "Let held jobs go on.")
-_steering("drop", lambda desk, ids: desk.drop(ids), "Give jobs up for good; their instance is not delivered.")
+_steering("hold", lambda admin, ids: admin.hold(ids), "Keep jobs back until they are released.")
+_steering("release", lambda admin, ids: admin.release(ids), "Let held jobs go on.")
+_steering(
+    "drop", lambda admin, ids: admin.drop(ids), "Give jobs up for good; their instance is not delivered."
+)
 
 
 @contextmanager
-def _desk(config_path: Path) -> Iterator[QueueAdmin]:
-    desk = open_admin(config.load(config_path))
+def _opened(config_path: Path) -> Iterator[QueueAdmin]:
+    admin = open_admin(config.load(config_path))
     try:
-        yield desk
+        yield admin
     finally:
-        desk.close()
+        admin.close()
 
 
 def _print(job: Job, printer: Printer, *, as_json: bool) -> None:

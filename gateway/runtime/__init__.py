@@ -1,1 +1,1 @@
-"""What every long-running part needs of Python and the system."""
+"""What the parts of the gateway need of Python and the operating system."""

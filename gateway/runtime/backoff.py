@@ -6,10 +6,15 @@ import random
 
 
 def delay_s(attempts: int, *, first_s: float, most_s: float, jitter: float | None = None) -> float:
-    """Seconds before the next attempt after `attempts` (1 ..) failures: doubling, capped, spread.
+    """How long to wait for the next attempt, seconds.
 
-    jitter: 0 .. 1, random when absent; the delay lies between half and all of the exponential one, so that
-    jobs that failed together do not come back together.
+    The delay doubles with each failure, up to a limit, and is spread between half of it and all of it, so that jobs
+    that failed together do not come back together.
+
+    attempts: number of failures, 1 ..
+    first_s: the delay after the first failure, seconds.
+    most_s: the longest delay, seconds.
+    jitter: place in the spread, 0 .. 1; None: random.
     """
     whole = min(most_s, first_s * 2.0 ** min(attempts - 1, 32))
     return whole * (0.5 + 0.5 * (random.random() if jitter is None else jitter))

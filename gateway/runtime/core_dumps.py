@@ -1,4 +1,4 @@
-"""No image of a process that holds private keys is ever written to disk or read by others of the same user."""
+"""The memory of a process that holds private keys is never written to disk, nor read by other processes of its user."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import sys
 
 from gateway.errors import ResourceError
 
-PR_SET_DUMPABLE = 4  # linux/prctl.h
+# linux/prctl.h
+PR_SET_DUMPABLE = 4
 
 
 def forbid_dumps() -> None:
-    """No core dump of this process; on Linux nor may debuggers attach or others read /proc/PID/mem and environ.
+    """Forbid core dumps of this process.
 
-    Called before the first private key is read; children that run another program must call it themselves.
+    On Linux, other processes of the same user cannot attach a debugger either, nor read /proc/PID/mem and environ.
+
+    Call it before the first private key is read. Children that run another program must call it themselves.
+
     Raises ResourceError when the system refuses.
     """
     try:

@@ -1,24 +1,25 @@
-"""What the C library does with memory that Python has freed."""
+"""How the C library keeps memory that Python has freed."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
-M_ARENA_MAX = -8  # mallopt(3) of glibc
+# mallopt(3) of glibc
+M_ARENA_MAX = -8
 ARENAS = 2
 
 
 def limit_arenas() -> None:
-    """Few heaps for many threads (glibc): association threads come and go, and each heap keeps what they leave in it.
+    """Let all threads share a few heaps (glibc): threads come and go, and each heap keeps the memory that they leave.
 
-    Nothing where the C library knows no heaps.
+    Nothing happens with other C libraries.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(M_ARENA_MAX, ARENAS)
 
 
 def trim() -> None:
-    """Freed pages go back to the system (glibc's malloc_trim(3)). Nothing with other C libraries."""
+    """Give freed pages back to the system (malloc_trim(3) of glibc). Nothing happens with other C libraries."""
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
         library.malloc_trim(0)

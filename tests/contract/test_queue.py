@@ -50,10 +50,10 @@ def clock() -> Clock:
 def opened(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
 ) -> Iterator[tuple[Queue, QueueAdmin]]:
-    open_queue, open_desk = OPEN[request.param]
-    queue, desk = open_queue(tmp_path / "queue", clock=clock), open_desk(tmp_path / "queue", clock=clock)
-    yield queue, desk
-    desk.close()
+    open_queue, open_admin = OPEN[request.param]
+    queue, admin = open_queue(tmp_path / "queue", clock=clock), open_admin(tmp_path / "queue", clock=clock)
+    yield queue, admin
+    admin.close()
     queue.close()
 
 
@@ -63,7 +63,7 @@ def queue(opened: tuple[Queue, QueueAdmin]) -> Queue:
 
 
 @pytest.fixture
-def desk(opened: tuple[Queue, QueueAdmin]) -> QueueAdmin:
+def admin(opened: tuple[Queue, QueueAdmin]) -> QueueAdmin:
     return opened[1]
 
 
@@ -211,13 +211,13 @@ def test_giving_back_keeps_the_failure_that_was_noted(queue: Queue) -> None:
 
 
 def test_a_parked_job_waits_for_a_person_or_for_its_sender_to_try_again(
-    queue: Queue, desk: QueueAdmin
+    queue: Queue, admin: QueueAdmin
 ) -> None:
     queue.put(arrival(action="pass"))
     (job,) = claim_deliveries(queue)
     queue.park("d", job, reason="refused-by-peer", hint="ask them")
     assert claim_deliveries(queue) == []
-    assert desk.retry([job.id]) == [job.id]
+    assert admin.retry([job.id]) == [job.id]
     (job,) = claim_deliveries(queue)
     queue.park("d", job, reason="refused-by-peer", hint="ask them")
     assert queue.known(pseudonym=job.pseudonym, route_key="SEALGATE/seal/pacs", digest=arrival().digest)
@@ -255,11 +255,11 @@ def parked_older_and_delivered_newer(queue: Queue) -> Job:
 
 
 def test_an_older_version_is_not_delivered_after_a_newer_one_when_people_retry_it(
-    queue: Queue, desk: QueueAdmin
+    queue: Queue, admin: QueueAdmin
 ) -> None:
     older = parked_older_and_delivered_newer(queue)
-    assert desk.retry([older.id]) == []
-    shown = desk.show(older.id)
+    assert admin.retry([older.id]) == []
+    shown = admin.show(older.id)
     assert shown is not None
     assert (shown.state, shown.reason) == (State.DROPPED, "superseded")
     assert claim_deliveries(queue) == []
@@ -267,11 +267,11 @@ def test_an_older_version_is_not_delivered_after_a_newer_one_when_people_retry_i
 
 
 def test_an_older_version_is_not_delivered_after_a_newer_one_when_it_is_released_or_sent_again(
-    queue: Queue, desk: QueueAdmin
+    queue: Queue, admin: QueueAdmin
 ) -> None:
     older = parked_older_and_delivered_newer(queue)
-    desk.hold([older.id])
-    assert desk.release([older.id]) == []
+    admin.hold([older.id])
+    assert admin.release([older.id]) == []
     queue.put(arrival(5, version=1, action="pass"))
     (again,) = claim_deliveries(queue)
     queue.park("d", again, reason="refused-by-peer", hint="")
@@ -284,7 +284,7 @@ def test_an_older_version_is_not_delivered_after_a_newer_one_when_it_is_released
 
 
 def test_an_older_version_prepared_late_is_not_delivered_after_a_newer_one(
-    queue: Queue, desk: QueueAdmin
+    queue: Queue, admin: QueueAdmin
 ) -> None:
     queue.put(arrival(version=1))
     (damaged,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
@@ -292,7 +292,7 @@ def test_an_older_version_prepared_late_is_not_delivered_after_a_newer_one(
     queue.put(arrival(version=2))
     prepare_one(queue)
     queue.delivered("d", claim_deliveries(queue))
-    assert desk.retry([damaged.id]) == [damaged.id]
+    assert admin.retry([damaged.id]) == [damaged.id]
     prepare_one(queue)
     assert claim_deliveries(queue) == []
     assert queue.files() == set()
@@ -344,62 +344,64 @@ def test_at_start_all_leases_end_without_blame(queue: Queue) -> None:
     assert job.deaths == 0
 
 
-def test_held_jobs_are_not_claimed_until_released(queue: Queue, desk: QueueAdmin) -> None:
+def test_held_jobs_are_not_claimed_until_released(queue: Queue, admin: QueueAdmin) -> None:
     queue.put(arrival())
-    (prepare,) = desk.list(state=State.READY)
-    assert desk.hold([prepare.id]) == [prepare.id]
+    (prepare,) = admin.list(state=State.READY)
+    assert admin.hold([prepare.id]) == [prepare.id]
     assert queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60) == []
-    assert desk.release([prepare.id]) == [prepare.id]
+    assert admin.release([prepare.id]) == [prepare.id]
     assert len(queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)) == 1
 
 
-def test_a_delivery_held_before_it_was_prepared_goes_back_to_waiting(queue: Queue, desk: QueueAdmin) -> None:
+def test_a_delivery_held_before_it_was_prepared_goes_back_to_waiting(queue: Queue, admin: QueueAdmin) -> None:
     queue.put(arrival())
-    (delivery,) = desk.list(state=State.WAITING)
-    desk.hold([delivery.id])
-    desk.release([delivery.id])
-    shown = desk.show(delivery.id)
+    (delivery,) = admin.list(state=State.WAITING)
+    admin.hold([delivery.id])
+    admin.release([delivery.id])
+    shown = admin.show(delivery.id)
     assert shown is not None and shown.state is State.WAITING
-    desk.hold([delivery.id])
+    admin.hold([delivery.id])
     prepare_one(queue)
     assert claim_deliveries(queue) == []
-    desk.release([delivery.id])
+    admin.release([delivery.id])
     assert len(claim_deliveries(queue)) == 1
 
 
-def test_a_dropped_instance_is_given_up_whole_and_not_known_any_more(queue: Queue, desk: QueueAdmin) -> None:
+def test_a_dropped_instance_is_given_up_whole_and_not_known_any_more(queue: Queue, admin: QueueAdmin) -> None:
     queue.put(arrival())
-    (prepare,) = desk.list(state=State.READY)
-    assert desk.drop([prepare.id]) == [prepare.id]
-    assert desk.list() == []
+    (prepare,) = admin.list(state=State.READY)
+    assert admin.drop([prepare.id]) == [prepare.id]
+    assert admin.list() == []
     assert queue.files() == set()
     assert queue.put(arrival())
 
 
-def test_dropping_one_destination_leaves_the_others(queue: Queue, desk: QueueAdmin) -> None:
+def test_dropping_one_destination_leaves_the_others(queue: Queue, admin: QueueAdmin) -> None:
     queue.put(arrival(to=("pacs", "archive"), action="pass"))
-    (archive,) = desk.list(destination="archive")
-    desk.drop([archive.id])
+    (archive,) = admin.list(destination="archive")
+    admin.drop([archive.id])
     assert queue.delivered("d", claim_deliveries(queue)) == ["in-1-1"]
 
 
-def test_a_leased_job_is_not_steered_behind_its_worker(queue: Queue, desk: QueueAdmin) -> None:
+def test_a_leased_job_is_not_steered_behind_its_worker(queue: Queue, admin: QueueAdmin) -> None:
     queue.put(arrival())
     (job,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
-    assert desk.hold([job.id]) == desk.drop([job.id]) == desk.retry([job.id]) == desk.release([job.id]) == []
+    assert (
+        admin.hold([job.id]) == admin.drop([job.id]) == admin.retry([job.id]) == admin.release([job.id]) == []
+    )
 
 
-def test_steering_follows_the_table_of_states(queue: Queue, desk: QueueAdmin) -> None:
+def test_steering_follows_the_table_of_states(queue: Queue, admin: QueueAdmin) -> None:
     """Each state a job can be brought into by hand, each thing people do: only what NEXT lists has an effect."""
-    deeds = {"hold": desk.hold, "release": desk.release, "drop": desk.drop, "retry": desk.retry}
+    deeds = {"hold": admin.hold, "release": admin.release, "drop": admin.drop, "retry": admin.retry}
     for number, state in enumerate((State.READY, State.WAITING, State.PARKED, State.HELD)):
         for index, (deed, act) in enumerate(deeds.items()):
-            job_id = _job_in(state, queue, desk, 100 + number * 10 + index)
+            job_id = _job_in(state, queue, admin, 100 + number * 10 + index)
             changed = act([job_id])
             expected = NEXT.get((state, deed))
             if deed == "retry" and state is State.READY:
                 expected = State.READY  # comes before its time
-            shown = desk.show(job_id)
+            shown = admin.show(job_id)
             after = shown.state if shown else State.DROPPED
             back = State.READY if state is not State.WAITING else State.WAITING
             assert (changed == [job_id]) == (expected is not None), (state, deed)
@@ -407,23 +409,23 @@ def test_steering_follows_the_table_of_states(queue: Queue, desk: QueueAdmin) ->
 
 
 def test_a_parked_preparation_can_be_passed_on_and_what_was_received_is_delivered(
-    queue: Queue, desk: QueueAdmin
+    queue: Queue, admin: QueueAdmin
 ) -> None:
     queue.put(arrival(1))
     (job,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
-    assert desk.pass_on([job.id]) == []
+    assert admin.pass_on([job.id]) == []
     queue.park("w", job, reason="unreadable", hint="")
-    assert desk.pass_on([job.id]) == [job.id]
-    assert desk.pass_on([job.id]) == []
+    assert admin.pass_on([job.id]) == [job.id]
+    assert admin.pass_on([job.id]) == []
     (delivery, *_) = claim_deliveries(queue)
     assert (delivery.outgoing, delivery.level, delivery.outcome) == (None, "pass", "released")
 
 
-def _job_in(state: State, queue: Queue, desk: QueueAdmin, number: int) -> int:
+def _job_in(state: State, queue: Queue, admin: QueueAdmin, number: int) -> int:
     queue.put(arrival(number, action="seal" if state is State.WAITING else "pass"))
-    job = next(job for job in desk.list(pseudonym=f"{number:016x}") if job.step is Step.DELIVER)
+    job = next(job for job in admin.list(pseudonym=f"{number:016x}") if job.step is Step.DELIVER)
     if state is State.HELD:
-        desk.hold([job.id])
+        admin.hold([job.id])
     if state is State.PARKED:
         for claimed in claim_deliveries(queue, limit=1000):
             if claimed.id == job.id:
@@ -470,11 +472,9 @@ def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
 
 def test_a_queue_made_by_the_first_version_opens_and_goes_on(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "queue"
-    made = sqlite3.connect(path)
-    made.executescript((Path(__file__).parent / "queue-0.sql").read_text())
-    made.close()
-    queue, desk = SqliteQueue(path, clock=clock), SqliteQueueAdmin(path, clock=clock)
-    states = {(job.id, job.step.value, job.destination): job.state for job in desk.list()}
+    write_first_version(path)
+    queue, admin = SqliteQueue(path, clock=clock), SqliteQueueAdmin(path, clock=clock)
+    states = {(job.id, job.step.value, job.destination): job.state for job in admin.list()}
     assert states == {
         (3, "deliver", "archive"): State.READY,
         (4, "prepare", ""): State.PARKED,
@@ -483,17 +483,15 @@ def test_a_queue_made_by_the_first_version_opens_and_goes_on(tmp_path: Path, clo
         (9, "deliver", "pacs"): State.HELD,
     }
     assert not queue.put(arrival(3, action="pass")), "delivered by the first version"
-    assert desk.retry([4]) == [4] and desk.release([9]) == [9]
+    assert admin.retry([4]) == [4] and admin.release([9]) == [9]
     prepare_one(queue)
     assert [job.id for job in claim_deliveries(queue)] == [5, 7, 9]
-    desk.close()
+    admin.close()
     queue.close()
 
 
 def test_a_migrated_queue_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
-    made = sqlite3.connect(tmp_path / "old")
-    made.executescript((Path(__file__).parent / "queue-0.sql").read_text())
-    made.close()
+    write_first_version(tmp_path / "old")
     shapes = []
     for name in ("old", "new"):
         SqliteQueue(tmp_path / name).close()
@@ -501,19 +499,26 @@ def test_a_migrated_queue_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
     assert shapes[0] == shapes[1]
 
 
+def write_first_version(path: Path) -> None:
+    """A queue as the first version of the gateway made it."""
+    connection = sqlite3.connect(path)
+    connection.executescript((Path(__file__).parent / "queue-0.sql").read_text())
+    connection.close()
+
+
 def shape(path: Path) -> dict[str, object]:
-    """Of each table its columns, in any order, and of each index what it is over."""
+    """The columns of each table, sorted, the text of each index, and the version."""
     connection = sqlite3.connect(path)
     tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    found: dict[str, object] = {
+    parts: dict[str, object] = {
         table: sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({table})"))
         for table in tables
     }
     indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-    found |= {name: sql.replace("IF NOT EXISTS ", "") for name, sql in connection.execute(indexes)}
-    found["version"] = connection.execute("PRAGMA user_version").fetchone()[0]
+    parts |= {name: sql.replace("IF NOT EXISTS ", "") for name, sql in connection.execute(indexes)}
+    parts["version"] = connection.execute("PRAGMA user_version").fetchone()[0]
     connection.close()
-    return found
+    return parts
 
 
 def test_a_queue_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -526,15 +531,15 @@ def test_a_queue_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) ->
 
 
 def test_a_paused_destination_gets_nothing_until_it_is_resumed_and_others_go_on(
-    queue: Queue, desk: QueueAdmin, clock: Clock
+    queue: Queue, admin: QueueAdmin, clock: Clock
 ) -> None:
     queue.put(arrival(to=("pacs", "archive"), action="pass"))
-    assert desk.pause("pacs") and not desk.pause("pacs")
+    assert admin.pause("pacs") and not admin.pause("pacs")
     assert queue.paused("pacs") and not queue.paused("archive")
     assert claim_deliveries(queue) == []
     assert len(claim_deliveries(queue, destination="archive")) == 1
-    assert [(note.name, note.paused_at) for note in desk.notes()] == [("pacs", clock.now)]
-    assert desk.resume("pacs") and not desk.resume("pacs")
+    assert [(note.name, note.paused_at) for note in admin.notes()] == [("pacs", clock.now)]
+    assert admin.resume("pacs") and not admin.resume("pacs")
     assert len(claim_deliveries(queue)) == 1
 
 
@@ -551,7 +556,7 @@ def test_a_delivery_that_waits_for_its_time_comes_at_once_when_the_clock_was_set
 
 
 def test_what_failed_long_enough_goes_to_the_stand_in_as_well(
-    queue: Queue, desk: QueueAdmin, clock: Clock
+    queue: Queue, admin: QueueAdmin, clock: Clock
 ) -> None:
     queue.put(arrival(1, action="pass"))
     queue.put(arrival(2, action="pass"))
@@ -565,12 +570,12 @@ def test_what_failed_long_enough_goes_to_the_stand_in_as_well(
     (stand_in,) = claim_deliveries(queue, destination="archive")
     assert (stand_in.pseudonym, stand_in.instead_of) == (first.pseudonym, "pacs")
     assert queue.delivered("d", [stand_in]) == [], "the first destination still misses it"
-    assert desk.retry([first.id]) == [first.id]
+    assert admin.retry([first.id]) == [first.id]
     assert queue.delivered("d", claim_deliveries(queue, limit=1)) == ["in-1-1"]
 
 
 def test_all_that_waits_for_an_unreachable_destination_goes_to_the_stand_in(
-    queue: Queue, desk: QueueAdmin, clock: Clock
+    queue: Queue, admin: QueueAdmin, clock: Clock
 ) -> None:
     queue.unreachable("pacs")
     clock.now += 90
@@ -583,15 +588,15 @@ def test_all_that_waits_for_an_unreachable_destination_goes_to_the_stand_in(
         "one is not prepared, one goes there anyway"
     )
     queue.delivered("d", claim_deliveries(queue, limit=1))
-    assert [note.down_since for note in desk.notes()] == [None]
+    assert [note.down_since for note in admin.notes()] == [None]
     prepare_one(queue)
     assert queue.fail_over("pacs", other="archive", after_s=100) == 0, "it answers again"
 
 
-def test_a_paused_destination_is_not_stood_in_for(queue: Queue, desk: QueueAdmin, clock: Clock) -> None:
+def test_a_paused_destination_is_not_stood_in_for(queue: Queue, admin: QueueAdmin, clock: Clock) -> None:
     queue.put(arrival(action="pass"))
     queue.unreachable("pacs")
-    desk.pause("pacs")
+    admin.pause("pacs")
     clock.now += 200
     assert queue.fail_over("pacs", other="archive", after_s=100) == 0
 
@@ -641,14 +646,14 @@ def test_an_urgent_newer_version_still_follows_the_older_one(queue: Queue) -> No
 
 
 def test_jobs_are_found_by_study_and_by_the_time_of_their_arrival(
-    queue: Queue, desk: QueueAdmin, clock: Clock
+    queue: Queue, admin: QueueAdmin, clock: Clock
 ) -> None:
     for number in range(4):
         queue.put(replace(arrival(number, action="pass"), study=f"study-{number % 2}"))
         clock.now += 10
 
     def found(**selection: object) -> list[int]:
-        return [int(job.pseudonym) for job in desk.list(**selection)]  # type: ignore[arg-type]
+        return [int(job.pseudonym) for job in admin.list(**selection)]  # type: ignore[arg-type]
 
     assert found(study="study-1") == [1, 3]
     assert found(since=1_000_010.0, until=1_000_030.0) == [1, 2]
@@ -658,15 +663,15 @@ def test_jobs_are_found_by_study_and_by_the_time_of_their_arrival(
 
 @pytest.mark.parametrize("action", ["seal", "pass"])
 def test_a_changed_instance_can_be_held_until_a_person_releases_it(
-    queue: Queue, desk: QueueAdmin, action: str
+    queue: Queue, admin: QueueAdmin, action: str
 ) -> None:
     queue.put(arrival(version=1, action="pass"))
     queue.delivered("d", claim_deliveries(queue))
     assert queue.put(replace(arrival(version=2, action=action), changed="hold")) is Put.CHANGED
     assert queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60) == claim_deliveries(queue) == []
-    (held,) = desk.list(state=State.HELD)
+    (held,) = admin.list(state=State.HELD)
     assert (held.reason, "release" in (held.hint or "")) == ("changed-instance", True)
-    assert desk.release([held.id]) == [held.id]
+    assert admin.release([held.id]) == [held.id]
     if action == "seal":
         prepare_one(queue)
     (delivery,) = claim_deliveries(queue)
@@ -674,21 +679,21 @@ def test_a_changed_instance_can_be_held_until_a_person_releases_it(
 
 
 def test_a_held_changed_instance_that_is_dropped_is_new_when_it_comes_again(
-    queue: Queue, desk: QueueAdmin
+    queue: Queue, admin: QueueAdmin
 ) -> None:
     queue.put(arrival(version=1, action="pass"))
     queue.put(replace(arrival(version=2), changed="hold"))
-    desk.drop([job.id for job in desk.list(state=State.HELD)])
+    admin.drop([job.id for job in admin.list(state=State.HELD)])
     assert queue.put(replace(arrival(version=2), changed="hold")) is Put.CHANGED
-    assert len(desk.list(state=State.HELD)) == 1
+    assert len(admin.list(state=State.HELD)) == 1
 
 
-def test_a_changed_instance_can_be_refused_and_leaves_no_trace(queue: Queue, desk: QueueAdmin) -> None:
+def test_a_changed_instance_can_be_refused_and_leaves_no_trace(queue: Queue, admin: QueueAdmin) -> None:
     queue.put(arrival(version=1))
-    before = desk.list()
+    before = admin.list()
     with pytest.raises(ChangedInstance):
         queue.put(replace(arrival(version=2), changed="refuse"))
-    assert desk.list() == before
+    assert admin.list() == before
     assert queue.files() == {"in-1-1"}
 
 
@@ -733,31 +738,31 @@ def test_only_what_is_finished_can_be_purged(queue: Queue) -> None:
     assert queue.purge([job.instance_id]) == []
 
 
-def test_what_is_kept_can_be_sent_again_to_one_destination(queue: Queue, desk: QueueAdmin) -> None:
+def test_what_is_kept_can_be_sent_again_to_one_destination(queue: Queue, admin: QueueAdmin) -> None:
     delivered_and_kept(queue, 1, to=("pacs", "archive"))
-    done = desk.list(state=State.DONE, destination="pacs")
-    assert desk.resend([job.id for job in done]) == [done[0].id]
+    done = admin.list(state=State.DONE, destination="pacs")
+    assert admin.resend([job.id for job in done]) == [done[0].id]
     assert queue.kept() == [], "it is to be delivered once more"
     assert claim_deliveries(queue, destination="archive") == []
     (again,) = claim_deliveries(queue)
     assert again.incoming == "in-1-1"
     queue.delivered("d", [again], keep=True)
     assert queue.purge([again.instance_id]) == ["in-1-1"]
-    assert desk.resend([again.id]) == [], "its file is gone"
+    assert admin.resend([again.id]) == [], "its file is gone"
 
 
-def test_an_older_version_is_not_sent_again_after_a_newer_one(queue: Queue, desk: QueueAdmin) -> None:
+def test_an_older_version_is_not_sent_again_after_a_newer_one(queue: Queue, admin: QueueAdmin) -> None:
     delivered_and_kept(queue, 1)
-    (older,) = desk.list(state=State.DONE)
+    (older,) = admin.list(state=State.DONE)
     queue.put(arrival(1, version=2, action="pass"))
-    assert desk.resend([older.id]) == []
+    assert admin.resend([older.id]) == []
 
 
 def test_files_of_an_instance_that_was_dropped_for_one_destination_are_not_kept(
-    queue: Queue, desk: QueueAdmin
+    queue: Queue, admin: QueueAdmin
 ) -> None:
     queue.put(arrival(to=("pacs", "archive"), action="pass"))
-    desk.drop([job.id for job in desk.list(destination="archive")])
+    admin.drop([job.id for job in admin.list(destination="archive")])
     assert queue.delivered("d", claim_deliveries(queue), keep=True) == ["in-1-1"]
 
 
@@ -809,9 +814,7 @@ def test_a_snapshot_to_a_place_that_cannot_be_written_is_an_error_and_the_queue_
 
 def test_a_queue_of_an_older_version_is_copied_and_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "copy").mkdir()
-    made = sqlite3.connect(tmp_path / FILE_NAME)
-    made.executescript((Path(__file__).parent / "queue-0.sql").read_text())
-    made.close()
+    write_first_version(tmp_path / FILE_NAME)
     before = shape(tmp_path / FILE_NAME)
     queue = open_to_copy(tmp_path)
     with queue.snapshot(tmp_path / "copy") as snapshot:

@@ -1,4 +1,4 @@
-"""Which files a command works on, where its output goes, and writing so that no half file is ever seen."""
+"""Which files a command works on, where its outputs go, and how they are written so that nobody sees half a file."""
 
 from __future__ import annotations
 
@@ -13,28 +13,39 @@ from gateway.runtime import durable
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input file and, for commands that write, its output file."""
+    """One file that a command works on.
+
+    source: the input.
+    target: the output; None for commands that write none.
+    """
 
     source: Path
     target: Path | None = None
 
 
 def inputs(given: Path) -> list[InputFile]:
-    """`given` itself, or every file below it, sorted; links to folders are not followed."""
+    """The file `given`, or every file below the folder `given`, sorted. Links to folders are not followed.
+
+    Raises UsageError when there are no files.
+    Raises ResourceError when a folder cannot be listed.
+    """
     if not given.is_dir():
         return [InputFile(given)]
-    found = [Path(folder, name) for folder, _, names in os.walk(given, onerror=_raise) for name in names]
-    if not found:
+    paths = [Path(folder, name) for folder, _, names in os.walk(given, onerror=_raise) for name in names]
+    if not paths:
         raise UsageError(
             f"there are no files in {given}", hint="Name a DICOM file or a folder that holds some."
         )
-    return [InputFile(path) for path in sorted(found)]
+    return [InputFile(path) for path in sorted(paths)]
 
 
 def inputs_and_outputs(given: Path, out: Path) -> list[InputFile]:
-    """The same with an output for each: relative paths are kept below the folder `out`.
+    """The same inputs as `inputs`, each with an output. Relative paths are kept below the folder `out`.
+
+    out: a file or a folder for one input file, a folder for an input folder.
 
     Raises UsageError when an output would replace an input, or when `out` lies inside the input folder.
+    Raises ResourceError when a folder cannot be listed.
     """
     if not given.is_dir():
         target = out / given.name if out.is_dir() else out
@@ -49,7 +60,9 @@ def inputs_and_outputs(given: Path, out: Path) -> list[InputFile]:
 
 
 def write_atomically(target: Path, data: ByteSource) -> None:
-    """When this returns, all of `data` is in `target` on disk; before, the old file or none is.
+    """Write `data` to `target`, durably. Others see the old file or the complete new one.
+
+    Folders that are missing are made.
 
     Raises ResourceError when the disk or the permissions do not allow it.
     """

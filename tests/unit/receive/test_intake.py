@@ -313,6 +313,6 @@ def test_a_parked_job_whose_object_was_lost_is_mended_by_the_same_bytes(house: H
     house.spool.remove([job.incoming])
     house.queue.park("w", job, reason="file-missing", hint="")
     assert house.accept(FILE) == Accepted(Put.NEW)
-    desk = SqliteQueueAdmin(tmp_path / "queue.sqlite")
-    assert {name.incoming for name in desk.list()} == set(house.spool.names()) != {job.incoming}
-    desk.close()
+    admin = SqliteQueueAdmin(tmp_path / "queue.sqlite")
+    assert {name.incoming for name in admin.list()} == set(house.spool.names()) != {job.incoming}
+    admin.close()

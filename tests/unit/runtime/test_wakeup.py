@@ -9,14 +9,14 @@ from gateway.runtime.wakeup import Wakeup
 HANG_S = 3600.0  # longer than pytest waits for a test
 
 
-def test_a_ring_before_waiting_is_not_missed() -> None:
+def test_a_notification_before_waiting_is_not_missed() -> None:
     wakeup = Wakeup()
     seen = wakeup.count
     wakeup.notify()
     wakeup.wait(seen, HANG_S)
 
 
-def test_a_ring_wakes_who_waits() -> None:
+def test_a_notification_wakes_threads_that_wait() -> None:
     wakeup = Wakeup()
     threading.Timer(0.05, wakeup.notify).start()
     wakeup.wait(0, HANG_S)

@@ -117,8 +117,8 @@ def test_without_its_queue_a_spool_is_left_alone(tmp_path: Path, spool: LocalSpo
 
 def test_files_of_dropped_jobs_go(tmp_path: Path, spool: LocalSpool, queue: SqliteQueue) -> None:
     queue.put(arrival(spool.put(b"unwanted")))
-    desk = SqliteQueueAdmin(tmp_path / "queue.sqlite")
-    desk.drop([job.id for job in desk.list(state=State.READY)])
+    admin = SqliteQueueAdmin(tmp_path / "queue.sqlite")
+    admin.drop([job.id for job in admin.list(state=State.READY)])
     reconcile.at_start(queue, spool, logger())
     assert list(spool.names()) == []
 

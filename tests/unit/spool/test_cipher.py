@@ -1,4 +1,4 @@
-"""Ciphered spool files: every part can be read, none can be changed, moved or cut off."""
+"""Encrypted spool files: every part can be read alone, none can be changed, moved or cut off."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def content(length: int) -> bytes:
     return bytes(i * i % 251 for i in range(length))
 
 
-def enciphered(*parts: bytes) -> bytes:
-    cipher = EncryptingWriter(KEY)
-    return b"".join(cipher.update(part) for part in parts) + cipher.final()
+def encrypted(*parts: bytes) -> bytes:
+    writer = EncryptingWriter(KEY)
+    return b"".join(writer.update(part) for part in parts) + writer.final()
 
 
 @pytest.mark.parametrize("length", EDGES)
 def test_what_was_written_is_read(length: int) -> None:
     clear = content(length)
-    stored = enciphered(clear)
+    stored = encrypted(clear)
     assert DecryptedSource(stored, KEY)[:] == clear
     assert len(DecryptedSource(stored, KEY)) == length
     DecryptedSource(stored, KEY).verify_end()
@@ -57,19 +57,19 @@ def test_any_slice_is_that_of_the_clear_bytes_however_they_were_written(
     for length in parts:
         pieces.append(clear[at : at + length])
         at += length
-    assert DecryptedSource(enciphered(*pieces), KEY)[start:stop] == clear[start:stop]
+    assert DecryptedSource(encrypted(*pieces), KEY)[start:stop] == clear[start:stop]
 
 
 def test_two_files_with_one_content_have_nothing_in_common() -> None:
-    a, b = enciphered(content(1000)), enciphered(content(1000))
+    a, b = encrypted(content(1000)), encrypted(content(1000))
     assert a[16:48] != b[16:48]
     assert a[48:] != b[48:]
 
 
 @settings(deadline=None)
-@given(st.integers(0, len(enciphered(content(2 * CHUNK_BYTES + 5))) - 1), st.integers(1, 255))
+@given(st.integers(0, len(encrypted(content(2 * CHUNK_BYTES + 5))) - 1), st.integers(1, 255))
 def test_no_byte_can_be_changed_unnoticed(at: int, change: int) -> None:
-    stored = bytearray(enciphered(content(2 * CHUNK_BYTES + 5)))
+    stored = bytearray(encrypted(content(2 * CHUNK_BYTES + 5)))
     stored[at] ^= change
     with pytest.raises(SpoolCorrupt):
         DecryptedSource(bytes(stored), KEY)[:]
@@ -77,7 +77,7 @@ def test_no_byte_can_be_changed_unnoticed(at: int, change: int) -> None:
 
 def test_chunks_can_not_be_cut_off_or_moved() -> None:
     whole = CHUNK_BYTES + TAG_BYTES
-    stored = enciphered(content(3 * CHUNK_BYTES))
+    stored = encrypted(content(3 * CHUNK_BYTES))
     with pytest.raises(SpoolCorrupt):
         DecryptedSource(stored[:-whole], KEY).verify_end()
     first, second = stored[HEADER_BYTES : HEADER_BYTES + whole], stored[HEADER_BYTES + whole :][:whole]
@@ -87,7 +87,7 @@ def test_chunks_can_not_be_cut_off_or_moved() -> None:
 
 def test_another_key_reads_nothing() -> None:
     with pytest.raises(SpoolCorrupt):
-        DecryptedSource(enciphered(content(10)), SpoolKey(bytes(32)))[:]
+        DecryptedSource(encrypted(content(10)), SpoolKey(bytes(32)))[:]
 
 
 def test_a_key_file_is_for_its_owner_only_and_never_overwritten(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_key_file_is_for_its_owner_only_and_never_overwritten(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("text", ["", "00", "zz" * 32, "00" * 31, "00" * 33])
-def test_what_is_no_key_is_named(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_key_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "spool.key"
     path.touch(0o600)
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""The spool: complete or absent, never half."""
+"""The spool on a local disk: an object is complete or absent, never half."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from gateway.errors import FileMissing, SpoolCorrupt, SpoolFull
+from gateway.errors import SpoolCorrupt, SpoolFull
 from gateway.spool import LocalSpool
-from gateway.spool.quarantine import Quarantine
 from tests.support.spool import file_of
-
-
-def test_what_was_kept_is_read_back(tmp_path: Path) -> None:
-    spool = LocalSpool(tmp_path)
-    assert spool.read(spool.put(b"head", b"", b"body")) == b"headbody"
 
 
 def test_names_tell_nothing_and_differ_for_equal_content(tmp_path: Path) -> None:
@@ -41,17 +35,8 @@ def test_young_files_are_not_listed_as_old(tmp_path: Path) -> None:
     assert list(spool.names(older_than_s=60)) == [old]
 
 
-def test_removing_twice_is_no_error(tmp_path: Path) -> None:
-    spool = LocalSpool(tmp_path)
-    name = spool.put(b"x")
-    spool.remove([name])
-    spool.remove([name])
-    with pytest.raises(FileMissing):
-        spool.read(name)
-
-
 def flip(path: Path, at: int) -> None:
-    """One bit on the disk is not what it was."""
+    """Change one bit of a file."""
     damaged = bytearray(path.read_bytes())
     damaged[at] ^= 1
     path.write_bytes(damaged)
@@ -79,16 +64,6 @@ def test_files_of_earlier_versions_whose_names_have_no_digest_are_read_as_they_a
     file_of(spool, "0a" * 16).write_bytes(b"as before")
     assert spool.read("0a" * 16) == b"as before"
     assert list(spool.names()) == ["0a" * 16]
-
-
-def test_quarantined_bytes_outlive_the_spool_file(tmp_path: Path) -> None:
-    spool = LocalSpool(tmp_path)
-    name = spool.put(b"odd")
-    spool.quarantine(name)
-    spool.quarantine(name)
-    spool.remove([name])
-    (entry,) = Quarantine(tmp_path).entries()
-    assert (entry.id, Quarantine(tmp_path).read(entry)) == (name, b"odd")
 
 
 def test_below_the_watermark_nothing_is_kept(tmp_path: Path) -> None:
@@ -126,7 +101,7 @@ def test_file_and_folder_are_synced_before_the_name_is_given(
     assert synced == [name[:32], name[:2]]
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("in the way")
     with pytest.raises(SpoolFull):
         LocalSpool(tmp_path)
