@@ -1,4 +1,4 @@
-"""DICOM TLS after PS3.15 B.12 (BCP 195, RFC 8996 and 9325): its tables, and what OpenSSL is told.
+"""TLS after PS3.15 B.12 (BCP 195, RFC 8996 and 9325): how OpenSSL is set up from the tables of the configuration.
 
 TLS 1.2 and 1.3, nothing older; of TLS 1.2 only the suites that RFC 9325 4.2 recommends.
 """
@@ -20,7 +20,7 @@ from gateway.config.tls import ClientTlsSettings, TlsIdentity
 from gateway.errors import KeyFileError
 from gateway.keys.files import read_private
 
-# RFC 9325 4.2.1; those of TLS 1.3 (RFC 8446 B.4) are all good and stay as OpenSSL has them.
+# RFC 9325 4.2.1. The suites of TLS 1.3 (RFC 8446 B.4) are all good and stay as OpenSSL has them.
 SUITES_OF_1_2 = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",
     "ECDHE-RSA-AES256-GCM-SHA384",
@@ -31,14 +31,18 @@ SUITES_OF_1_2 = (
 
 @dataclass(frozen=True)
 class Certificate:
-    """What people want to know of a certificate of ours. fingerprint: SHA-256, hexadecimal."""
+    """What people want to know about a certificate of ours.
+
+    fingerprint: SHA-256, hexadecimal.
+    not_after: when it expires, UTC.
+    """
 
     fingerprint: str
     not_after: datetime
 
     @classmethod
     def read(cls, path: Path) -> Certificate:
-        """The first of a PEM file. Raises KeyFileError."""
+        """The first certificate of a PEM file. Raises KeyFileError."""
         try:
             first = x509.load_pem_x509_certificates(path.read_bytes())[0]
         except OSError as error:
@@ -51,51 +55,55 @@ class Certificate:
 
 
 def server_context(table: TlsIdentity) -> ssl.SSLContext:
-    """For the TLS port. Raises KeyFileError."""
+    """The context of a port that we listen on. Raises KeyFileError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context)
-    context.num_tickets = 0  # a ticket would be data before the peer asked for anything
+    # A ticket would be data before the peer asked for anything.
+    context.num_tickets = 0
     _show(context, table)
     if table.ca is not None:
-        _believe(context, table.ca)
+        _trust(context, table.ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
 def renew(context: ssl.SSLContext, table: TlsIdentity) -> None:
-    """New connections are shown what the files hold now. Raises KeyFileError, and then nothing has changed."""
+    """Read the files of a port again, for new connections. Raises KeyFileError, and then nothing has changed."""
     server_context(table)
     _show(context, table)
 
 
 def client_context(table: ClientTlsSettings) -> ClientContext:
-    """For associations to one destination. Raises KeyFileError."""
+    """The context of associations to one destination. Raises KeyFileError."""
     context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     _restrict(context)
     _show(context, table)
     context.pinned = table.fingerprint
     context.check_hostname = table.check_hostname and (table.ca is not None or table.fingerprint is None)
     if table.ca is not None:
-        _believe(context, table.ca)
+        _trust(context, table.ca)
     elif table.fingerprint is not None:
-        context.verify_mode = ssl.CERT_NONE  # the fingerprint, compared in the handshake, says it all
+        # The fingerprint, which the handshake compares, is enough.
+        context.verify_mode = ssl.CERT_NONE
     else:
         context.load_default_certs()
     return context
 
 
 class PinnedSocket(ssl.SSLSocket):
-    """Compares the fingerprint before the handshake counts as done."""
+    """Compares the fingerprint of the peer's certificate before the handshake counts as done."""
 
     def do_handshake(self, block: bool = False) -> None:
-        """Raises OSError, of it ssl.SSLError; the context keeps the reason for people."""
+        """Raises OSError; ssl.SSLError is one. The context keeps the reason, in words for people."""
         context = cast(ClientContext, self.context)
         context.problem = None
         try:
             super().do_handshake(block)
-            shown = hashlib.sha256(self.getpeercert(binary_form=True) or b"").hexdigest()
-            if context.pinned not in (None, shown):
-                raise ssl.SSLCertVerificationError(f"it shows a certificate with the fingerprint {shown}")
+            fingerprint = hashlib.sha256(self.getpeercert(binary_form=True) or b"").hexdigest()
+            if context.pinned not in (None, fingerprint):
+                raise ssl.SSLCertVerificationError(
+                    f"it shows a certificate with the fingerprint {fingerprint}"
+                )
         except ssl.SSLCertVerificationError as error:
             context.problem = getattr(error, "verify_message", None) or str(error.args[-1])
             raise
@@ -105,7 +113,11 @@ class PinnedSocket(ssl.SSLSocket):
 
 
 class ClientContext(ssl.SSLContext):
-    """problem: why the last handshake failed, None when it did not."""
+    """A context that knows the fingerprint of the one certificate it trusts.
+
+    pinned: SHA-256 of that certificate, hexadecimal; None: any certificate of a trusted authority.
+    problem: why the last handshake failed, None when it did not.
+    """
 
     sslsocket_class = PinnedSocket
     pinned: str | None = None
@@ -113,12 +125,14 @@ class ClientContext(ssl.SSLContext):
 
 
 def _restrict(context: ssl.SSLContext) -> None:
+    """Allow only what BCP 195 recommends."""
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(":".join(SUITES_OF_1_2))
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
 def _show(context: ssl.SSLContext, table: TlsIdentity) -> None:
+    """Show our certificate to the other side, where there is one. Raises KeyFileError."""
     if table.certificate is None or table.key is None:
         return
     Certificate.read(table.certificate)
@@ -136,7 +150,8 @@ def _show(context: ssl.SSLContext, table: TlsIdentity) -> None:
         ) from error
 
 
-def _believe(context: ssl.SSLContext, ca: Path) -> None:
+def _trust(context: ssl.SSLContext, ca: Path) -> None:
+    """Trust the authorities of a PEM file. Raises KeyFileError."""
     try:
         context.load_verify_locations(ca)
     except (ssl.SSLError, OSError) as error:
@@ -146,41 +161,45 @@ def _believe(context: ssl.SSLContext, ca: Path) -> None:
 
 
 def own_certificates(config: Config) -> dict[str, Certificate]:
-    """What we show: `listener`, `http`, and destinations by name. Every file of TLS is read. Raises KeyFileError."""
-    found: dict[str, Certificate] = {}
+    """Our certificates: `listener`, `http`, and `destination NAME`. Reads every file of TLS. Raises KeyFileError."""
+    certificates: dict[str, Certificate] = {}
     if config.tls.certificate is not None:
         server_context(config.tls)
-        found["listener"] = Certificate.read(config.tls.certificate)
+        certificates["listener"] = Certificate.read(config.tls.certificate)
     if config.http.tls is not None and config.http.tls.certificate is not None:
         server_context(config.http.tls)
-        found["http"] = Certificate.read(config.http.tls.certificate)
+        certificates["http"] = Certificate.read(config.http.tls.certificate)
     for destination in config.destination:
         if destination.tls is not None:
             client_context(destination.tls)
             if destination.tls.certificate is not None:
-                found[f"destination {destination.name}"] = Certificate.read(destination.tls.certificate)
-    return found
+                certificates[f"destination {destination.name}"] = Certificate.read(
+                    destination.tls.certificate
+                )
+    return certificates
 
 
 class Certificates:
-    """A new association gets what was read last; those that are open keep theirs."""
+    """The certificates in force. A new association gets those that were read last; open ones keep theirs."""
 
     def __init__(self, config: Config) -> None:
         """Raises KeyFileError."""
         self.reload(config)
 
     def reload(self, config: Config) -> None:
-        """Raises KeyFileError, and then nothing has changed."""
+        """Read all files again. Raises KeyFileError, and then nothing has changed."""
         certificates = own_certificates(config)
         self._server = server_context(config.tls) if config.tls.certificate is not None else None
         self._own = certificates
 
     def server(self) -> ssl.SSLContext:
-        """For the TLS port, which is open only if there is one."""
+        """The context of the TLS port. Only where [tls] has a certificate."""
         assert self._server is not None
         return self._server
 
     def seconds_left(self) -> dict[str, float]:
-        """Until each certificate of ours expires; negative after that."""
+        """Seconds until each certificate of ours expires, negative after that. By the names of `own_certificates`."""
         now = datetime.now(UTC)
-        return {name: (item.not_after - now).total_seconds() for name, item in self._own.items()}
+        return {
+            name: (certificate.not_after - now).total_seconds() for name, certificate in self._own.items()
+        }

@@ -54,30 +54,31 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
 
 
 def _cautions(settings: config.Config) -> list[str]:
-    """What is open, or does not work: written so on purpose, perhaps."""
-    http, found = settings.http, []
+    """Settings that leave something open, or that do not work. Perhaps on purpose."""
+    http, cautions = settings.http, []
     may_report = {node.ae_title for node in settings.node if "report" in node.services}
-    found += [
-        f'{one.name}: no [[node]] {one.ae_title} has services = "report"; its answers to storage commitment are '
-        "taken only on the association of the question"
-        for one in settings.destination
-        if one.commitment and settings.listener.accept != "any" and one.ae_title not in may_report
+    cautions += [
+        f'{archive.name}: no [[node]] {archive.ae_title} has services = "report"; its answers to storage commitment '
+        "are taken only on the association of the question"
+        for archive in settings.destination
+        if archive.commitment and settings.listener.accept != "any" and archive.ae_title not in may_report
     ]
     if http.insecure and http.tls is None:
-        found.append("http.insecure: tokens and records may cross the network in clear")
+        cautions.append("http.insecure: tokens and records may cross the network in clear")
     if http.insecure and http.verifies_for_all:
-        found.append("http.insecure: whoever reaches the port may have objects verified")
-    given = {role for token in http.token or () for role in token.roles}
-    given |= {role for roles in (http.oidc.roles.values() if http.oidc else ()) for role in roles}
-    for role in sorted(given & {"extract", "restore"}):
+        cautions.append("http.insecure: whoever reaches the port may have objects verified")
+    given_roles = {role for token in http.token or () for role in token.roles}
+    given_roles |= {role for roles in (http.oidc.roles.values() if http.oidc else ()) for role in roles}
+    for role in sorted(given_roles & {"extract", "restore"}):
         if settings.keys.recipient_key is None:
-            found.append(
+            cautions.append(
                 f"http: the role {role} is given, but there is no keys.recipient_key: it opens nothing"
             )
-    return found
+    return cautions
 
 
 def _valid(name: str, certificate: Certificate, printer: Printer) -> bool:
+    """Print how long the certificate is valid. False when it has expired."""
     left = certificate.not_after - datetime.now(UTC)
     word = "expired" if left <= timedelta() else "expires soon" if left < EXPIRES_SOON else "valid"
     until = certificate.not_after.isoformat()
@@ -93,6 +94,7 @@ def _valid(name: str, certificate: Certificate, printer: Printer) -> bool:
 
 
 def _echo(destination: config.Destination, printer: Printer) -> bool:
+    """Print whether the destination answers. False when it does not."""
     where = f"{destination.ae_title} at {destination.host}:{destination.port}"
     line = {
         "destination": destination.name,

@@ -1,4 +1,4 @@
-"""What the gateway tells the people who run it: log lines, metrics, and who asked for a patient's record."""
+"""What the gateway tells the people who run it: log lines, metrics, and the audit log of access to records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who asked for a patient's record: one JSON object a line, on the disk before the answer goes out."""
+"""The audit log of access to records: one JSON object a line, on the disk before the answer goes out."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ FILE_NAME = "audit.log"
 class AccessRecord:
     """One access, allowed or not. No patient data: instances are named by their pseudonyms.
 
-    caller: None when nobody knows who it was. role: the one that it takes. outcome: `allowed`, `denied` (to this
-    caller), `failed` (the work broke off). reason: a code word. instance: of the object's SOP Instance UID.
-    record_instance: of the one in the hidden record, which tells whose record was read.
+    caller: the name of the caller, None when nobody knows it.
+    address: where the request came from.
+    role: the role that the access needs.
+    action: what was done, or would have been done.
+    outcome: `allowed`, `denied` (this caller may not), or `failed` (the work broke off).
+    reason: a code word.
+    instance: the pseudonym of the object's SOP Instance UID, None when nobody knows the UID.
+    record_instance: the pseudonym of the UID in the hidden record, which tells whose record was read.
     """
 
     caller: str | None
@@ -62,12 +67,14 @@ class AccessLog:
 
 
 class _DurableLines:
+    """A logger that writes each line to the disk. For several threads."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
 
     def msg(self, line: str) -> None:
-        """Raises OSError."""
+        """Write one line, durable when it returns. Raises OSError, and then the file is as before."""
         data = line.encode() + b"\n"
         with self._lock:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -1,4 +1,4 @@
-"""JSON log lines on stderr, never with patient data."""
+"""JSON log lines on stderr, without patient data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Log = structlog.stdlib.BoundLogger
 
 
 def configure_logging(level: int = logging.INFO) -> None:
-    """JSON lines on stderr. Libraries are heard from warnings on, through the same lines."""
+    """Write JSON lines of this level and above to stderr."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -27,7 +27,7 @@ def configure_logging(level: int = logging.INFO) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # pynetdicom quotes peers and data sets in its messages; what matters of them is in our own lines.
+    # Both libraries quote peers and data sets in their messages. Our own lines tell what matters of them.
     logging.getLogger("pynetdicom").addHandler(logging.NullHandler())
     logging.getLogger("pynetdicom").propagate = False
     logging.getLogger("pydicom").addHandler(logging.NullHandler())
@@ -40,7 +40,7 @@ def logger() -> Log:
 
 
 def where(error: BaseException) -> str:
-    """Type and place of an error without its message, which may quote the object."""
+    """The type and the place of an error. Its message stays out: it may quote the object."""
     trace, last = error.__traceback__, ""
     while trace is not None:
         last = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

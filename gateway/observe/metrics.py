@@ -1,4 +1,4 @@
-"""What the gateway tells: JSON log lines on stderr and Prometheus metrics, never with patient data."""
+"""The Prometheus metrics of the gateway, without patient data."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+# Upper bounds of the histograms' buckets.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
 
 @dataclass(frozen=True)
 class Metric:
+    """A metric as it is exported. help: one sentence for docs/operations.md and for Prometheus."""
+
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     help: str
@@ -23,7 +26,9 @@ METRICS = (
     Metric("sealgate_received_total", "counter", "Instances received and made durable.", ("called",)),
     Metric("sealgate_received_bytes_total", "counter", "Bytes of data sets received.", ("called",)),
     Metric(
-        "sealgate_repeated_total", "counter", "Arrivals of bytes already known, answered from the ledger."
+        "sealgate_repeated_total",
+        "counter",
+        "Arrivals of bytes that are known already, answered from the ledger.",
     ),
     Metric(
         "sealgate_changed_total",
@@ -34,19 +39,24 @@ METRICS = (
     Metric(
         "sealgate_commitment_requests_total",
         "counter",
-        "Requests of storage commitment taken.",
+        "Requests for storage commitment accepted.",
         ("calling",),
     ),
     Metric(
-        "sealgate_commitments_total", "counter", "Such requests ended, by what was reported.", ("outcome",)
+        "sealgate_commitments_total",
+        "counter",
+        "Requests for storage commitment ended, by what was reported.",
+        ("outcome",),
     ),
     Metric(
-        "sealgate_commitments_open", "gauge", "Such requests that wait for deliveries or for their report."
+        "sealgate_commitments_open",
+        "gauge",
+        "Requests for storage commitment that wait for deliveries or for their report.",
     ),
     Metric(
         "sealgate_archive_commitments_total",
         "counter",
-        "Questions to archives about storage commitment, by what they answered.",
+        "Requests for storage commitment to archives, by their answer.",
         ("destination", "outcome"),
     ),
     Metric("sealgate_refused_total", "counter", "C-STORE requests answered with a failure.", ("status",)),
@@ -67,22 +77,27 @@ METRICS = (
     Metric(
         "sealgate_certificate_expiry_seconds",
         "gauge",
-        "Seconds until a TLS certificate of ours expires.",
+        "Seconds until one of our TLS certificates expires.",
         ("certificate",),
     ),
     Metric("sealgate_http_refused_total", "counter", "HTTP requests refused, by reason.", ("reason",)),
-    Metric("sealgate_sealed_total", "counter", "Instances through sealing, by level.", ("level", "reason")),
+    Metric(
+        "sealgate_sealed_total",
+        "counter",
+        "Instances that went through sealing, by level and reason.",
+        ("level", "reason"),
+    ),
     Metric("sealgate_verdicts_total", "counter", "Verdicts on the verify and restore routes.", ("verdict",)),
-    Metric("sealgate_restored_total", "counter", "Instances given back their original pixels."),
+    Metric("sealgate_restored_total", "counter", "Instances whose original pixels were restored."),
     Metric("sealgate_quarantined_total", "counter", "Instances put into quarantine.", ("reason",)),
-    Metric("sealgate_quarantine_objects", "gauge", "Objects in quarantine; people remove them."),
-    Metric("sealgate_quarantine_bytes", "gauge", "Their bytes."),
+    Metric("sealgate_quarantine_objects", "gauge", "Objects in quarantine. Only people remove them."),
+    Metric("sealgate_quarantine_bytes", "gauge", "Bytes of the objects in quarantine."),
     Metric("sealgate_forwarded_total", "counter", "Instances delivered.", ("destination",)),
     Metric("sealgate_forwarded_bytes_total", "counter", "Bytes of data sets delivered.", ("destination",)),
     Metric(
         "sealgate_transcoded_total",
         "counter",
-        "Instances converted losslessly to be taken.",
+        "Instances converted losslessly so that the destination accepts them.",
         ("destination",),
     ),
     Metric(
@@ -91,36 +106,47 @@ METRICS = (
     Metric(
         "sealgate_failover_total",
         "counter",
-        "Deliveries added for a destination that stands in.",
+        "Deliveries added to another destination, because the first did not take them.",
         ("destination", "to"),
     ),
-    Metric("sealgate_parked_total", "counter", "Jobs parked for a person.", ("step", "code")),
+    Metric("sealgate_parked_total", "counter", "Jobs parked until a person decides.", ("step", "code")),
     Metric(
         "sealgate_spool_corrupt_total",
         "counter",
-        "Spool files that changed since they were written, found before use.",
+        "Spool objects that changed since they were written, noticed before use.",
         ("step",),
     ),
-    Metric("sealgate_bypass", "gauge", "1 when it was started with --bypass: nothing is sealed."),
+    Metric("sealgate_bypass", "gauge", "1 if the gateway was started with --bypass: nothing is sealed."),
     Metric("sealgate_workers_missing", "gauge", "Worker processes that can't be started: nothing is sealed."),
     Metric("sealgate_worker_deaths_total", "counter", "Worker processes that died."),
-    Metric("sealgate_store_seconds", "histogram", "From the C-STORE request to its answer."),
+    Metric("sealgate_store_seconds", "histogram", "Seconds from the C-STORE request to its answer."),
     Metric(
-        "sealgate_prepare_seconds", "histogram", "Sealing, verifying or restoring one instance.", ("action",)
+        "sealgate_prepare_seconds",
+        "histogram",
+        "Seconds to seal, verify or restore one instance.",
+        ("action",),
     ),
-    Metric("sealgate_forward_seconds", "histogram", "Sending one instance.", ("destination",)),
-    Metric("sealgate_delivery_seconds", "histogram", "From arrival to delivery.", ("destination",)),
+    Metric("sealgate_forward_seconds", "histogram", "Seconds to send one instance.", ("destination",)),
+    Metric("sealgate_delivery_seconds", "histogram", "Seconds from arrival to delivery.", ("destination",)),
     Metric(
         "sealgate_queue_jobs",
         "gauge",
         "Jobs by step, destination and state.",
         ("step", "destination", "state"),
     ),
-    Metric("sealgate_queue_age_seconds", "gauge", "Age of the oldest job.", ("step", "destination", "state")),
-    Metric("sealgate_spool_kept_bytes", "gauge", "Files of delivered objects, kept to be sent again."),
+    Metric(
+        "sealgate_queue_age_seconds",
+        "gauge",
+        "Seconds since the oldest job arrived.",
+        ("step", "destination", "state"),
+    ),
+    Metric("sealgate_spool_kept_bytes", "gauge", "Bytes of delivered objects, kept to be sent again."),
     Metric("sealgate_spool_free_bytes", "gauge", "Free bytes on the disk of the spool."),
     Metric(
-        "sealgate_destination_up", "gauge", "1 if the last attempt to reach it succeeded.", ("destination",)
+        "sealgate_destination_up",
+        "gauge",
+        "1 if the last attempt to reach the destination succeeded.",
+        ("destination",),
     ),
     Metric("sealgate_codec_info", "gauge", "Execution provider of the networks; always 1.", ("provider",)),
 )
@@ -143,7 +169,10 @@ class JobCount:
 
 
 class Metrics:
-    """All metrics of one gateway in a registry of their own. Workers report to the service, which counts."""
+    """All metrics of one gateway, in a registry of their own.
+
+    The service counts; worker processes report to it.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -160,27 +189,31 @@ class Metrics:
                 )
 
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        """Raise a counter."""
         metric = self._by_name[name]
         assert isinstance(metric, Counter)
         (metric.labels(**labels) if labels else metric).inc(amount)
 
     def set(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
         metric = self._by_name[name]
         assert isinstance(metric, Gauge)
         (metric.labels(**labels) if labels else metric).set(value)
 
     def add(self, name: str, amount: float) -> None:
+        """Raise a gauge, or lower it with a negative amount."""
         metric = self._by_name[name]
         assert isinstance(metric, Gauge)
         metric.inc(amount)
 
     def time(self, name: str, seconds: float, **labels: str) -> None:
+        """Add a duration to a histogram."""
         metric = self._by_name[name]
         assert isinstance(metric, Histogram)
         (metric.labels(**labels) if labels else metric).observe(seconds)
 
     def set_jobs(self, counts: Iterable[JobCount]) -> None:
-        """Replace the gauges of the queue; what is not in `counts` is no longer exported."""
+        """Replace the gauges of the queue. Kinds of jobs that `counts` does not name are no longer exported."""
         jobs, age = self._by_name["sealgate_queue_jobs"], self._by_name["sealgate_queue_age_seconds"]
         jobs.clear()
         age.clear()
@@ -190,5 +223,5 @@ class Metrics:
             self.set("sealgate_queue_age_seconds", count.age_s, **labels)
 
     def exposition(self) -> bytes:
-        """Prometheus text format."""
+        """All metrics in Prometheus text format."""
         return generate_latest(self._registry)

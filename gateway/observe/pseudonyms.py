@@ -1,4 +1,4 @@
-"""Names for instances in logs, metrics and the queue: keyed BLAKE3 of the SOP Instance UID."""
+"""Pseudonyms of instances, for logs, metrics and the queue: keyed BLAKE3 of the SOP Instance UID."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PSEUDONYM_DIGITS = 16
 
 
 class Pseudonyms:
-    """Without the key (mode 0600 in data_dir) nobody can test which UID a pseudonym stands for."""
+    """Without the key (mode 0600 in data_dir), nobody can test which UID a pseudonym belongs to."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     @classmethod
     def load(cls, data_dir: Path) -> Pseudonyms:
-        """The key of this gateway, made at the first call. Raises OSError."""
+        """With the key of this gateway, which the first call makes. Raises OSError."""
         path = data_dir / "pseudonym.key"
         if not path.exists():
             data_dir.mkdir(parents=True, exist_ok=True)
@@ -30,5 +30,5 @@ class Pseudonyms:
         return cls(path.read_bytes())
 
     def of(self, sop_instance_uid: str) -> str:
-        """16 hex digits."""
+        """The pseudonym of an instance, 16 hex digits."""
         return blake3(sop_instance_uid.encode(), key=self._key).hexdigest()[:PSEUDONYM_DIGITS]

@@ -1,4 +1,4 @@
-"""How the gateway is: the answers of /readyz and /metrics."""
+"""What /readyz and /metrics answer."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ CUT_OFF_S = 5.0
 
 
 class WorkerThreads:
-    """Those of the configuration in force. A reload stops them all and starts new ones."""
+    """The threads for the configuration in force. A reload stops them all and starts new ones."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -27,17 +27,19 @@ class WorkerThreads:
 
     @property
     def preparers(self) -> int:
+        """How many there are."""
         return len(self._preparers)
 
     def troubles(self) -> list[GatewayError]:
-        """Of each preparer whose worker process could not be started: why."""
+        """For each preparer whose worker process could not be started, the reason."""
         return [preparer.trouble for preparer in self._preparers if preparer.trouble is not None]
 
     def are_alive(self) -> bool:
+        """False when one of them ended, which only a defect can do."""
         return all(thread.is_alive() for thread in self._all())
 
     def start_processes(self) -> GatewayError | None:
-        """Start the worker processes, as long as the threads do not run.
+        """Make preparers and start their worker processes, not yet their threads.
 
         Returns the trouble of one that could not be started. Its thread will try again.
         """

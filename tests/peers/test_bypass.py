@@ -1,4 +1,4 @@
-"""`sealgate serve --bypass`: everything is forwarded untouched, and nobody can overlook it."""
+"""`sealgate serve --bypass`: every object is forwarded untouched, and nobody can overlook that."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def test_bypass_forwards_what_waits_and_what_comes_untouched_without_keys(
         assert json.loads(gateway.get("/readyz"))["notices"] == [NOTICE]
         assert NOTICE in gateway.get("/healthz")
         gateway.until_logged(f'"event": "{NOTICE}"')
-    desk = SqliteQueueAdmin(gateway.folder / "data" / "queue.sqlite")
-    delivered = [job for job in desk.list(state=State.DONE) if job.step is Step.DELIVER]
+    admin = SqliteQueueAdmin(gateway.folder / "data" / "queue.sqlite")
+    delivered = [job for job in admin.list(state=State.DONE) if job.step is Step.DELIVER]
     assert [(job.level, job.outcome) for job in delivered] == [("pass", "bypass")] * 3
-    desk.close()
+    admin.close()
 
     shutil.rmtree(gateway.keys)
     shutil.move(tmp_path / "away", gateway.keys)
@@ -94,15 +94,15 @@ def test_bypass_forwards_what_waits_and_what_comes_untouched_without_keys(
 
 def test_the_log_is_told_again_and_again_that_nothing_is_sealed(tmp_path: Path) -> None:
     config = configured(tmp_path)
-    heard = structlog.testing.LogCapture()
+    captured = structlog.testing.LogCapture()
     spool = LocalSpool(config.gateway.data_dir)
     queue = SqliteQueue(config.gateway.data_dir / "queue.sqlite")
     log = structlog.wrap_logger(
-        structlog.PrintLogger(), processors=[heard], wrapper_class=structlog.stdlib.BoundLogger
+        structlog.PrintLogger(), processors=[captured], wrapper_class=structlog.stdlib.BoundLogger
     )
     bypass = Bypass(WorkContext(config, queue, spool, Metrics(), log, Wakeup(), Wakeup()), tell_s=0.01)
     bypass.start()
-    wait_for(lambda: sum(line["event"] == NOTICE for line in heard.entries) >= 2, what="a second reminder")
+    wait_for(lambda: sum(line["event"] == NOTICE for line in captured.entries) >= 2, what="a second reminder")
     bypass.stop()
     bypass.join(120)
     assert not bypass.is_alive()

@@ -165,11 +165,11 @@ def test_an_object_that_gets_its_worker_killed_three_times_is_quarantined_and_th
         assert (parked.id, parked.reason) == (1, "worker-died")
         (kept,) = (tmp_path / "data" / "quarantine").glob("*.dcm")
         assert kept.read_bytes() == poison
-        wait_for(lambda: fed.desk.list(state=State.DONE, pseudonym="1" * 16) != [], what="the one behind it")
+        wait_for(lambda: fed.admin.list(state=State.DONE, pseudonym="1" * 16) != [], what="the one behind it")
 
 
 def _at_work(fed: Fed, deaths: int) -> bool:
     """Whether the first object is in a worker's hands again after so many deaths."""
-    job = fed.desk.show(1)
+    job = fed.admin.show(1)
     assert job is not None and job.state in (State.READY, State.LEASED), "it was not caught"
     return (job.state, job.deaths) == (State.LEASED, deaths) and fed.preparer.worker_pid is not None

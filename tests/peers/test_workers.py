@@ -1,4 +1,4 @@
-"""Worker processes: what they do, and what happens when an object or the system kills them."""
+"""Worker processes: what they do, and what happens when an object or the system ends them."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ class Fed:
     ) -> None:
         self.spool = LocalSpool(config.gateway.data_dir)
         path = config.gateway.data_dir / "queue.sqlite"
-        self.queue, self.desk, self.metrics = SqliteQueue(path), SqliteQueueAdmin(path), Metrics()
+        self.queue, self.admin, self.metrics = SqliteQueue(path), SqliteQueueAdmin(path), Metrics()
         self.arrive(data, action=action, on_failure=on_failure)
         context = WorkContext(config, self.queue, self.spool, self.metrics, logger(), Wakeup(), Wakeup())
         self.preparer, self._start = Preparer(0, context), start
@@ -254,11 +254,11 @@ class Fed:
         self.preparer.stop()
         if self.preparer.is_alive():
             self.preparer.join(120)
-        self.desk.close()
+        self.admin.close()
         self.queue.close()
 
     def job(self, step: Step) -> Job | None:
-        return next((job for job in self.desk.list() if job.step is step), None)
+        return next((job for job in self.admin.list() if job.step is step), None)
 
     def until(self, step: Step, state: State) -> Job:
         def reached() -> bool:
@@ -296,7 +296,7 @@ def test_an_object_is_not_blamed_when_no_worker_can_be_started(tmp_path: Path, o
         assert fed.job(Step.PREPARE) is not None
         away.rename(config.keys.signer)
         assert fed.until(Step.DELIVER, State.READY).level == "full"
-        prepared = fed.desk.list(state=State.DONE)
+        prepared = fed.admin.list(state=State.DONE)
         assert [(job.attempts, job.deaths) for job in prepared] == [(0, 0)]
 
 

@@ -1,4 +1,4 @@
-"""The tables of TLS: what is accepted, and how mistakes are told."""
+"""The tables of TLS: what is accepted, and how mistakes are reported."""
 
 from __future__ import annotations
 
@@ -76,16 +76,16 @@ def test_a_mistake_is_told(tmp_path: Path, change: tuple[str, str], told: str) -
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    one, other = authority.issue("one"), authority.issue("other")
-    assert server_context(TlsSettings(certificate=one.certificate, key=one.key, ca=authority.certificate))
+    ours, other = authority.issue("ours"), authority.issue("other")
+    assert server_context(TlsSettings(certificate=ours.certificate, key=ours.key, ca=authority.certificate))
     with pytest.raises(KeyFileError, match="is not the private key of"):
-        server_context(TlsSettings(certificate=one.certificate, key=other.key))
+        server_context(TlsSettings(certificate=ours.certificate, key=other.key))
     with pytest.raises(KeyFileError, match="not a certificate in PEM"):
-        server_context(TlsSettings(certificate=one.key, key=one.key))
+        server_context(TlsSettings(certificate=ours.key, key=ours.key))
     with pytest.raises(KeyFileError, match="authorities"):
-        client_context(ClientTlsSettings(ca=one.key))
+        client_context(ClientTlsSettings(ca=ours.key))
     with pytest.raises(KeyFileError, match="No such file"):
-        server_context(TlsSettings(certificate=tmp_path / "none", key=one.key))
+        server_context(TlsSettings(certificate=tmp_path / "none", key=ours.key))
     other.key.chmod(0o644)
     with pytest.raises(KeyFileError, match="open to group or others"):
         server_context(TlsSettings(certificate=other.certificate, key=other.key))

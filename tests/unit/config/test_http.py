@@ -1,4 +1,4 @@
-"""The [http] table: what is a mistake in it."""
+"""The [http] table: which mistakes are refused."""
 
 from __future__ import annotations
 

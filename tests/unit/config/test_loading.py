@@ -1,4 +1,4 @@
-"""The configuration file: what is accepted, and how mistakes are told."""
+"""The configuration file: what is accepted, and how mistakes are reported."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ except AuditFailed:
 
 
 def test_a_full_disk_leaves_whole_lines_and_says_so(tmp_path: Path) -> None:
-    """RLIMIT_FSIZE cuts a write short where a full disk would."""
+    """RLIMIT_FSIZE cuts a write short, as a full disk would."""
     limit = 5000
 
     def confined() -> None:
@@ -107,7 +107,7 @@ def test_a_full_disk_leaves_whole_lines_and_says_so(tmp_path: Path) -> None:
 
 
 def test_each_line_is_on_the_disk_before_write_returns(tmp_path: Path) -> None:
-    """As strace saw it: the line, then fsync of the file, then of the folder of a new file."""
+    """strace shows the order: the line, then fsync of the file, then fsync of the folder of a new file."""
     code = (
         "from pathlib import Path; from tests.unit.observe.test_access_log import AccessLog, access; "
         f"AccessLog(Path({str(tmp_path)!r})).write(access()); print('answered', flush=True)"

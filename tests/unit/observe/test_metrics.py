@@ -1,4 +1,4 @@
-"""Every metric is exported as it is described."""
+"""Every metric is exported with its description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for instances that tell nothing."""
+"""Pseudonyms tell nothing about the instance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads that wait for work are woken, and miss nothing."""
+"""Threads that wait for work are woken, and miss no work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of an identity provider: which are believed, and what happens while its keys can't be read."""
+"""Tokens of an identity provider: which are accepted, and what happens while its keys can't be read."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_roles_of_another_shape_are_none(provider: IdentityProvider, roles: obje
 
 
 def test_unsigned_and_hmac_tokens_are_refused(provider: IdentityProvider) -> None:
-    """The classic forgeries of RFC 8725: alg none, and the public key taken for a shared secret."""
+    """The known attacks of RFC 8725: alg none, and the public key taken for a shared secret."""
     claims = jwt.decode(provider.token(), options={"verify_signature": False})
     checked = oidc.Provider(table(provider))
     header = {"kid": "rsa-1"}
@@ -234,7 +234,7 @@ def test_damaged_key_files_let_nobody_in(provider: IdentityProvider, tmp_path: P
 
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> oidc.Provider:
-    """Has its keys in a file."""
+    """A provider whose keys are in a file."""
     path = tmp_path_factory.mktemp("keys") / "jwks.json"
     with identity_provider() as provider:
         path.write_text(json.dumps(provider.jwks()))

@@ -1,4 +1,4 @@
-"""The HTTP server on real sockets: TLS, deadlines, and how much it takes at once."""
+"""The HTTP server on real sockets: TLS, deadlines, and how many connections it accepts at once."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_key_open_to_others_is_refused_at_start(authority: Authority, tmp_path
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
-    """The port of a server that waits for 1.5 seconds, and takes longer for an object."""
+    """The port of a server that waits 1.5 seconds for a request, and needs longer to verify an object."""
     monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 1.5)
 
     def verify(data: bytes) -> Report:
@@ -158,7 +158,7 @@ def test_silent_and_dripping_connections_are_closed(impatient: int) -> None:
 
 
 def test_a_connection_that_drips_after_a_long_answer_is_closed(impatient: int) -> None:
-    """The first deadline passed while the gateway was at work; there is another after the answer."""
+    """The first deadline passed while the gateway was at work. After the answer there is another one."""
     with socket.create_connection(("127.0.0.1", impatient), timeout=HANG_S) as connection:
         connection.sendall(b"POST /api/v1/verify HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
         assert connection.recv(4096).startswith(b"HTTP/1.1 200")
@@ -214,7 +214,7 @@ def test_callers_do_not_choose_the_address_that_is_written_down(tmp_path: Path) 
 def test_a_flood_of_silent_connections_takes_no_more_than_its_share(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, issued: Issued, authority: Authority
 ) -> None:
-    """None of them begins the TLS handshake; descriptors stay free, and another address is served."""
+    """None of the connections begins the TLS handshake. Descriptors stay free, and another address is served."""
     monkeypatch.setattr(server, "OPEN_PER_ADDRESS_MAX", 20)
     monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 600.0)
     tls = TlsIdentity(certificate=issued.certificate, key=issued.key)
