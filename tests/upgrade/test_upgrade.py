@@ -29,6 +29,8 @@ from tests.upgrade.before import FOLDERS, KINDS, TOKEN, TRANSACTION, Ports, gate
 DELIVERED_BY_THE_OLD_ONE = {"delivered"}
 TO_PACS = {"unprepared-1", "unprepared-2", "unprepared-3"}
 TO_LATE = {"waiting-1", "waiting-2", "untouched", "unprepared-4"}
+# An old request that waits is looked at once a minute only.
+REPORT_TIMEOUT_S = 150.0
 LEFT_ALONE = {"held": "held", "refused": "parked", "unsealed": "parked", "unreadable": "parked"}
 
 
@@ -102,7 +104,11 @@ def test_what_waited_is_delivered_and_what_people_must_decide_is_left_to_them(up
     with upgraded.gateway:
         wait_for(lambda: len(upgraded.pacs.files()) == len(TO_PACS), what="what was not prepared")
         wait_for(lambda: len(upgraded.late.files()) == len(TO_LATE), what="what waited for its destination")
-        wait_for(lambda: bool(upgraded.requester.reports), what="the report of storage commitment")
+        wait_for(
+            lambda: bool(upgraded.requester.reports),
+            what="the report of storage commitment",
+            timeout_s=REPORT_TIMEOUT_S,
+        )
         assert set(upgraded.arrived(upgraded.pacs)) == upgraded.named(*TO_PACS)
         assert set(upgraded.arrived(upgraded.late)) == upgraded.named(*TO_LATE)
 
