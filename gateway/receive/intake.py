@@ -29,7 +29,10 @@ Result = TypeVar("Result")
 
 
 class DataSet(Protocol):
-    """A received data set, wherever it lies meanwhile. File: the data set behind its file meta information (`head`)."""
+    """A received data set, wherever it lies meanwhile.
+
+    Its file is the data set behind the file meta information, which the methods get as `head`.
+    """
 
     @property
     def size(self) -> int:
@@ -46,7 +49,10 @@ class DataSet(Protocol):
         """The data set, or the first part of a large one."""
 
     def read_file(self, read: Callable[[ByteSource], Result], head: bytes, /) -> Result:
-        """What `read` returns for the file. Raises ResourceError, and what `read` raises."""
+        """Call `read` with the file, and return what it returns.
+
+        Raises ResourceError when the file cannot be read, and whatever `read` raises.
+        """
 
     def keep(self, head: bytes, /) -> str:
         """Put the file into the spool, once. Returns its name. Raises ResourceError."""
@@ -92,21 +98,24 @@ class Accepted:
 class Rejection(StrEnum):
     """Why an object was not accepted."""
 
-    UNREADABLE = "unreadable"  # the configuration refuses what cannot be parsed
+    # It cannot be parsed, and the configuration refuses such objects.
+    UNREADABLE = "unreadable"
     NO_ROUTE = "no-route"
-    CHANGED = "changed-instance"  # the configuration refuses other bytes under a known UID
-    NOT_DURABLE = "not-durable"  # the sender should try again later
+    # Other bytes were received before under its UID, and the configuration refuses such objects.
+    CHANGED = "changed-instance"
+    # The sender should try again later.
+    NOT_DURABLE = "not-durable"
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """The sender keeps the object."""
+    """The object was not accepted: its sender must keep it."""
 
     reason: Rejection
 
 
 class Intake:
-    """For several threads at a time."""
+    """Accepts objects. Several threads may use it at a time."""
 
     def __init__(
         self,
@@ -121,7 +130,8 @@ class Intake:
         arrived: Callable[[], None],
     ) -> None:
         """config: gives the configuration in force; it is asked for each object.
-        arrived: called when there is a job that is ready.
+        spool, quarantine, queue: where objects, refused objects and jobs go.
+        arrived: called when a job may be ready.
         """
         self._config = config
         self._spool = spool
@@ -232,7 +242,7 @@ class Intake:
 
 
 def _route(request: StoreRequest, config: Config) -> Route | None:
-    """Raises UnreadableObject where the configuration refuses it, ResourceError."""
+    """Raises UnreadableObject where the configuration refuses such objects, and ResourceError."""
     return choose(
         config,
         request.called,
