@@ -8,10 +8,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --retries 10 --timeout 120 --disable-pip-version-check
 WORKERS ?= 2
+ARGS ?= tests/unit
 KEEP ?=
 STUDY ?=
 
-.PHONY: help venv demo test lint campaign bench train evaluate lock audit sbom peers clean
+.PHONY: help venv demo test check lint campaign bench train evaluate lock audit sbom peers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +60,12 @@ lint: venv ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: venv peers lint ## everything that must hold: lint, format, types, tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not campaign'
+test: venv peers lint ## everything that must hold: lint, format, types, tests, branch coverage
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not campaign' --cov --cov-report=
+	$(BIN)/python -m tests.support.coverage_floors
+
+check: venv ## the tests of ARGS and nothing else (ARGS=tests/unit/spool; default: tests/unit)
+	$(BIN)/python -m pytest -m 'not campaign' $(ARGS)
 
 campaign: venv peers ## the long runs: every file and series of the collection beside the repository
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m campaign --timeout 3600

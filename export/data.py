@@ -1,7 +1,7 @@
-"""Training images: cells cut from the items of a manifest that may train a network.
+"""Training images, and the cells that are cut from them.
 
-A data folder holds MANIFEST.tsv (columns path, sha256, ..., note) and the files it names. Only rows whose note starts
-with "use=train" are used, and only for training; `evaluation_images` lists the others.
+A data folder holds a MANIFEST.tsv (columns path, sha256, ..., note) and the files that it names. A row whose note
+starts with "use=train" may train a network, and only such a row. `export.evaluation.images` lists the others.
 """
 
 from __future__ import annotations
@@ -21,12 +21,20 @@ from PIL import Image
 from gateway.seal.codec.layout import CELL, PIXELS
 
 COLLECTION = Path(__file__).parents[2] / "shared" / "data"
-"""Where the images are unless a command says otherwise."""
+"""The data folder, unless a command says otherwise."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One row of the manifest."""
+    """One row of the manifest.
+
+    path: the file.
+    kind: the first three folders of its path, for example `images/train/ct`.
+    source: the collection that it comes from.
+    licence: of the file.
+    sha256: of the file, hexadecimal.
+    trains: the file may train a network.
+    """
 
     path: Path
     kind: str
@@ -37,6 +45,7 @@ class Item:
 
 
 def manifest(folder: Path) -> list[Item]:
+    """All rows of the manifest of a data folder, in its order."""
     with (folder / "MANIFEST.tsv").open(newline="") as table:
         rows = list(csv.DictReader(table, delimiter="\t"))
     return [
@@ -53,15 +62,20 @@ def manifest(folder: Path) -> list[Item]:
 
 
 def training_items(folder: Path) -> list[Item]:
-    wanted = ("images/train", "dicom/series", "dicom/modalities")
-    return [i for i in manifest(folder) if i.trains and i.kind.startswith(wanted)]
+    """The items that networks are trained with, in the order of the manifest."""
+    kinds = ("images/train", "dicom/series", "dicom/modalities")
+    return [item for item in manifest(folder) if item.trains and item.kind.startswith(kinds)]
 
 
 def split(items: list[Item]) -> tuple[list[Item], list[Item]]:
-    """(to train with, held out): a tenth of the subjects of `images/train`, at least one, is only measured with.
+    """Divide the items into those that train and those that are held out.
 
-    A subject is a folder and the start of a file name up to the first number that follows "__", or the first at all.
-    The choice depends on the hashes of the names of the subjects alone. Raises ValueError for fewer than two subjects.
+    A tenth of the subjects of `images/train`, at least one, is held out: networks are measured with their images. A
+    subject is a folder and the start of a file name: up to the first number that follows "__", or up to the first
+    number where there is no "__". Only the names of the subjects decide which of them are held out.
+
+    Returns (items that train, items held out).
+    Raises ValueError for fewer than two subjects.
     """
 
     def subject(item: Item) -> str:
@@ -80,12 +94,18 @@ def split(items: list[Item]) -> tuple[list[Item], list[Item]]:
 
 
 def data_hash(items: list[Item]) -> str:
-    """SHA-256 over the sorted file hashes: names the training set in the model card."""
-    return hashlib.sha256("\n".join(sorted(i.sha256 for i in items)).encode()).hexdigest()
+    """SHA-256 over the sorted hashes of the files; it names the training set in the model card."""
+    return hashlib.sha256("\n".join(sorted(item.sha256 for item in items)).encode()).hexdigest()
 
 
 def stored_values(path: Path) -> NDArray[np.int32]:
-    """(rows, columns, samples) stored values of a PNG, TIFF, JPEG or DICOM file; samples 1 or 3."""
+    """Read a PNG, TIFF, JPEG or DICOM file.
+
+    A colour image whose samples are all equal becomes an image of one sample. Of a DICOM object with several
+    frames the middle one is read.
+
+    Returns stored values, (rows, columns, samples); 1 or 3 samples.
+    """
     if path.suffix == ".dcm":
         pixels = pydicom.dcmread(path).pixel_array
         pixels = pixels[len(pixels) // 2] if pixels.ndim == 3 and pixels.shape[-1] != 3 else pixels
@@ -99,15 +119,18 @@ def stored_values(path: Path) -> NDArray[np.int32]:
 
 
 def unit_of(values: NDArray[np.int32]) -> float:
-    """What one grey level of an 8-bit rendering is, in stored values, at least 1."""
+    """The size of one grey level of an 8-bit rendering of the whole range, in stored values, at least 1."""
     return max(1.0, float(values.max() - values.min()) / 255)
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells of one image with something in them.
+    """The cells of one image that are not flat.
 
-    values: (N, 64) stored values; unit: see `unit_of`; low, high: the image's own range.
+    values: (N, 64) stored values.
+    unit: see `unit_of`.
+    low: the smallest value of the image.
+    high: the largest value of the image.
     """
 
     values: NDArray[np.int32]
@@ -117,7 +140,11 @@ class Cells:
 
 
 def cells_of(values: NDArray[np.int32], *, sample: int | None) -> Cells:
-    """Non-flat cells of a sample plane, or of the rounded luma when `sample` is None."""
+    """Cut the cells of a plane that are not flat.
+
+    values: (rows, columns, samples).
+    sample: the plane of a colour image, 0 .. 2, or None for its rounded luma.
+    """
     if values.shape[2] == 1:
         plane = values[..., 0]
     elif sample is None:
@@ -131,12 +158,17 @@ def cells_of(values: NDArray[np.int32], *, sample: int | None) -> Cells:
 
 
 def load_cells(items: list[Item], *, sample: int | None, most: int, seed: int) -> Iterator[Cells]:
-    """Cells of every item that has any, at most `most` of each."""
+    """The cells of each item that has any.
+
+    sample: see `cells_of`.
+    most: so many cells of an item at most, drawn at random.
+    seed: of the draw.
+    """
     rng = np.random.default_rng(seed)
     for item in items:
         cells = cells_of(stored_values(item.path), sample=sample)
         if len(cells.values) > most:
-            kept = rng.choice(len(cells.values), most, replace=False)
-            cells = Cells(cells.values[kept], cells.unit, cells.low, cells.high)
+            drawn = rng.choice(len(cells.values), most, replace=False)
+            cells = Cells(cells.values[drawn], cells.unit, cells.low, cells.high)
         if len(cells.values):
             yield cells

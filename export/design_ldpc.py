@@ -1,7 +1,7 @@
-"""Find the cyclic shifts of `gateway.seal.codec.ldpc`: python -m export.design_ldpc
+"""Find the cyclic shifts of `gateway.seal.codec.ldpc`:  python -m export.design_ldpc
 
-Eight message columns have degree 3 and four have degree 6; every check has four message bits. Shifts are drawn one by
-one so that no lift in use has a cycle of length 4, the accumulator's edges included.
+Eight message columns have degree 3 and four have degree 6. Every check has four message bits. The shifts are drawn one
+by one, so that no lift in use has a cycle of length 4. The edges of the accumulator are included.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ SHIFT_MAX = 4096
 
 
 def base_graph(rng: random.Random) -> list[tuple[int, int]] | None:
-    """(row, column) pairs with the wanted degrees, or None when the draw ran into a corner."""
+    """Draw the edges of the base graph.
+
+    Returns (row, column) pairs with the degrees of `DEGREES`, or None when no row has room for the next column.
+    """
     room = [PER_CHECK] * ROWS
     pairs = []
     for column, degree in enumerate(DEGREES):
@@ -30,7 +33,10 @@ def base_graph(rng: random.Random) -> list[tuple[int, int]] | None:
 
 
 def has_four_cycle(chosen: dict[int, list[tuple[int, int]]], row: int, column: int, shift: int) -> bool:
-    """Would (row, column, shift) close a 4-cycle with the shifts chosen so far, at any lift?"""
+    """Whether the edge (row, column, shift) closes a cycle of length 4, at any lift.
+
+    chosen: column -> (row, shift) of the edges chosen so far.
+    """
     for other, other_shift in chosen[column]:
         for neighbour, shifts in chosen.items():
             if neighbour == column:
@@ -42,7 +48,7 @@ def has_four_cycle(chosen: dict[int, list[tuple[int, int]]], row: int, column: i
                     around = shift - a + b - other_shift
                     if any(around % lift == 0 for lift in LIFTS):
                         return True
-        # the accumulator joins check (row, z) with (row + 1, z), and (11, z) with (0, z + 1)
+        # The accumulator joins check (row, z) with (row + 1, z), and (11, z) with (0, z + 1).
         step = {1: 0, -1: 0, ROWS - 1: 1, 1 - ROWS: -1}.get(other - row)
         if step is not None and any(
             (shift - other_shift + d) % lift == 0 for lift in LIFTS for d in (-1, 0, 1)
@@ -52,6 +58,7 @@ def has_four_cycle(chosen: dict[int, list[tuple[int, int]]], row: int, column: i
 
 
 def design(seed: int) -> list[tuple[int, int, int]] | None:
+    """One attempt. Returns sorted (row, column, shift), or None when no graph or no shift of an edge could be drawn."""
     rng = random.Random(seed)
     pairs = base_graph(rng)
     if pairs is None:
@@ -70,11 +77,11 @@ def design(seed: int) -> list[tuple[int, int, int]] | None:
 
 def main() -> None:
     seed = 0
-    while (found := design(seed)) is None:
+    while (edges := design(seed)) is None:
         seed += 1
     print(f"seed {seed}")
-    for start in range(0, len(found), 4):
-        print("    " + ", ".join(str(entry) for entry in found[start : start + 4]) + ",")
+    for start in range(0, len(edges), 4):
+        print("    " + ", ".join(str(edge) for edge in edges[start : start + 4]) + ",")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What happens to a container between hiding and revealing, with real codecs and straight-through gradients."""
+"""Distortions of a container between hiding and revealing, for training.
+
+They use real codecs. Gradients pass straight through them. Cells are (N, 64) stored values.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,25 @@ from export.model import CELL, PIXELS, straight_through
 
 
 def noise(cells: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
-    """Gaussian noise of `sigma` (N, 1) stored values, then rounding."""
+    """Add gaussian noise and round.
+
+    sigma: standard deviation of each cell, (N, 1) stored values, or one for all.
+    """
     noisy = cells + sigma * torch.randn(cells.shape, generator=generator)
     return straight_through(noisy.round(), cells)
 
 
 def near_lossless(cells: Tensor, near: int, generator: torch.Generator) -> Tensor:
-    """Errors of -near .. near stored values, all equally likely: what near-lossless JPEG-LS leaves in noisy places."""
+    """Add errors of -near .. near stored values, all equally likely, as near-lossless JPEG-LS does in noisy places."""
     return cells + torch.randint(-near, near + 1, cells.shape, generator=generator)
 
 
 def jpeg(cells: Tensor, quality: int) -> Tensor:
-    """Baseline JPEG of (N, 64) grey levels 0 .. 255, cells on JPEG's own 8 x 8 grid."""
+    """Pass cells through baseline JPEG; each cell is one of JPEG's own 8 x 8 blocks.
+
+    cells: (N, 64) grey levels, 0 .. 255.
+    quality: 1 .. 100.
+    """
     height = -(-len(cells) // 64)
     sheet = np.zeros((height * 64, PIXELS), np.uint8)
     sheet[: len(cells)] = cells.detach().round().clamp(0, 255).to(torch.uint8).numpy()

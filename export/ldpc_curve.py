@@ -1,8 +1,9 @@
 """Measure the frame error rate of the error correction:  python -m export.ldpc_curve [--out FOLDER] [--frames N]
 
-Random messages of 1344 bits (about what a record in its envelope takes), the whole codeword of rate 1/2 over BPSK with
-white gaussian noise, exact log-likelihood ratios. Writes ldpc.csv, ldpc.png and ldpc.md. Eb/N0 is energy per message
-bit over the one-sided noise density, in decibels: sigma^2 = 1 / (2 * rate * Eb/N0) at amplitude 1.
+The messages are random and have 1344 bits, about as many as a record in its envelope. The whole codeword of rate 1/2 is
+sent over BPSK with white gaussian noise. The decoder gets exact log-likelihood ratios. The command writes ldpc.csv,
+ldpc.png and ldpc.md. Eb/N0 is the energy of a message bit over the one-sided noise density, in decibels:
+sigma^2 = 1 / (2 * rate * Eb/N0) at amplitude 1.
 """
 
 from __future__ import annotations
@@ -47,7 +48,14 @@ envelope behind the code refuse those. Intervals are Clopper-Pearson's, 95 %. No
 
 @dataclass(frozen=True)
 class Row:
-    """One point. errors: frames whose message did not come back; wrong: those of them where another one came."""
+    """One point of the curve.
+
+    eb_n0_db: Eb/N0, decibels.
+    frames: how many messages were sent.
+    errors: how many of them did not come back.
+    wrong: how many of these came back as another message.
+    raw_bit_error_rate: share of the code bits that were received with the wrong sign, 0 .. 1.
+    """
 
     eb_n0_db: float
     frames: int
@@ -57,14 +65,20 @@ class Row:
 
 
 def deviation(eb_n0_db: float) -> float:
-    """Of the noise on each code bit sent as +1 or -1."""
+    """The standard deviation of the noise on a code bit, which is sent as +1 or -1."""
     return math.sqrt(1 / (2 * RATE * 10 ** (eb_n0_db / 10)))
 
 
 def received(
     message: NDArray[np.uint8], lift: int, sigma: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Log-likelihood ratios (24 * lift,) in the order of `ldpc.encode`, positive for bit 0."""
+    """Encode a message and send it over the channel.
+
+    message: (12 * lift,) bits.
+    sigma: standard deviation of the noise, see `deviation`.
+
+    Returns log-likelihood ratios, (24 * lift,), in the order of `ldpc.encode`, positive for bit 0.
+    """
     sent = 1.0 - 2.0 * ldpc.encode(message, lift)
     noisy = sent + sigma * rng.standard_normal(len(sent))
     return (2 * noisy / sigma**2).astype(np.float32)
@@ -73,23 +87,28 @@ def received(
 def measure(
     eb_n0_db: float, *, lift: int = LIFT, frames: int = MOST_FRAMES, errors: int = ENOUGH_ERRORS
 ) -> Row:
-    """One point: at most `frames` random messages, fewer when `errors` have failed before."""
+    """Measure one point.
+
+    frames: random messages, at most.
+    errors: the measurement ends after so many frames in error.
+    """
     rng = seeded("ldpc", lift, eb_n0_db)
     sigma = deviation(eb_n0_db)
-    made = failed = wrong = flipped = 0
-    while made < frames and failed < errors:
+    sent = failed = wrong = flipped = 0
+    while sent < frames and failed < errors:
         message = rng.integers(0, 2, ldpc.message_bits(lift)).astype(np.uint8)
         llr = received(message, lift, sigma, rng)
-        found = ldpc.decode(llr, lift)
-        made += 1
+        decoded = ldpc.decode(llr, lift)
+        sent += 1
         flipped += int(np.count_nonzero((llr < 0) != ldpc.encode(message, lift)))
-        if found is None or not np.array_equal(found, message):
+        if decoded is None or not np.array_equal(decoded, message):
             failed += 1
-            wrong += found is not None
-    return Row(eb_n0_db, made, failed, wrong, round(flipped / (made * ldpc.code_bits(lift)), 5))
+            wrong += decoded is not None
+    return Row(eb_n0_db, sent, failed, wrong, round(flipped / (sent * ldpc.code_bits(lift)), 5))
 
 
 def table(rows: list[Row]) -> Lines:
+    """The table of the report, a line for each point."""
     lines = []
     for row in rows:
         low, high = clopper_pearson(row.errors, row.frames)
@@ -108,13 +127,13 @@ def table(rows: list[Row]) -> Lines:
 
 
 def plot(rows: list[Row], path: Path) -> None:
-    """A point without errors is drawn as the upper end of its interval."""
+    """Draw the curve; a point without errors is drawn as the upper end of its interval."""
     figure, axes = pyplot.subplots(figsize=(6, 4))
-    seen = [row for row in rows if row.errors]
-    rates = np.array([row.errors / row.frames for row in seen])
-    ends = np.array([clopper_pearson(row.errors, row.frames) for row in seen]).T
+    with_errors = [row for row in rows if row.errors]
+    rates = np.array([row.errors / row.frames for row in with_errors])
+    ends = np.array([clopper_pearson(row.errors, row.frames) for row in with_errors]).T
     axes.errorbar(
-        [row.eb_n0_db for row in seen], rates, (rates - ends[0], ends[1] - rates), fmt="o-", capsize=3
+        [row.eb_n0_db for row in with_errors], rates, (rates - ends[0], ends[1] - rates), fmt="o-", capsize=3
     )
     for row in rows:
         if not row.errors:
@@ -128,27 +147,27 @@ def plot(rows: list[Row], path: Path) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--out", type=Path, default=Path("docs/evaluation"))
-    options.add_argument("--frames", type=int, default=MOST_FRAMES, help="at most, for each point")
-    asked = options.parse_args()
+    parser.add_argument("--out", type=Path, default=Path("docs/evaluation"))
+    parser.add_argument("--frames", type=int, default=MOST_FRAMES, help="at most, for each point")
+    arguments = parser.parse_args()
     rows = []
     for point in POINTS_DB:
-        rows.append(measure(point, frames=asked.frames))
+        rows.append(measure(point, frames=arguments.frames))
         print(rows[-1], flush=True)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    write(asked.out / "ldpc.csv", Row, rows)
-    plot(rows, asked.out / "ldpc.png")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write(arguments.out / "ldpc.csv", Row, rows)
+    plot(rows, arguments.out / "ldpc.png")
     text = _TEXT.format(
         message=ldpc.message_bits(LIFT),
         code=ldpc.code_bits(LIFT),
         errors=ENOUGH_ERRORS,
-        frames=asked.frames,
+        frames=arguments.frames,
         capacity=CAPACITY_DB,
     )
-    (asked.out / "ldpc.md").write_text(text + markdown(table(rows)))
+    (arguments.out / "ldpc.md").write_text(text + markdown(table(rows)))
 
 
 if __name__ == "__main__":

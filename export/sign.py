@@ -1,8 +1,8 @@
 """Sign the cards of the networks:  python -m export.sign --key FILE [--models FOLDER] [--public FILE]
 
-The gateway loads only networks whose hash stands in a card that is signed with the key it was released with
-(gateway/seal/codec/release.pub). FILE is made (mode 0600) when there is none; keep it outside the repository, or throw
-it away: the next release then brings a key of its own.
+The gateway loads a network only when its hash is in a signed card. The signature must be that of the release key,
+whose public part is gateway/seal/codec/release.pub. When the key FILE does not exist, it is made (mode 0600). Keep it
+outside the repository. Or throw it away: then the next release has a new key.
 """
 
 from __future__ import annotations
@@ -20,9 +20,17 @@ RELEASE_KEY = Path("gateway/seal/codec/release.pub")
 
 
 def sign(models: Path, key: Path, public: Path) -> list[Path]:
-    """Write the signature of each card in `models` beside it, and the public key. Raises KeyFileError."""
+    """Sign each card.
+
+    models: folder of the cards; each signature is written beside its card.
+    key: the private key; it is made when there is none.
+    public: where the public key is written.
+
+    Returns the signatures.
+    Raises KeyFileError when the private key can't be read.
+    """
     if not key.exists():
-        _make(key)
+        _make_key(key)
     signer = Signer(KeyFiles().signing_key(key))
     signatures = []
     for card in sorted(models.glob("*.json")):
@@ -33,21 +41,21 @@ def sign(models: Path, key: Path, public: Path) -> list[Path]:
     return signatures
 
 
-def _make(key: Path) -> None:
+def _make_key(key: Path) -> None:
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--key", type=Path, required=True)
-    options.add_argument("--models", type=Path, default=Path("onnx_models"))
-    options.add_argument("--public", type=Path, default=RELEASE_KEY)
-    asked = options.parse_args()
-    for signature in sign(asked.models, asked.key, asked.public):
+    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--models", type=Path, default=Path("onnx_models"))
+    parser.add_argument("--public", type=Path, default=RELEASE_KEY)
+    arguments = parser.parse_args()
+    for signature in sign(arguments.models, arguments.key, arguments.public):
         print(signature)
 
 

@@ -1,8 +1,8 @@
 """Train a hider and its revealer:  python -m export.train [--profile fidelity] [--data FOLDER] [--out FOLDER]
 
-Resumes from OUT/PROFILE.pt when it is there and ends with the same parameters as a run that was never interrupted;
-progress goes to the terminal, curves to OUT/PROFILE.csv. Every batch mixes images of one kind, hides random bits at a
-random density, distorts with real codecs and noise, and asks for the bits back. Seconds a step on one core: 0.03.
+Resumes from OUT/PROFILE.pt when it is there, and ends with the same parameters as a run that was never interrupted.
+Progress goes to the terminal, curves go to OUT/PROFILE.csv. Every batch mixes images of one kind, hides random bits at
+a random density, distorts the result with real codecs and noise, and reads the bits. A step takes 0.03 s on one core.
 """
 
 from __future__ import annotations
@@ -25,26 +25,25 @@ from export import distort
 from export.data import COLLECTION, Cells, cells_of, split, stored_values, training_items
 from export.model import BITS, CELL, PIXELS, QUANTA, build, synthesis
 
-CELLS = 4096  # a batch: as many cells as a 512 x 512 image
-IMAGES = 8  # images that share a batch
+CELLS = 4096  # of a batch; as many as an image of 512 x 512 has
+IMAGES = 8  # that share a batch
 STEPS = {"fidelity": 6_000, "robust": 16_000}  # minutes on one core: 5 and 10
 RATE = 2e-3  # Adam; annealed to 0 over the run
-CHECKPOINT = 500  # steps
+CHECKPOINT = 500  # steps from one checkpoint to the next
 COLUMNS = ("step", "loss", "bce", "errors", "energy", "penalty")  # of the curves
 
-PLACES = 4  # robust: patterns of a group; a touched cell carries them all
+PLACES = 4  # robust; patterns of a group, all of which a touched cell carries
 MARGIN, WRITER_MARGIN, LEAST_DEVIATION = 5.0, 3.0, 0.7
-"""Robust, units: what reader and writer ask of a usable cell, see CODEC.md; the card tells the gateway."""
+"""What a cell of the profile robust needs to be read and to be written, in units; see CODEC.md. The card has them."""
 
-SPREAD = 1.5  # standard deviations that a cell is taken to reach to both sides of its mean
-ENERGY = (
-    36.0  # robust: squared units a bit of the first group may cost; 3000 bits in 512 x 512 are then at 52 dB
-)
+SPREAD = 1.5  # how far a cell is taken to reach to both sides of its mean, standard deviations
+# Robust; what a bit of the first group may cost, squared units. 3000 bits in 512 x 512 are then at 52 dB.
+ENERGY = 36.0
 GREY_LEVELS = 255.0  # of an 8-bit rendering
 
 
 class Chance:
-    """The random choices of one step: the same for the same seed and step, whatever was drawn before."""
+    """The random choices of one step. The same seed and step give the same choices, whatever was drawn before."""
 
     def __init__(self, seed: int, step: int) -> None:
         self.plain = random.Random(f"{seed}/{step}")
@@ -54,9 +53,15 @@ class Chance:
 
 @dataclass
 class Batch:
-    """cells, up, down: (N, 64) stored values; secret: (N, 16); unit: (1,) stored values.
+    """What one step hides and where.
 
-    low: stored value at which an 8-bit rendering begins; grey: stored values of one of its grey levels.
+    cells: (N, 64) stored values.
+    up: (N, 64) room above each value, stored values.
+    down: (N, 64) room below each value, stored values.
+    secret: (N, 16) of +1 (bit 0), -1 (bit 1) and 0 (unused).
+    unit: (1,) stored values.
+    low: the stored value at which an 8-bit rendering begins.
+    grey: the size of one grey level of this rendering, stored values.
     """
 
     cells: Tensor
@@ -69,20 +74,26 @@ class Batch:
 
     @property
     def high(self) -> float:
+        """The stored value at which the 8-bit rendering ends."""
         return self.low + GREY_LEVELS * self.grey
 
 
 def usable(
     cells: Tensor, unit: Tensor, low: float, high: float, *, margin: float, deviation: float
 ) -> Tensor:
-    """(N,) bool: cells `margin` units away from both limits that deviate by `deviation` units; never flat ones."""
+    """Which cells can be used, (N,) bool; a flat cell never can.
+
+    low, high: the limits of the stored values.
+    margin: the distance that a cell needs from both limits, units.
+    deviation: the standard deviation that a cell needs, units.
+    """
     mean, spread = cells.mean(dim=1), cells.std(dim=1, correction=0)
     room = torch.minimum(mean - low, high - mean) - SPREAD * spread
     return (room >= margin * unit) & (spread >= deviation * unit) & (spread > 0)
 
 
 class Source:
-    """Draws batches, one kind of image as often as another."""
+    """Draws batches from the training images, each kind of image equally often."""
 
     def __init__(self, folder: Path, profile: str) -> None:
         self.sparse = profile == "fidelity"
@@ -95,7 +106,7 @@ class Source:
                 self.kinds[item.kind].append(cells)
 
     def draw(self, chance: Chance) -> Batch:
-        """Cells of one kind of image; their units are equal, so that one unit serves the batch."""
+        """A batch of cells of one kind of image. Their images have the same unit, so that one unit serves the batch."""
         kind = chance.plain.choice(sorted(self.kinds))
         image = chance.plain.choice(self.kinds[kind])
         alike = [cells for cells in self.kinds[kind] if cells.unit == image.unit]
@@ -106,7 +117,7 @@ class Source:
             ups.append(cells.high - rows)
             downs.append(rows - cells.low)
         values, up, down = (
-            torch.from_numpy(np.concatenate(p).astype(np.float32)) for p in (parts, ups, downs)
+            torch.from_numpy(np.concatenate(rows).astype(np.float32)) for rows in (parts, ups, downs)
         )
         if self.sparse:
             secret = self._sparse_secret(chance)
@@ -115,8 +126,8 @@ class Source:
         low, grey = self._rendering(image, values, chance)
         unit = torch.tensor([grey * chance.plain.choice((1.0, 1.0, 1.0, 1.0, 1.41, 2.0))])
         batch = Batch(values, up, down, self._grouped_secret(chance), unit, low, grey)
-        fit = usable(values, unit, low, batch.high, margin=WRITER_MARGIN, deviation=0.0)
-        batch.secret *= fit[:, None]
+        writable = usable(values, unit, low, batch.high, margin=WRITER_MARGIN, deviation=0.0)
+        batch.secret *= writable[:, None]
         return batch
 
     @staticmethod
@@ -126,7 +137,7 @@ class Source:
 
     @staticmethod
     def _grouped_secret(chance: Chance) -> Tensor:
-        """Groups fill one after the other; in the last that is reached, a share of the cells is touched."""
+        """Secrets that fill one group after the other; of the last group, a share of the cells is touched."""
         last = chance.plain.choices(range(BITS // PLACES), weights=(14, 3, 2, 1))[0]
         used = np.zeros((CELLS, BITS), bool)
         used[:, : last * PLACES] = True
@@ -136,7 +147,10 @@ class Source:
 
     @staticmethod
     def _rendering(image: Cells, values: Tensor, chance: Chance) -> tuple[float, float]:
-        """Where an 8-bit rendering begins and its grey level, stored values: a window around some cell if deeper."""
+        """Choose an 8-bit rendering: an 8-bit image as it is, or a window around some cell of a deeper image.
+
+        Returns where it begins and the size of its grey level, stored values.
+        """
         if image.unit == 1:
             return 0.0, 1.0
         grey = max(1.0, image.unit * chance.plain.choice((1.0, 0.5, 0.25)))
@@ -147,11 +161,12 @@ class Source:
 def _writable(cells: Cells) -> Cells:
     """Only the cells of an 8-bit image that a writer of the robust profile touches."""
     values = torch.from_numpy(cells.values.astype(np.float32))
-    fit = usable(values, torch.ones(1), 0.0, GREY_LEVELS, margin=WRITER_MARGIN, deviation=0.0)
-    return Cells(cells.values[fit.numpy()], cells.unit, cells.low, cells.high)
+    writable = usable(values, torch.ones(1), 0.0, GREY_LEVELS, margin=WRITER_MARGIN, deviation=0.0)
+    return Cells(cells.values[writable.numpy()], cells.unit, cells.low, cells.high)
 
 
 def _bits(used: NDArray[np.bool_], chance: Chance) -> Tensor:
+    """Random bits, +1 or -1, at the used places, and 0 at the others."""
     secret = np.where(used, chance.numpy.integers(0, 2, used.shape) * 2 - 1, 0)
     return torch.from_numpy(secret.astype(np.float32))
 
@@ -159,56 +174,59 @@ def _bits(used: NDArray[np.bool_], chance: Chance) -> Tensor:
 def sparse_loss(
     hider: nn.Module, revealer: nn.Module, batch: Batch, chance: Chance
 ) -> tuple[Tensor, dict[str, float]]:
-    """The loss of a batch of the profile fidelity and the figures to log."""
+    """The loss of a batch of the profile fidelity, and the figures for the curves."""
     change = hider(batch.cells, batch.secret, batch.up, batch.down, batch.unit)
-    seen = batch.cells + change
+    arrived = batch.cells + change
     used = batch.secret != 0
     energy = (change / batch.unit).square().sum() / used.sum()
     if chance.plain.random() < 0.5:
-        sigma = torch.full((len(seen), 1), chance.plain.choice((0.2, 0.3, 0.4))) * batch.unit
-        seen = distort.noise(seen, sigma, chance.torch)
+        sigma = torch.full((len(arrived), 1), chance.plain.choice((0.2, 0.3, 0.4))) * batch.unit
+        arrived = distort.noise(arrived, sigma, chance.torch)
     _, amount = hider.moves(batch.cells, batch.secret, batch.up, batch.down, batch.unit)
-    # counted by amount, not by |change|: an unmoved pixel must feel how little it would show
+    # Counted by amount and not by |change|, so that a pixel that stays has a gradient, too.
     shown = (amount * visibility(batch.cells, batch.unit)[:, hider.members]).sum() / used.sum()
-    return _loss(revealer(seen, batch.unit), batch, used, energy, 0.2 * shown / batch.unit.squeeze())
+    return _loss(revealer(arrived, batch.unit), batch, used, energy, 0.2 * shown / batch.unit.squeeze())
 
 
 def lattice_loss(
     hider: nn.Module, revealer: nn.Module, batch: Batch, chance: Chance
 ) -> tuple[Tensor, dict[str, float]]:
-    """The loss of a batch of the profile robust and the figures to log.
+    """The loss of a batch of the profile robust, and the figures for the curves.
 
-    Energy is that of the written coefficients relative to their quantum, scaled to the quanta of the first group, so
-    that one budget serves all groups.
+    The energy is that of the written coefficients relative to their quantum, scaled to the quanta of the first group,
+    so that one budget serves all groups.
     """
     amplitudes = hider(batch.cells, batch.secret, batch.up, batch.down, batch.unit)
     container = batch.cells + synthesis(amplitudes, batch.unit, batch.up, batch.down)
-    seen, unit, low, high = distorted(container, batch, chance)
-    read = usable(seen.detach(), unit, low, high, margin=MARGIN, deviation=LEAST_DEVIATION)
+    arrived, unit, low, high = distorted(container, batch, chance)
+    readable = usable(arrived.detach(), unit, low, high, margin=MARGIN, deviation=LEAST_DEVIATION)
     used = batch.secret != 0
     quanta = torch.tensor(QUANTA, dtype=torch.float32)
     relative = (amplitudes / 2 / quanta).square().sum() / used.sum().clamp(min=1)
     energy = relative * quanta[:PLACES].square().mean()
     penalty = 0.5 * F.relu(energy / ENERGY - 1) + 0.002 * energy / ENERGY
-    return _loss(revealer(seen, unit), batch, used & read[:, None], energy, penalty)
+    return _loss(revealer(arrived, unit), batch, used & readable[:, None], energy, penalty)
 
 
 def _loss(
-    logits: Tensor, batch: Batch, asked: Tensor, energy: Tensor, penalty: Tensor
+    logits: Tensor, batch: Batch, counted: Tensor, energy: Tensor, penalty: Tensor
 ) -> tuple[Tensor, dict[str, float]]:
-    bits = (batch.secret < 0).float()[asked]
-    wanted, count = logits[asked], asked.sum().clamp(min=1)
-    bce = (
-        F.binary_cross_entropy_with_logits(-wanted, bits, reduction="sum") / count
-    )  # positive logits mean bit 0
+    """Binary cross-entropy of the bits at which `counted` is true, plus the penalty; and the figures."""
+    bits = (batch.secret < 0).float()[counted]
+    read, count = logits[counted], counted.sum().clamp(min=1)
+    # a positive logit means bit 0
+    bce = F.binary_cross_entropy_with_logits(-read, bits, reduction="sum") / count
     loss = bce + penalty
-    errors = ((wanted < 0) != (bits > 0.5)).sum() / count
+    errors = ((read < 0) != (bits > 0.5)).sum() / count
     figures = (loss, bce, errors, energy, penalty)
     return loss, {name: figure.item() for name, figure in zip(COLUMNS[1:], figures, strict=True)}
 
 
 def visibility(cells: Tensor, unit: Tensor) -> Tensor:
-    """(N, 64) how much a change of one stored value shows: much in smooth places, little beside edges and in noise."""
+    """How much a change of one stored value shows: much in smooth places, little beside edges and in noise.
+
+    Returns (N, 64), 0 .. 1.
+    """
     square = cells.reshape(-1, 1, CELL, CELL) / unit
     padded = F.pad(square, (1, 1, 1, 1), mode="replicate")
     spread = F.avg_pool2d(padded.square(), 3, 1) - F.avg_pool2d(padded, 3, 1).square()
@@ -216,17 +234,20 @@ def visibility(cells: Tensor, unit: Tensor) -> Tensor:
 
 
 def distorted(container: Tensor, batch: Batch, chance: Chance) -> tuple[Tensor, Tensor, float, float]:
-    """What a reader sees, its unit and its limits: untouched, noise, near-lossless, or JPEG of the 8-bit rendering."""
+    """Leave the container as it is, or distort it by noise, near-lossless coding, or JPEG of its 8-bit rendering.
+
+    Returns what arrives at a reader, its unit, and the limits of its stored values.
+    """
     unit, kind = batch.unit, chance.plain.random()
     if kind < 0.5:
-        seen = container
+        arrived = container
         if kind >= 0.35:
             near = max(1, round(chance.plain.randint(1, 4) * batch.grey))
-            seen = distort.near_lossless(container, near, chance.torch)
+            arrived = distort.near_lossless(container, near, chance.torch)
         elif kind >= 0.12:
             sigma = torch.full((len(container), 1), chance.plain.uniform(0.3, 4.0) * batch.grey)
-            seen = distort.noise(container, sigma, chance.torch)
-        return seen, unit, batch.low, batch.high
+            arrived = distort.noise(container, sigma, chance.torch)
+        return arrived, unit, batch.low, batch.high
     rendered = (container - batch.low) / batch.grey
     return distort.jpeg(rendered, chance.plain.randint(45, 95)), unit / batch.grey, 0.0, GREY_LEVELS
 
@@ -246,7 +267,13 @@ class Plan:
 
 
 class Training:
-    """A run that can stop after any step and go on from its checkpoint."""
+    """A run that can stop after any step and go on from its checkpoint.
+
+    profile: `fidelity` or `robust`.
+    data: the data folder.
+    out: folder of the checkpoint and of the curves.
+    steps, seed: see `Plan`.
+    """
 
     def __init__(self, profile: str, data: Path, out: Path, *, steps: int, seed: int) -> None:
         torch.manual_seed(seed)
@@ -262,7 +289,7 @@ class Training:
         self.source = Source(data, profile)
 
     def step(self) -> dict[str, float]:
-        """One step of the optimiser; the figures of its batch."""
+        """Make one step of the optimiser. Returns the figures of its batch."""
         chance = Chance(self.plan.seed, self.done)
         loss, figures = self.loss(self.hider, self.revealer, self.source.draw(chance), chance)
         self.adam.zero_grad()
@@ -274,6 +301,7 @@ class Training:
         return figures
 
     def save(self) -> None:
+        """Write the checkpoint; the one before stays until the new one is complete."""
         state = {
             "networks": self.both.state_dict(),
             "adam": self.adam.state_dict(),
@@ -285,7 +313,10 @@ class Training:
         self.checkpoint.with_suffix(".new").replace(self.checkpoint)
 
     def resume(self) -> None:
-        """Go on where the checkpoint is. Raises ValueError for one of another plan."""
+        """Go on from the checkpoint.
+
+        Raises ValueError when the checkpoint belongs to another plan.
+        """
         state = torch.load(self.checkpoint, weights_only=True)
         if state["plan"] != asdict(self.plan):
             raise ValueError(f"{self.checkpoint} belongs to {state['plan']}, not to {asdict(self.plan)}")
@@ -295,12 +326,12 @@ class Training:
         self.done = state["step"]
 
     def log(self, figures: dict[str, float]) -> None:
-        """A row of the curves."""
+        """Write a row of the curves."""
         with self.curves.open("a", newline="") as file:
             csv.writer(file).writerow([self.done, *(f"{value:.5f}" for value in figures.values())])
 
     def trim_log(self) -> None:
-        """Begin the curves, or drop rows that the checkpoint does not know."""
+        """Begin the curves, or drop the rows of steps that come after the checkpoint."""
         rows = []
         if self.curves.exists():
             with self.curves.open(newline="") as file:
@@ -310,10 +341,11 @@ class Training:
 
 
 def train(training: Training) -> None:
-    """Resume if there is a checkpoint, and run to the end of the plan."""
+    """Resume if there is a checkpoint, then run to the end of the plan."""
     if training.checkpoint.exists():
         training.resume()
-    training.save()  # an untrained pair can be exported, too
+    # so that an untrained pair can be exported, too
+    training.save()
     training.trim_log()
     first, steps, begun = training.done, training.plan.steps, time.monotonic()
     while training.done < steps:
@@ -322,25 +354,25 @@ def train(training: Training) -> None:
             training.log(figures)
         if training.done % CHECKPOINT == 0 or training.done == steps:
             training.save()
-            left = (time.monotonic() - begun) / (training.done - first) * (steps - training.done)
-            print(f"{training.done}/{steps} {figures} {left / 60:.0f} min left", flush=True)
+            left_s = (time.monotonic() - begun) / (training.done - first) * (steps - training.done)
+            print(f"{training.done}/{steps} {figures} {left_s / 60:.0f} min left", flush=True)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--profile", choices=tuple(STEPS), action="append", help="default: all")
-    options.add_argument("--data", type=Path, default=COLLECTION)
-    options.add_argument("--out", type=Path, default=Path(".work/train"))
-    options.add_argument("--steps", type=int, help=f"default: {STEPS}")
-    options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--threads", type=int, default=1)
-    wish = options.parse_args()
-    torch.set_num_threads(wish.threads)
-    wish.out.mkdir(parents=True, exist_ok=True)
-    for profile in wish.profile or STEPS:
-        print(f"{profile}: {wish.out / profile}.pt", flush=True)
-        steps = wish.steps or STEPS[profile]
-        train(Training(profile, wish.data, wish.out, steps=steps, seed=wish.seed))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profile", choices=tuple(STEPS), action="append", help="default: all")
+    parser.add_argument("--data", type=Path, default=COLLECTION)
+    parser.add_argument("--out", type=Path, default=Path(".work/train"))
+    parser.add_argument("--steps", type=int, help=f"default: {STEPS}")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for profile in arguments.profile or STEPS:
+        print(f"{profile}: {arguments.out / profile}.pt", flush=True)
+        steps = arguments.steps or STEPS[profile]
+        train(Training(profile, arguments.data, arguments.out, steps=steps, seed=arguments.seed))
 
 
 if __name__ == "__main__":

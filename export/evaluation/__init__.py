@@ -1,1 +1,1 @@
-"""The parts of `python -m export.evaluate`: what is measured, with what it is compared, how it is shown."""
+"""The parts of `python -m export.evaluate`: the measurements, the methods compared with, and the report."""

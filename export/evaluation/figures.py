@@ -1,4 +1,4 @@
-"""Plots of the report, small PNG files."""
+"""Plots of the report: small PNG files."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def rate_distortion(rows: list[rate.Row], path: Path) -> None:
+    """PSNR against the size of the payload, a line for each image and profile."""
     figure, axes = pyplot.subplots(figsize=(7, 4))
     for profile, colour in _COLOURS.items():
         lines = by([row for row in rows if row.profile == profile and row.psnr_db is not None], "kind")
@@ -61,9 +62,10 @@ def rate_distortion(rows: list[rate.Row], path: Path) -> None:
 
 
 def survival(rows: list[recovery.Row], path: Path) -> None:
+    """Share of the payloads that came back, with 95 % intervals, a panel for each group of distortions."""
     figure, panels = pyplot.subplots(2, 3, figsize=(10, 5.5), sharey=True)
     for axes, group in zip(panels.flat, _GRADED, strict=True):
-        names = [one.name for one in DISTORTIONS if one.group == group]
+        names = [distortion.name for distortion in DISTORTIONS if distortion.group == group]
         for profile, colour in _COLOURS.items():
             shares, spans = [], []
             for name in names:
@@ -85,7 +87,7 @@ def survival(rows: list[recovery.Row], path: Path) -> None:
 
 
 def methods(rows: list[comparison.Row], path: Path) -> None:
-    """Error against survival: right and up is better."""
+    """Survival against distortion of all methods; farther right and farther up is better."""
     figure, axes = pyplot.subplots(figsize=(7, 4.5))
     for (name,), members in by(rows, "method").items():
         costs = {row.path: row.psnr_db for row in members if row.psnr_db is not None}
@@ -101,11 +103,12 @@ def methods(rows: list[comparison.Row], path: Path) -> None:
 
 
 def overheads(rows: list[quality.Row], path: Path) -> None:
+    """Restoring bytes and growth of the compressed image, for each kind; dotted lines are the goals."""
     figure, panels = pyplot.subplots(1, 2, figsize=(9, 4))
     for axes, name, bar in zip(panels, ("restoring_share", "jpegls_growth"), (3, 5), strict=True):
         for offset, profile in enumerate(_COLOURS):
-            groups = by([r for r in rows if r.profile == profile and r.level == "full"], "kind")
-            values: list[Any] = [[100 * getattr(r, name) for r in members] for members in groups.values()]
+            groups = by([row for row in rows if row.profile == profile and row.level == "full"], "kind")
+            values: list[Any] = [[100 * getattr(row, name) for row in members] for members in groups.values()]
             places = np.arange(len(values)) + 0.35 * offset
             drawn = axes.boxplot(
                 values, positions=places, widths=0.3, orientation="horizontal", patch_artist=True
@@ -120,9 +123,12 @@ def overheads(rows: list[quality.Row], path: Path) -> None:
 
 
 def examples(codec: Codec, folder: Path, path: Path) -> list[Item]:
-    """Cover and amplified differences of openly licensed images; what was shown, for the attribution."""
+    """Openly licensed images in their window, and the amplified change of both profiles.
+
+    Returns the images shown, for the attribution.
+    """
     items = manifest(folder)
-    chosen = [next(i for i in items if i.trains and i.kind == kind) for kind in _EXAMPLES]
+    chosen = [next(item for item in items if item.trains and item.kind == kind) for kind in _EXAMPLES]
     figure, panels = pyplot.subplots(len(chosen), 3, figsize=(6.5, 6.5))
     for line, item in zip(panels, chosen, strict=True):
         subject = load(item, folder)

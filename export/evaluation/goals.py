@@ -1,4 +1,4 @@
-"""The goals of the codec, each with what was reached, computed from the rows."""
+"""The goals of the codec, each with the value that was reached; computed from the rows."""
 
 from __future__ import annotations
 
@@ -22,17 +22,26 @@ _SURVIVE = (
 )
 _EXPORT = ("window to 8 bit", 0.99)
 _SMALLEST = 128  # pixels a side
-_Value = Callable[[list[float]], float]
+_Statistic = Callable[[list[float]], float]
 
 
 @dataclass(frozen=True)
 class _Bar:
-    """A figure of the images of some kinds; `least`: the bar is from below."""
+    """A goal for a figure of the images of some kinds.
+
+    kinds: starts of their kinds.
+    what: the goal, in words.
+    name: the column of the figure.
+    of: takes the figures of all these images and returns the value that counts.
+    value: what the goal asks for.
+    form: format of the value.
+    least: the goal is reached by this value and all above it; otherwise by all below it.
+    """
 
     kinds: tuple[str, ...]
     what: str
     name: str
-    of: _Value
+    of: _Statistic
     value: float
     form: str
     least: bool = True
@@ -52,7 +61,7 @@ _FIDELITY = (
 
 
 def goals(costs: list[quality.Row], survival: list[recovery.Row], compared: list[comparison.Row]) -> Lines:
-    """One line a goal; "met" compares what was reached, without regard to its interval."""
+    """One line for each goal. "met" compares the value that was reached, whatever its interval is."""
     outcomes = [row.outcome for row in survival] + [row.outcome for row in compared]
     wrong = sum(outcome == "wrong" for outcome in outcomes)
     return [
@@ -84,14 +93,16 @@ def _fidelity(costs: list[quality.Row]) -> Lines:
     rows = [row for row in costs if row.profile == Profile.FIDELITY and row.level == "full"]
     lines = []
     for bar in _FIDELITY:
-        seen = [float(getattr(row, bar.name)) for row in rows if row.kind.startswith(bar.kinds)]
-        if seen:
-            lines.append(_line(f"`fidelity`, {bar.what}", bar.of(seen), bar.value, bar.form, least=bar.least))
+        values = [float(getattr(row, bar.name)) for row in rows if row.kind.startswith(bar.kinds)]
+        if values:
+            lines.append(
+                _line(f"`fidelity`, {bar.what}", bar.of(values), bar.value, bar.form, least=bar.least)
+            )
     return lines
 
 
 def _both(profile: Profile, costs: list[quality.Row], compared: list[comparison.Row]) -> Lines:
-    """Goals set for both profiles alike."""
+    """The goals that both profiles have."""
     rows = [row for row in costs if row.profile == profile]
     full = [row for row in rows if row.level == "full"]
     large = [row for row in rows if row.side is not None and row.side >= _SMALLEST]
@@ -121,15 +132,13 @@ def _robust(survival: list[recovery.Row]) -> Lines:
     lines = []
     if costs:
         lines.append(_line("`robust`, 512 x 512, 8 bit, mean PSNR dB", mean(costs.values()), 50, "{:.1f}"))
-    for name, wanted in _SURVIVE:
+    for name, bar in _SURVIVE:
         outcomes = [row.outcome == "exact" for row in standard if row.distortion == name]
         if outcomes:
-            lines.append(_share(f"`robust`, 512 x 512, 8 bit, recovered after {name}", outcomes, wanted))
-    name, wanted = _EXPORT
+            lines.append(_share(f"`robust`, 512 x 512, 8 bit, recovered after {name}", outcomes, bar))
+    name, bar = _EXPORT
     deep = [row for row in rows if row.kind.startswith("dicom/") and (row.bits_stored or 0) > 8]
     outcomes = [row.outcome == "exact" for row in deep if row.distortion == name]
     if outcomes:
-        lines.append(
-            _share(f"`robust`, CT and MR of more than 8 bit, recovered after {name}", outcomes, wanted)
-        )
+        lines.append(_share(f"`robust`, CT and MR of more than 8 bit, recovered after {name}", outcomes, bar))
     return lines

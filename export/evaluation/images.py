@@ -1,4 +1,4 @@
-"""Evaluation images as the codec sees them."""
+"""Evaluation images, as the codec gets them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ LARGEST = 512  # pixels a side in the recovery and comparison tables, cut from t
 class Subject:
     """One image.
 
-    cover: (rows, columns, samples), stored values less their minimum, uint8 or uint16; samples 1 or 3.
-    bits_stored: of the file. window: (low, high) of the cover that its VOI window, or else the central 99 % of its
-    values, shows as black and white. voi: the window is that of the file.
+    name: path of the file in the data folder.
+    kind: see `export.data.Item`.
+    cover: stored values less their minimum, (rows, columns, samples), uint8 or uint16; 1 or 3 samples.
+    bits_stored: of the file.
+    window: (low, high), the values of the cover that are shown as black and white: its VOI window, or else the central
+        99 % of its values.
+    voi: the window is that of the file.
     """
 
     name: str
@@ -37,7 +41,7 @@ class Subject:
 
     @property
     def known_window(self) -> tuple[float, float] | None:
-        """What the codec is told, as the gateway tells it: the VOI window of a file of more than 8 bits."""
+        """The window that the gateway gives to the codec: the VOI window of a file of more than 8 bits."""
         return self.window if self.voi and self.bits_stored > 8 else None
 
     @property
@@ -52,13 +56,13 @@ class Subject:
 
 
 def evaluation_items(folder: Path) -> list[Item]:
-    """Images kept for measuring, and the CT and MR objects that did not train the networks."""
-    wanted = ("images/eval", "dicom/series/ct", "dicom/modalities/CT", "dicom/modalities/MR")
-    return [item for item in manifest(folder) if not item.trains and item.kind.startswith(wanted)]
+    """The images that are kept for measuring, and the CT and MR objects that trained no network."""
+    kinds = ("images/eval", "dicom/series/ct", "dicom/modalities/CT", "dicom/modalities/MR")
+    return [item for item in manifest(folder) if not item.trains and item.kind.startswith(kinds)]
 
 
 def sample(items: list[Item], per_kind: int) -> list[Item]:
-    """At most `per_kind` of every kind, evenly over the manifest's order."""
+    """At most `per_kind` items of every kind, spread evenly over the order of the manifest."""
     kinds: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         kinds[item.kind].append(item)
@@ -70,7 +74,13 @@ def sample(items: list[Item], per_kind: int) -> list[Item]:
 
 
 def load(item: Item, folder: Path) -> Subject | None:
-    """None for what is never sealed in pixels: no readable integers, too small, more than 16 bit."""
+    """Read an image.
+
+    folder: the data folder.
+
+    Returns None for an image that is never sealed in its pixels: it has no readable integers, is too small, or has
+    more than 16 bits.
+    """
     try:
         values = stored_values(item.path)
     except (ValueError, AttributeError, RuntimeError, NotImplementedError, InvalidDicomError):
@@ -82,7 +92,8 @@ def load(item: Item, folder: Path) -> Subject | None:
     if item.path.suffix == ".dcm":
         header = pydicom.dcmread(item.path, stop_before_pixels=True)
         if "BitsStored" not in header:
-            return None  # samples that are no integers
+            # the samples are no integers
+            return None
         bits, window = int(header.BitsStored), _voi_window(header, low)
     cover: NDArray[np.integer[Any]] = (values - low).astype(np.uint8 if high - low < 256 else np.uint16)
     voi = window is not None and window[0] < min(high - low, window[1]) and window[1] > 0
@@ -94,7 +105,7 @@ def load(item: Item, folder: Path) -> Subject | None:
 
 
 def _voi_window(header: pydicom.Dataset, low: int) -> tuple[float, float] | None:
-    """PS3.3 C.11.2.1.2, the first window, expressed in stored values less `low`."""
+    """The first VOI window (PS3.3 C.11.2.1.2), in stored values less `low`."""
     if not header.get("WindowCenter") or not header.get("WindowWidth"):
         return None
     centre = float(np.atleast_1d(header.WindowCenter)[0])
@@ -105,7 +116,7 @@ def _voi_window(header: pydicom.Dataset, low: int) -> tuple[float, float] | None
 
 
 def centre(subject: Subject) -> Subject:
-    """Its central part of at most `LARGEST` pixels a side."""
+    """The central part of the image, of at most `LARGEST` pixels a side."""
     rows, columns = subject.cover.shape[:2]
     top, left = max(0, rows - LARGEST) // 2, max(0, columns - LARGEST) // 2
     part = np.ascontiguousarray(subject.cover[top : top + LARGEST, left : left + LARGEST])
@@ -113,18 +124,18 @@ def centre(subject: Subject) -> Subject:
 
 
 def windowed(values: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:
-    """An 8-bit rendering: `window` becomes 0 .. 255."""
+    """Render in 8 bits: the window becomes 0 .. 255."""
     low, high = window
     return np.rint(np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
 
 def shown(subject: Subject) -> Subject:
-    """The image in 8 bits: as it is, or deeper ones through their window."""
+    """The image in 8 bits; a deeper one is rendered through its window."""
     if subject.cover.dtype == np.uint8:
         return subject
     return Subject(subject.name, subject.kind, windowed(subject.cover, subject.window), 8, (0.0, 255.0))
 
 
 def seeded(*names: object) -> np.random.Generator:
-    """A generator that depends on the names alone, so that any single row can be recomputed."""
+    """A generator that depends on the names alone, so that any single row can be measured again."""
     return np.random.default_rng(zlib.crc32("|".join(map(str, names)).encode()))

@@ -1,4 +1,4 @@
-"""Rows of a table on disk, written one by one: an interrupted run goes on where it stopped."""
+"""Tables on disk. Rows are written one by one, so that an interrupted run goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ Row = TypeVar("Row")
 
 
 class Ledger(Generic[Row]):
-    """Rows of the dataclass `kind`, known by their first `key` fields; values are numbers where they look like it."""
+    """A table on disk.
+
+    path: the CSV file; it is made when there is none.
+    kind: dataclass of the rows.
+    key: how many of the first fields tell one row from another.
+    """
 
     def __init__(self, path: Path, kind: type[Row], *, key: int) -> None:
         self._path, self._kind = path, kind
@@ -21,18 +26,19 @@ class Ledger(Generic[Row]):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             for row in read(path, kind):
-                self._rows[self._of(row)] = row
+                self._rows[self._key_of(row)] = row
         else:
             write(path, kind, [])
 
-    def _of(self, row: Row) -> tuple[str, ...]:
+    def _key_of(self, row: Row) -> tuple[str, ...]:
         return tuple(str(getattr(row, name)) for name in self._key)
 
     def __contains__(self, key: tuple[object, ...]) -> bool:
         return tuple(map(str, key)) in self._rows
 
     def add(self, row: Row) -> None:
-        self._rows[self._of(row)] = row
+        """Keep the row, in the file, too."""
+        self._rows[self._key_of(row)] = row
         with self._path.open("a", newline="") as file:
             csv.DictWriter(file, self._names, lineterminator="\n").writerow(asdict(row))  # type: ignore[call-overload]
 
@@ -41,11 +47,16 @@ class Ledger(Generic[Row]):
 
 
 def read(path: Path, kind: type[Row]) -> list[Row]:
+    """Read a table.
+
+    kind: dataclass of the rows. A field that looks like a number or a bool becomes one; an empty field becomes None.
+    """
     with path.open(newline="") as file:
         return [kind(**{name: _value(text) for name, text in row.items()}) for row in csv.DictReader(file)]
 
 
 def write(path: Path, kind: type[Any], rows: list[Any]) -> None:
+    """Write a whole table; `kind` is the dataclass of the rows."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(kind)], lineterminator="\n")
         writer.writeheader()

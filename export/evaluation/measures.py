@@ -1,4 +1,4 @@
-"""How far a container is from its cover. Images are (rows, columns, samples), integers."""
+"""Measures of the distance from a container to its cover. Images are (rows, columns, samples) integers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gateway.seal.codec import Hidden
 from gateway.seal.undo import restoring_element
 
 Image = NDArray[Any]
-REGION = 32
-CELL = 8
+REGION = 32  # pixels a side
+CELL = 8  # pixels a side
 _LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
 
 
@@ -28,7 +28,7 @@ def psnr(cover: Image, container: Image, peak: float) -> float:
 
 
 def similarity(cover: Image, container: Image) -> float:
-    """SSIM (Wang et al. 2004): gaussian of sigma 1.5 in 11 x 11, data range = the cover's max - min."""
+    """SSIM (Wang et al. 2004) with a gaussian of sigma 1.5 in 11 x 11; the data range is max - min of the cover."""
     return float(
         structural_similarity(
             cover.astype(np.float64),
@@ -43,7 +43,7 @@ def similarity(cover: Image, container: Image) -> float:
 
 
 def worst_cell_psnr(cover: Image, container: Image, peak: float) -> float:
-    """PSNR of the 8 x 8 cell with the largest error: a mark confined to a corner can't hide behind the rest."""
+    """PSNR of the 8 x 8 cell with the largest error, so that a change confined to a corner is seen, too."""
     rows, columns = (n // CELL * CELL for n in cover.shape[:2])
     error = np.square(container.astype(np.float64) - cover)[:rows, :columns].mean(axis=2)
     worst = float(error.reshape(rows // CELL, CELL, columns // CELL, CELL).mean(axis=(1, 3)).max())
@@ -51,7 +51,7 @@ def worst_cell_psnr(cover: Image, container: Image, peak: float) -> float:
 
 
 def region_mean_shift(cover: Image, container: Image) -> float:
-    """Largest change of the mean of any 32 x 32 region (any position), in stored values."""
+    """The largest change of the mean of a 32 x 32 region, at any position, in stored values."""
     change = container.astype(np.float64) - cover
     half = REGION // 2
     if min(change.shape[:2]) < REGION:
@@ -63,9 +63,12 @@ def region_mean_shift(cover: Image, container: Image) -> float:
 
 
 def rms_against_noise(cover: Image, container: Image) -> float:
-    """Median over 32 x 32 regions of RMS change / noise of the cover there; regions without noise don't count.
+    """The RMS of the change relative to the noise of the cover: the median over 32 x 32 regions.
 
-    Noise: Immerkaer, "Fast noise variance estimation" (1996). The sample with the largest change counts.
+    Regions without noise do not count. Of a colour image, the sample with the largest change counts. The noise is
+    estimated after Immerkaer, "Fast noise variance estimation" (1996).
+
+    Returns infinity when no region has noise.
     """
     change = container.astype(np.float64) - cover
     sample = int(np.square(change).sum(axis=(0, 1)).argmax())
@@ -85,7 +88,7 @@ def _region_means(plane: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def restoring_share(cover: Image, hidden: Hidden) -> float:
-    """Bytes that undo the change, as the restoring element stores them, to bytes of uncompressed pixel data."""
+    """The bytes that undo the change, as the restoring element stores them, relative to those of the pixel data."""
     undoing = restoring_element.coded(
         restoring_element.change_of(cover[None], hidden.container), hidden.synthesis
     )
@@ -93,6 +96,6 @@ def restoring_share(cover: Image, hidden: Hidden) -> float:
 
 
 def jpegls_growth(cover: Image, container: Image) -> float:
-    """Growth of the losslessly compressed image: 0.01 is one per cent."""
+    """Growth of the image when it is compressed without loss; 0.01 is one per cent."""
     before, after = (len(imagecodecs.jpegls_encode(np.squeeze(image))) for image in (cover, container))
     return after / before - 1

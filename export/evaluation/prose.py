@@ -1,4 +1,4 @@
-"""What the report says around its tables. No figure stands here: figures come from the rows."""
+"""The text of the report around its tables. It contains no measured figure: those come from the rows."""
 
 HEAD = """# What the codec costs, and what it survives
 
@@ -101,7 +101,7 @@ LIMITS = """## Limits
 - Neither profile survives crops, flips or scaling: the pixel grid must stay. A record that is not found means
   "unknown", never "unchanged".
 - Constant background makes cells unusable; noise or lossy compression that disturbs it can shift the evidence by
-which   the reader finds the mark.
+which the reader finds the mark.
 - Times depend on the machine; they were not taken on an idle one.
 - No human reader has judged the images.
 """

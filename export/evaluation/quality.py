@@ -1,4 +1,4 @@
-"""What hiding costs an image: one row for every image and profile, on the uncompressed path."""
+"""The cost of hiding: one row for every image and profile, on the uncompressed path."""
 
 from __future__ import annotations
 
@@ -23,10 +23,22 @@ PAYLOAD_BYTES = 160  # a default record of usual length in its envelope, X25519
 
 @dataclass(frozen=True)
 class Row:
-    """One image and profile. Figures are empty where nothing was hidden; `level` then says why.
+    """One image and profile. Where nothing was hidden, figures of the container are None.
 
-    psnr_db: peak = the image's range; psnr_stored_db: 2^bits stored - 1; psnr_window_db: both rendered to 8 bit.
-    rms_to_noise, worst_cell_db, region_shift, restoring_share, jpegls_growth: see `measures`. side: the smaller one.
+    path: of the image, in the data folder.
+    level: `full`, or the reason why nothing was hidden.
+    recovered: a reader without a hint got the payload back exactly.
+    psnr_db: peak = the range of the image.
+    psnr_stored_db: peak = 2^bits stored - 1.
+    psnr_window_db: of both images rendered to 8 bits by their window, peak 255.
+    ssim, rms_to_noise, worst_cell_db, region_shift, restoring_share, jpegls_growth: see `measures`.
+    max_change: of any stored value.
+    coded_bits: written into the image, error correction included.
+    pixels: of the image.
+    hide_ms, reveal_ms: milliseconds on this machine.
+    in_range: the container stays in the range of the image.
+    side: the smaller one, pixels.
+    codec_id: of the networks.
     """
 
     path: str
@@ -54,20 +66,30 @@ class Row:
 
 
 def hidden_in(codec: Codec, subject: Subject, payload: bytes, profile: Profile) -> Hidden:
-    """As the gateway hides: deeper images with their VOI window. Raises HideFailed."""
+    """Hide as the gateway does: the codec gets the VOI window of a deeper image.
+
+    Raises HideFailed when the image can't carry the payload.
+    """
     return codec.hide(subject.cover[None], payload, profile=profile, window=subject.known_window)
 
 
 def measure(codec: Codec, item: Item, folder: Path, profile: Profile, rng: np.random.Generator) -> Row | None:
-    """None for images that policy never seals: not 8 to 16 bit, too small, no image."""
+    """Measure one file.
+
+    folder: the data folder.
+    rng: for the payload.
+
+    Returns None for a file that `images.load` does not take.
+    """
     subject = load(item, folder)
     return None if subject is None else measure_subject(codec, subject, profile, rng)
 
 
 def measure_subject(codec: Codec, subject: Subject, profile: Profile, rng: np.random.Generator) -> Row:
+    """Hide a random payload in the whole image and read it again; the parameters are those of `measure`."""
     cover = subject.cover
     payload = rng.bytes(PAYLOAD_BYTES)
-    started = time.perf_counter()
+    started_at = time.perf_counter()
     try:
         hidden = hidden_in(codec, subject, payload, profile)
     except HideFailed as failure:
@@ -80,20 +102,20 @@ def measure_subject(codec: Codec, subject: Subject, profile: Profile, rng: np.ra
             pixels=cover.shape[0] * cover.shape[1],
             side=min(cover.shape[:2]),
         )
-    done = time.perf_counter()
-    found = codec.reveal(hidden.container)
-    read = time.perf_counter()
+    hidden_at = time.perf_counter()
+    revealed = codec.reveal(hidden.container)
+    revealed_at = time.perf_counter()
     container = hidden.container[0]
-    views = [windowed(image, subject.window) for image in (cover, container)]
+    shown_cover, shown_container = (windowed(image, subject.window) for image in (cover, container))
     return Row(
         path=subject.name,
         kind=subject.kind,
         profile=profile,
         level="full",
-        recovered=found is not None and found.payload == payload,
+        recovered=revealed is not None and revealed.payload == payload,
         psnr_db=round(measures.psnr(cover, container, subject.peak), 2),
         psnr_stored_db=round(measures.psnr(cover, container, 2**subject.bits_stored - 1), 2),
-        psnr_window_db=round(measures.psnr(views[0], views[1], 255), 2),
+        psnr_window_db=round(measures.psnr(shown_cover, shown_container, 255), 2),
         ssim=round(measures.similarity(cover, container), 6),
         max_change=hidden.max_change,
         rms_to_noise=round(measures.rms_against_noise(cover, container), 4),
@@ -103,8 +125,8 @@ def measure_subject(codec: Codec, subject: Subject, profile: Profile, rng: np.ra
         jpegls_growth=round(measures.jpegls_growth(cover, container), 5),
         coded_bits=hidden.coded_bits,
         pixels=cover.shape[0] * cover.shape[1],
-        hide_ms=round(1000 * (done - started), 1),
-        reveal_ms=round(1000 * (read - done), 1),
+        hide_ms=round(1000 * (hidden_at - started_at), 1),
+        reveal_ms=round(1000 * (revealed_at - hidden_at), 1),
         in_range=bool(container.min() >= cover.min() and container.max() <= cover.max()),
         side=min(cover.shape[:2]),
         codec_id=hidden.codec_id,

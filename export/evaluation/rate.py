@@ -10,12 +10,16 @@ from export.evaluation.images import Subject, seeded
 from export.evaluation.quality import hidden_in
 from gateway.seal.codec import Codec, HideFailed, Profile
 
-PAYLOADS = (40, 80, 160, 320, 640)
+PAYLOADS = (40, 80, 160, 320, 640)  # bytes
 
 
 @dataclass(frozen=True)
 class Row:
-    """psnr_db: peak = the image's range; empty where the payload did not fit."""
+    """One image, profile and size of the payload.
+
+    path: of the image, in the data folder.
+    psnr_db: peak = the range of the image; None where the payload did not fit.
+    """
 
     path: str
     profile: str
@@ -25,6 +29,7 @@ class Row:
 
 
 def trials(codec: Codec, subject: Subject, profile: Profile) -> Iterator[Row]:
+    """One row for each size of `PAYLOADS`."""
     for size in PAYLOADS:
         payload = seeded(subject.name, profile, size).bytes(size)
         try:

@@ -1,4 +1,4 @@
-"""Is the payload still there? One row for every image, profile and distortion."""
+"""Whether the payload survives: one row for every image, profile and distortion."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ from gateway.seal.codec import Codec, HideFailed, Profile
 
 @dataclass(frozen=True)
 class Row:
-    """outcome: exact, nothing (no payload found), wrong (another payload accepted).
+    """One image, profile and distortion.
 
-    psnr_db: cost of hiding, peak = the image's range. rows, columns: of the part that was used. bits_stored: of the
-    file. voi: the file has a VOI window.
+    path: of the image, in the data folder.
+    outcome: `exact`, `nothing` (no payload found) or `wrong` (another payload accepted).
+    psnr_db: of the container before the distortion, peak = the range of the image.
+    rows, columns: of the part of the image that was used.
+    bits_stored: of the file.
+    voi: the file has a VOI window.
     """
 
     path: str
@@ -37,12 +41,15 @@ class Row:
 
 
 def standard(rows: list[Row]) -> list[Row]:
-    """Those of 512 x 512 pixels and 8 bits, for which the goals of `robust` are set."""
+    """The rows of images of 512 x 512 pixels and 8 bits. The goals of `robust` are set for these."""
     return [row for row in rows if (row.rows, row.columns, row.bits_stored) == (512, 512, 8)]
 
 
 def trials(codec: Codec, subject: Subject, profile: Profile) -> Iterator[Row]:
-    """All distortions of one image, each read by a reader that knows nothing; none where nothing can be hidden."""
+    """All distortions of one image, each with a reader that is told nothing.
+
+    Returns no row when the image can't carry the payload.
+    """
     payload = seeded(subject.name, profile, "payload").bytes(PAYLOAD_BYTES)
     try:
         container = hidden_in(codec, subject, payload, profile).container[0]
@@ -77,17 +84,21 @@ def _outcome(
 ) -> str:
     rng = seeded(subject.name, profile, distortion.name)
     arrived = distortion.apply(container, Setting(subject.grey_level, subject.window, rng, subject.voi))
-    found = codec.reveal(arrived[None])
-    if found is None:
+    revealed = codec.reveal(arrived[None])
+    if revealed is None:
         return "nothing"
-    return "exact" if found.payload == payload else "wrong"
+    return "exact" if revealed.payload == payload else "wrong"
 
 
-def clopper_pearson(successes: int, trials_made: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact binomial interval (Clopper and Pearson 1934)."""
+def clopper_pearson(successes: int, attempts: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact binomial interval (Clopper and Pearson 1934) of a share.
+
+    successes: 0 .. attempts.
+    confidence: 0 .. 1.
+
+    Returns both ends, 0 .. 1.
+    """
     tail = (1 - confidence) / 2
-    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials_made - successes + 1))
-    high = (
-        1.0 if successes == trials_made else float(beta.ppf(1 - tail, successes + 1, trials_made - successes))
-    )
+    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, attempts - successes + 1))
+    high = 1.0 if successes == attempts else float(beta.ppf(1 - tail, successes + 1, attempts - successes))
     return low, high

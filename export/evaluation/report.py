@@ -1,4 +1,4 @@
-"""Writes the report from the measured rows: README.md, tables, plots."""
+"""Writes the report: README.md, tables and plots of the measured rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from export.evaluation.ledger import write
 from export.evaluation.run import Run
 
 
-def write_all(run: Run, cost: list[quality.Row], survival: list[recovery.Row], out: Path) -> None:
+def write_all(run: Run, costs: list[quality.Row], survival: list[recovery.Row], out: Path) -> None:
+    """Measure what is still missing, and write the report into the folder `out`."""
     torch.set_num_threads(1)
     baselines: list[Method] = [
         LeastSignificantBit(matching=False),
@@ -28,7 +29,7 @@ def write_all(run: Run, cost: list[quality.Row], survival: list[recovery.Row], o
         Stdm(),
         DwtDct(),
         RivaGan(),
-        *neural(run.wish.data, run.wish.work / "baselines"),
+        *neural(run.plan.data, run.plan.work / "baselines"),
     ]
     rates, agreements, compared = run.rate(), run.task(), run.comparison(baselines)
     write(out / "rate.csv", rate.Row, rates)
@@ -38,19 +39,19 @@ def write_all(run: Run, cost: list[quality.Row], survival: list[recovery.Row], o
     figures.rate_distortion(rates, out / "rate-distortion.png")
     figures.survival(survival, out / "recovery.png")
     figures.methods(compared, out / "methods.png")
-    figures.overheads(cost, out / "overheads.png")
-    shown = figures.examples(run.codec, run.wish.data, out / "examples.png")
+    figures.overheads(costs, out / "overheads.png")
+    shown = figures.examples(run.codec, run.plan.data, out / "examples.png")
     parts = [
         prose.HEAD,
         _networks(run.hashes),
         prose.GOALS,
-        tables.markdown(goals(cost, survival, compared)),
-        prose.COST.format(summary=_summary(cost)),
-        tables.markdown(tables.cost(cost)),
+        tables.markdown(goals(costs, survival, compared)),
+        prose.COST.format(summary=_summary(costs)),
+        tables.markdown(tables.cost(costs)),
         prose.DETAIL,
-        tables.markdown(tables.detail(cost)),
+        tables.markdown(tables.detail(costs)),
         prose.REFUSED,
-        tables.markdown(tables.refusals(cost)) if tables.refusals(cost) else "None.\n",
+        tables.markdown(tables.refusals(costs)) if tables.refusals(costs) else "None.\n",
         prose.RATE,
         prose.RECOVERY,
         tables.markdown(tables.survival(survival)),
@@ -88,7 +89,7 @@ def _summary(rows: list[quality.Row]) -> str:
 
 
 def _against_jpeg2000(rows: list[comparison.Row]) -> str:
-    """The goal is 6 dB less error than JPEG 2000 at 5:1 makes on the same image."""
+    """Our error against that of JPEG 2000 at 5:1 on the same image; the goal is 6 dB less."""
     lines = []
     for ours in ("Sealgate fidelity", "Sealgate robust"):
         gains = comparison.against_reference(rows, ours)
@@ -100,30 +101,30 @@ def _against_jpeg2000(rows: list[comparison.Row]) -> str:
 
 
 def _winners(rows: list[comparison.Row]) -> str:
-    """Where a baseline beats ours, found from the rows and not chosen."""
+    """Where a baseline does as well as ours or better, computed from the rows."""
     groups = {name: members for (name,), members in tables.by(rows, "method").items()}
     counts = {
         name: Counter(row.distortion for row in members if row.outcome == "exact")
         for name, members in groups.items()
     }
     costs = {
-        name: mean(seen)
+        name: mean(values)
         for name, members in groups.items()
-        if (seen := [row.psnr_db for row in members if row.psnr_db is not None])
+        if (values := [row.psnr_db for row in members if row.psnr_db is not None])
     }
     lines = ["Where a baseline does as well or better, computed from the rows above:\n"]
     for ours in ("Sealgate fidelity", "Sealgate robust"):
         for name in counts:
             if name.startswith("Sealgate") or name == comparison.REFERENCE or name not in costs:
                 continue
-            better = [path for path in comparison.PATHS if counts[name][path] > counts[ours][path]]
-            least = [path for path in comparison.PATHS if counts[name][path] >= counts[ours][path]]
+            more_often = [path for path in comparison.PATHS if counts[name][path] > counts[ours][path]]
+            as_often = [path for path in comparison.PATHS if counts[name][path] >= counts[ours][path]]
             gain = costs[name] - costs[ours]
-            if better and gain > -0.5:
+            if more_often and gain > -0.5:
                 lines.append(
-                    f"- {name} survives more often than {ours} at no more distortion: {', '.join(better)}."
+                    f"- {name} survives more often than {ours} at no more distortion: {', '.join(more_often)}."
                 )
-            if len(least) == len(comparison.PATHS) and gain > 0.5:
+            if len(as_often) == len(comparison.PATHS) and gain > 0.5:
                 lines.append(
                     f"- {name} survives every path at least as often as {ours}, and costs {gain:.1f} dB less."
                 )

@@ -1,4 +1,4 @@
-"""Fills the tables: every measurement as resumable rows, with its progress shown."""
+"""Fills the tables with the rows of every measurement. A run can be resumed, and shows its progress."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from export.evaluation.baselines.method import Method
 from export.evaluation.distortions import DISTORTIONS
 from export.evaluation.images import Subject, centre, evaluation_items, load, sample, seeded, shown
 from export.evaluation.ledger import Ledger
-from gateway.seal import codec
+from gateway.seal import codec, undo
 from gateway.seal.codec import Codec, Profile
 
-_SHOWING = ("figures.py", "goals.py", "prose.py", "report.py", "run.py", "tables.py")  # these measure nothing
-# The modules that decide how much restoring data takes.
-_STORING = ("undo/amplitudes.py", "undo/bitcoding.py", "undo/residual.py", "undo/restoring_element.py")
+# Modules beside this one that measure nothing.
+_SHOWING = ("figures.py", "goals.py", "prose.py", "report.py", "run.py", "tables.py")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """data: the collection; models: the networks; work: where rows and trained baselines are kept between runs.
+class Plan:
+    """What is measured, and where the files are.
 
-    quality, recovery, comparison, task: at most so many images of every kind; recovery by profile.
+    data: the data folder.
+    models: folder of the networks.
+    work: folder in which rows and trained baselines are kept between runs.
+    quality, comparison, task: so many images of every kind at most.
+    recovery: the same, for each profile.
     """
 
     data: Path
@@ -50,37 +53,39 @@ def model_hashes(models: Path) -> dict[str, str]:
 
 
 def _fingerprint(hashes: dict[str, str]) -> str:
-    """Of the networks, and of the code around them that decides figures too."""
-    seen = hashlib.sha256(json.dumps(hashes).encode())
-    seal, here = Path(codec.__file__).parents[1], Path(__file__).parent
-    sources = [*seal.glob("codec/**/*.py"), *(seal / name for name in _STORING), *here.glob("**/*.py")]
-    for source in sorted(sources):
+    """Names the networks and all code that decides figures: codec, restoring data and the measurements.
+
+    hashes: see `model_hashes`.
+    """
+    digest = hashlib.sha256(json.dumps(hashes).encode())
+    folders = (Path(codec.__file__).parent, Path(undo.__file__).parent, Path(__file__).parent)
+    for source in sorted(source for folder in folders for source in folder.glob("**/*.py")):
         if source.name not in _SHOWING:
-            seen.update(source.read_bytes())
-    return seen.hexdigest()[:16]
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class Run:
-    """One evaluation. Rows measured before with the same networks are not measured again."""
+    """One evaluation. A row that was measured before, with the same networks and code, is not measured again."""
 
-    def __init__(self, wish: Wish) -> None:
-        self.wish = wish
-        own = wish.models / "release.pub"
-        self.codec = Codec.load(wish.models, release=own if own.exists() else None)
-        self.hashes = model_hashes(wish.models)
-        self._items = evaluation_items(wish.data)
-        self._folder = wish.work / _fingerprint(self.hashes)
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        own_key = plan.models / "release.pub"
+        self.codec = Codec.load(plan.models, release=own_key if own_key.exists() else None)
+        self.hashes = model_hashes(plan.models)
+        self._items = evaluation_items(plan.data)
+        self._folder = plan.work / _fingerprint(self.hashes)
 
     def quality(self) -> list[quality.Row]:
         ledger = Ledger(self._folder / "quality.csv", quality.Row, key=3)
-        for item in _progress("quality", sample(self._items, self.wish.quality)):
-            name = str(item.path.relative_to(self.wish.data))
+        for item in _progress("quality", sample(self._items, self.plan.quality)):
+            name = str(item.path.relative_to(self.plan.data))
             if (name, item.kind, Profile.ROBUST) not in ledger:
                 for profile in Profile:
-                    row = quality.measure(self.codec, item, self.wish.data, profile, seeded(name, profile))
+                    row = quality.measure(self.codec, item, self.plan.data, profile, seeded(name, profile))
                     if row is not None:
                         ledger.add(row)
-        return _of(ledger.rows(), sample(self._items, self.wish.quality), self.wish.data)
+        return _rows_of(ledger.rows(), sample(self._items, self.plan.quality), self.plan.data)
 
     def recovery(self) -> list[recovery.Row]:
         ledger = Ledger(self._folder / "recovery.csv", recovery.Row, key=3)
@@ -90,9 +95,9 @@ class Run:
                 yield from recovery.trials(self.codec, centre(subject), profile)
 
         rows = []
-        for profile, per_kind in self.wish.recovery.items():
-            filled = self._filled(f"recovery {profile}", ledger, per_kind, partial(missing, profile=profile))
-            rows += [row for row in filled if row.profile == profile]
+        for profile, per_kind in self.plan.recovery.items():
+            members = self._fill(f"recovery {profile}", ledger, per_kind, partial(missing, profile=profile))
+            rows += [row for row in members if row.profile == profile]
         return rows
 
     def comparison(self, methods: list[Method]) -> list[comparison.Row]:
@@ -102,7 +107,7 @@ class Run:
             if (subject.name, comparison.REFERENCE, "-") not in ledger:
                 yield from comparison.trials(self.codec, methods, shown(centre(subject)))
 
-        return self._filled("comparison", ledger, self.wish.comparison, missing)
+        return self._fill("comparison", ledger, self.plan.comparison, missing)
 
     def task(self) -> list[task.Row]:
         ledger = Ledger(self._folder / "task.csv", task.Row, key=2)
@@ -111,7 +116,7 @@ class Run:
             if (subject.name, "JPEG 2000 5:1") not in ledger:
                 yield from task.trials(self.codec, centre(subject))
 
-        return self._filled("task", ledger, self.wish.task, missing)
+        return self._fill("task", ledger, self.plan.task, missing)
 
     def rate(self) -> list[rate.Row]:
         ledger = Ledger(self._folder / "rate.csv", rate.Row, key=3)
@@ -121,21 +126,29 @@ class Run:
                 if (subject.name, profile, rate.PAYLOADS[-1]) not in ledger:
                     yield from rate.trials(self.codec, centre(subject), profile)
 
-        return self._filled("rate", ledger, 1, missing)
+        return self._fill("rate", ledger, 1, missing)
 
-    def _filled(
+    def _fill(
         self, what: str, ledger: Ledger[Any], per_kind: int, missing: Callable[[Subject], Iterable[Any]]
     ) -> list[Any]:
+        """Measure the rows that the ledger lacks.
+
+        what: shown with the progress.
+        per_kind: so many images of every kind at most.
+        missing: measures the rows of an image that the ledger lacks.
+
+        Returns the rows of the images chosen.
+        """
         items = sample(self._items, per_kind)
         for item in _progress(what, items):
-            subject = load(item, self.wish.data)
+            subject = load(item, self.plan.data)
             for row in missing(subject) if subject is not None else ():
                 ledger.add(row)
-        return _of(ledger.rows(), items, self.wish.data)
+        return _rows_of(ledger.rows(), items, self.plan.data)
 
 
-def _of(rows: list[Any], items: list[Item], folder: Path) -> list[Any]:
-    """Rows of the wished images only: a ledger may hold those of a larger run."""
+def _rows_of(rows: list[Any], items: list[Item], folder: Path) -> list[Any]:
+    """The rows of these images only, because a ledger may hold those of a larger run."""
     names = {str(item.path.relative_to(folder)) for item in items}
     return [row for row in rows if row.path in names]
 

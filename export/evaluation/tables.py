@@ -14,6 +14,7 @@ Lines = list[dict[str, str]]
 
 
 def markdown(lines: Lines) -> str:
+    """The table in Markdown; the line with the most cells gives the headings."""
     longest: dict[str, str] = max(lines, key=len, default={})
     heads = list(longest)
     rows = [heads, ["---"] * len(heads), *([line.get(head, "") for head in heads] for line in lines)]
@@ -21,6 +22,7 @@ def markdown(lines: Lines) -> str:
 
 
 def by(rows: Iterable[Any], *names: str) -> dict[tuple[str, ...], list[Any]]:
+    """Group rows by the values of some of their fields, as strings."""
     groups: dict[tuple[str, ...], list[Any]] = defaultdict(list)
     for row in rows:
         groups[tuple(str(getattr(row, name)) for name in names)].append(row)
@@ -32,7 +34,7 @@ def _each(rows: list[Any], name: str) -> list[float]:
 
 
 def cost(rows: list[quality.Row]) -> Lines:
-    """One line for every profile and kind; the cards of the networks carry the same."""
+    """One line for every profile and kind. The cards of the networks contain the same lines."""
     lines = []
     for (profile, kind), members in sorted(by(rows, "profile", "kind").items()):
         full = [row for row in members if row.level == "full"]
@@ -65,25 +67,29 @@ def detail(rows: list[quality.Row]) -> Lines:
     for (profile, kind), members in sorted(by(rows, "profile", "kind").items()):
         full = [row for row in members if row.level == "full"]
         line = {"profile": profile, "kind": kind}
-        for head, name, of, form in shown if full else ():
+        for head, name, statistic, form in shown if full else ():
             values = _each(full, name)
             if name.endswith("_ms"):
-                values = [v * 1e6 / row.pixels for v, row in zip(values, full, strict=True) if row.pixels]
-            finite = [v for v in values if v != float("inf")]
-            line[head] = form.format(of(finite)) if finite else "no noise"
+                values = [
+                    value * 1e6 / row.pixels for value, row in zip(values, full, strict=True) if row.pixels
+                ]
+            finite = [value for value in values if value != float("inf")]
+            line[head] = form.format(statistic(finite)) if finite else "no noise"
         lines.append(line)
     return lines
 
 
 def refusals(rows: list[quality.Row]) -> Lines:
+    """How many images of every kind carry nothing, by reason."""
     counts = Counter((row.profile, row.kind, row.level) for row in rows if row.level != "full")
     return [
-        {"profile": profile, "kind": kind, "reason": reason, "images": str(n)}
-        for (profile, kind, reason), n in sorted(counts.items())
+        {"profile": profile, "kind": kind, "reason": reason, "images": str(images)}
+        for (profile, kind, reason), images in sorted(counts.items())
     ]
 
 
 def survival(rows: list[recovery.Row]) -> Lines:
+    """One line for every distortion."""
     lines = []
     groups = by(rows, "distortion", "profile")
     for distortion in DISTORTIONS:
@@ -103,6 +109,7 @@ def survival(rows: list[recovery.Row]) -> Lines:
 
 
 def compared(rows: list[comparison.Row]) -> Lines:
+    """One line for every method."""
     lines = []
     for (method,), members in by(rows, "method").items():
         carried = {row.path: row for row in members if row.psnr_db is not None}
@@ -112,14 +119,15 @@ def compared(rows: list[comparison.Row]) -> Lines:
             line["PSNR mean dB"] = f"{mean(row.psnr_db for row in carried.values()):.1f}"
             line["SSIM worst"] = f"{min(row.ssim for row in carried.values()):.4f}"
         for name in comparison.PATHS:
-            seen = [row for row in members if row.distortion == name]
-            if seen:
-                line[name] = f"{sum(row.outcome == 'exact' for row in seen)}/{len(seen)}"
+            tried = [row for row in members if row.distortion == name]
+            if tried:
+                line[name] = f"{sum(row.outcome == 'exact' for row in tried)}/{len(tried)}"
         lines.append(line)
     return lines
 
 
 def agreement(rows: list[task.Row]) -> Lines:
+    """One line for every task and arm."""
     lines = []
     for (name, arm), members in sorted(by(rows, "task", "arm").items()):
         dice = _each(members, "dice")

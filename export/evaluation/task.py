@@ -1,4 +1,4 @@
-"""Does a measurement on the image change? A fixed classical segmentation on the cover against other versions of it.
+"""Whether a measurement on the image changes: a fixed classical segmentation of the cover and of other versions.
 
 Vessels: Frangi's filter (Frangi et al. 1998) on green or the only sample, the top tenth of its response inside the
 field of view. Tissue: Otsu's threshold (1979) on the image smoothed by one pixel.
@@ -26,7 +26,14 @@ _VESSELS = ("fundus", "xa")
 
 @dataclass(frozen=True)
 class Row:
-    """dice: 1 where the segmentation of `arm` equals the cover's. psnr_db: peak = the image's range."""
+    """One image and one version of it.
+
+    path: of the image, in the data folder.
+    arm: the version.
+    task: `vessels` or `tissue`.
+    dice: agreement of the segmentations of version and cover, 0 .. 1 (equal).
+    psnr_db: of the version, peak = the range of the image.
+    """
 
     path: str
     arm: str
@@ -37,14 +44,14 @@ class Row:
 
 
 def trials(codec: Codec, subject: Subject) -> Iterator[Row]:
-    """Containers of both profiles, noise of the same RMS as each, JPEG 2000 at 5:1."""
+    """One row for every version: containers of both profiles, noise of the same RMS as each, JPEG 2000 at 5:1."""
     task = "vessels" if subject.kind.endswith(_VESSELS) else "tissue"
     segment = _vessels if task == "vessels" else _tissue
     reference = segment(subject.cover)
     for arm, version in _arms(codec, subject):
-        found = segment(version)
-        both = float(found.sum() + reference.sum())
-        dice = 2 * float((found & reference).sum()) / both if both else 1.0
+        segmented = segment(version)
+        both = float(segmented.sum() + reference.sum())
+        dice = 2 * float((segmented & reference).sum()) / both if both else 1.0
         cost = measures.psnr(subject.cover, version, subject.peak)
         yield Row(subject.name, arm, subject.kind, task, round(dice, 5), round(cost, 2))
 
@@ -64,7 +71,7 @@ def _arms(codec: Codec, subject: Subject) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _same_rms(cover: NDArray[Any], container: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """The values of the change itself, shuffled over all samples that are neither black nor white."""
+    """The cover with the values of the change, shuffled over all samples that are neither black nor white."""
     change = container.astype(np.int32) - cover
     inside = (cover > 0) & (cover < cover.max())
     change[inside] = rng.permutation(change[inside])
@@ -75,8 +82,8 @@ def _same_rms(cover: NDArray[Any], container: NDArray[Any], rng: np.random.Gener
 def _vessels(image: NDArray[Any]) -> NDArray[np.bool_]:
     plane = image[..., 1 if image.shape[2] == 3 else 0].astype(np.float64)
     response = frangi(plane / max(plane.max(), 1), sigmas=(1, 2, 3), black_ridges=True)
-    seen = gaussian_filter(plane, 8) > 0.1 * plane.max()
-    vessels: NDArray[np.bool_] = (response > np.percentile(response[seen], 90)) & seen
+    field_of_view = gaussian_filter(plane, 8) > 0.1 * plane.max()
+    vessels: NDArray[np.bool_] = (response > np.percentile(response[field_of_view], 90)) & field_of_view
     return vessels
 
 

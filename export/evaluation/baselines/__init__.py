@@ -1,6 +1,5 @@
 """Other ways to hide the same payload, for comparison.
 
-All are given more than our own reader gets: the reader of a baseline is told the strength, the length of the code and
-the plane; ours is told nothing. Where a method has a strength, it is set to the distortion of our robust profile on
-the same image.
+The reader of a baseline is told more than ours: the strength, the length of the code and the plane. Ours is told
+nothing. Where a method has a strength, it is set so that the method distorts the image as much as our profile robust.
 """

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
 from export.evaluation.baselines.method import (
+    Embedded,
     Image,
-    Marked,
     at_distortion,
     changed,
     coded,
@@ -53,7 +53,10 @@ _STDM_PLACES = 4  # of a cell, each a direction in three coefficients
 
 @dataclass(frozen=True)
 class LeastSignificantBit:
-    """Bits in the lowest bit of pixels of green, or the only sample. `matching`: by random +1 or -1."""
+    """Writes into the lowest bit of pixels of green, or of the only sample.
+
+    matching: a pixel that must change moves by +1 or -1 at random, instead of only its lowest bit being replaced.
+    """
 
     matching: bool
 
@@ -61,7 +64,7 @@ class LeastSignificantBit:
     def name(self) -> str:
         return "LSB matching" if self.matching else "LSB"
 
-    def embed(self, cover: Image, payload: bytes, target_db: float) -> Marked | None:  # noqa: ARG002 - has no strength
+    def embed(self, cover: Image, payload: bytes, target_db: float) -> Embedded | None:  # noqa: ARG002 - has no strength
         bits, _ = framed(payload)
         sample = 1 if cover.shape[2] == 3 else 0
         if cover[..., sample].size < len(bits):
@@ -78,21 +81,21 @@ class LeastSignificantBit:
         container[..., sample] = flat.reshape(cover.shape[:2]).astype(np.uint8)
 
         def read(arrived: Image) -> bytes | None:
-            found = arrived[..., sample].reshape(-1)
-            return unframe(found[places] % 2) if found.size == flat.size else None
+            values = arrived[..., sample].reshape(-1)
+            return unframe(values[places] % 2) if values.size == flat.size else None
 
-        return Marked(container, read)
+        return Embedded(container, read)
 
 
 def _spectrum(image: Image) -> NDArray[np.float64]:
-    """(cells, 12) coefficients of the orthonormal 8 x 8 DCT of luma."""
+    """The coefficients of the orthonormal 8 x 8 DCT of luma that are used, (cells, 12)."""
     cells = to_cells(luma(image)[None]).reshape(-1, CELL, CELL)
     coefficients: NDArray[np.float64] = dctn(cells, axes=(1, 2), norm="ortho").reshape(-1, CELL * CELL)
     return coefficients[:, _ALONG]
 
 
 def _pixels(change: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """A change of the coefficients, as a change of (rows, columns) pixels."""
+    """The change of the pixels, (rows, columns), that a change of the coefficients, (cells, 12), makes."""
     full = np.zeros((len(change), CELL * CELL))
     full[:, _ALONG] = change
     cells = idctn(full.reshape(-1, CELL, CELL), axes=(1, 2), norm="ortho").reshape(-1, CELL * CELL)
@@ -102,18 +105,18 @@ def _pixels(change: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.f
 
 
 def _to_lattice(values: NDArray[np.float64], bits: NDArray[np.uint8], step: float) -> NDArray[np.float64]:
-    """What must be added: multiples of `step` carry 0, those half a step off carry 1."""
+    """The change that moves values to the lattice: multiples of `step` carry 0, those half a step off carry 1."""
     offset = bits * step / 2
     return np.rint((values - offset) / step) * step + offset - values
 
 
 @dataclass(frozen=True)
 class DctQim:
-    """Quantised low coefficients of every cell; no error correction, every bit repeated as often as there is room."""
+    """Quantises low coefficients of every cell. No error correction: each bit is repeated as often as there is room."""
 
     name: str = "DCT-QIM"
 
-    def embed(self, cover: Image, payload: bytes, target_db: float) -> Marked | None:
+    def embed(self, cover: Image, payload: bytes, target_db: float) -> Embedded | None:
         bits, _ = framed(payload)
         spectrum = _spectrum(cover)
         cells = usable(cover)
@@ -138,16 +141,16 @@ class DctQim:
             soft = np.cos(2 * np.pi * values[rows, columns] / step)
             return unframe((soft.reshape(repeats, -1).sum(axis=0) < 0).astype(np.uint8))
 
-        return Marked(make(step), read)
+        return Embedded(make(step), read)
 
 
 @dataclass(frozen=True)
 class Stdm:
-    """Spread transform dither modulation with our framing and LDPC code, soft decisions."""
+    """Spread transform dither modulation, with our framing and LDPC code and with soft decisions."""
 
     name: str = "STDM + LDPC"
 
-    def embed(self, cover: Image, payload: bytes, target_db: float) -> Marked | None:
+    def embed(self, cover: Image, payload: bytes, target_db: float) -> Embedded | None:
         spectrum = _spectrum(cover).reshape(-1, _STDM_PLACES, len(_ALONG) // _STDM_PLACES)
         size, cells = spectrum.shape[0] * _STDM_PLACES, usable(cover)
         rung = rung_for(payload, len(cells) * _STDM_PLACES)
@@ -171,7 +174,7 @@ class Stdm:
             values = _spectrum(arrived)
             if len(values) * _STDM_PLACES != size:
                 return None
-            seen = (values.reshape(signs.shape) * signs).sum(axis=2).reshape(-1)[places]
-            return decoded(np.cos(2 * np.pi * seen / step), rung)
+            received = (values.reshape(signs.shape) * signs).sum(axis=2).reshape(-1)[places]
+            return decoded(np.cos(2 * np.pi * received / step), rung)
 
-        return Marked(make(step), read)
+        return Embedded(make(step), read)

@@ -1,7 +1,7 @@
-"""Plain neural baselines: a single autoencoder, a stacked one, a small GAN, trained on the images that trained ours.
+"""Plain neural baselines: a single autoencoder, a stacked one and a small GAN, trained on images that trained ours.
 
-All see an image as cells of 8 x 8 pixels (64 channels), carry four bits a cell, round in the loop, and meet noise and
-real JPEG in training, as ours do. What they lack is what ours has: projections modulo a step. Minutes of training.
+All take an image as cells of 8 x 8 pixels (64 channels) and carry four bits a cell. Like our networks, they are trained
+with rounding, noise and real JPEG. Unlike ours, they have no projections modulo a step. Training takes minutes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch.nn import functional
 from export.data import data_hash, stored_values, training_items
 from export.distort import jpeg, noise
 from export.evaluation.baselines.method import (
+    Embedded,
     Image,
-    Marked,
     at_distortion,
     changed,
     coded,
@@ -38,10 +38,10 @@ from gateway.seal.codec.layout import (
     to_cells,
 )
 
-BITS = 4
+BITS = 4  # of a cell
 STEPS = 1500
-_SIDE = 12  # cells, of a training crop
-_BATCH = 8
+_SIDE = 12  # of a training crop, cells
+_BATCH = 8  # crops
 
 
 def _convolutions(*channels: int) -> nn.Sequential:
@@ -53,7 +53,13 @@ def _convolutions(*channels: int) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class Architecture:
-    """name; channels of hider (from 64 + bits to 64) and revealer (from 64 to bits); adversarial or not."""
+    """A kind of network.
+
+    name: in the tables.
+    hider: channels of its layers, from 64 + bits to 64.
+    revealer: channels of its layers, from 64 to bits.
+    adversarial: trained against a critic.
+    """
 
     name: str
     hider: tuple[int, ...]
@@ -69,27 +75,38 @@ ARCHITECTURES = (
 
 
 class Pair(nn.Module):
+    """A hider and its revealer."""
+
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.hider = _convolutions(*architecture.hider)
         self.revealer = _convolutions(*architecture.revealer)
 
     def change(self, grid: Tensor, secret: Tensor) -> Tensor:
-        """(N, 64, rows, columns) grey levels and (N, 4, ...) of +1, -1, 0 -> change of mean square 1."""
+        """The change, (N, 64, rows, columns), with a mean square of 1.
+
+        grid: (N, 64, rows, columns) grey levels.
+        secret: (N, 4, rows, columns) of +1 (bit 0), -1 (bit 1) and 0 (unused).
+        """
         raw = self.hider(torch.cat([_scaled(grid), secret], dim=1)) * secret.abs().amax(dim=1, keepdim=True)
         return raw / raw.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-6)
 
     def logits(self, grid: Tensor) -> Tensor:
+        """(N, 64, rows, columns) -> (N, 4, rows, columns), positive for bit 0."""
         return self.revealer(_scaled(grid))
 
 
 def _scaled(grid: Tensor) -> Tensor:
-    """Less the mean of the cell, which carries nothing."""
+    """Without the mean of each cell, which carries nothing."""
     return (grid - grid.mean(dim=1, keepdim=True)) / 16
 
 
 def trained(architecture: Architecture, folder: Path, cache: Path) -> Pair:
-    """Trained on the manifest's rows `use=train`, or read from `cache`, where a run with the same data left it."""
+    """Train a pair with the training items, or read it from the cache when an earlier run had the same data.
+
+    folder: the data folder.
+    cache: folder of the trained pairs.
+    """
     pair = Pair(architecture)
     name = architecture.name.replace(" ", "-")
     stored = cache / f"{name}-{STEPS}-{data_hash(training_items(folder))[:12]}.pt"
@@ -105,7 +122,7 @@ def trained(architecture: Architecture, folder: Path, cache: Path) -> Pair:
 
 
 def _planes(folder: Path) -> list[NDArray[np.uint8]]:
-    """8-bit luma of every third training image, their whole range shown."""
+    """Luma of every third training image, its whole range rendered in 8 bits."""
     planes = []
     for item in training_items(folder)[::3]:
         values = stored_values(item.path)
@@ -126,7 +143,7 @@ def _train(pair: Pair, architecture: Architecture, planes: list[NDArray[np.uint8
             group["lr"] = 2e-3 * (1 - step / STEPS) + 2e-5
         grid = _crops(planes, rng)
         bits = torch.randint(0, 2, (_BATCH, BITS, _SIDE, _SIDE), generator=generator).float()
-        # strength annealed from 4 grey levels to 1
+        # The strength falls from 4 grey levels to 1.
         strength = 1 + 3 * max(0.0, 1 - 2 * step / STEPS)
         change = pair.change(grid, 1 - 2 * bits)
         container = (grid + strength * change).clamp(0, 255)
@@ -140,11 +157,11 @@ def _train(pair: Pair, architecture: Architecture, planes: list[NDArray[np.uint8
         loss.backward()
         learn.step()
         if architecture.adversarial:
-            judged = functional.softplus(critic(_scaled(container.detach()))) + functional.softplus(
+            critic_loss = functional.softplus(critic(_scaled(container.detach()))) + functional.softplus(
                 -critic(_scaled(grid))
             )
             learn_critic.zero_grad()
-            judged.mean().backward()
+            critic_loss.mean().backward()
             learn_critic.step()
 
 
@@ -158,7 +175,7 @@ def _crops(planes: list[NDArray[np.uint8]], rng: np.random.Generator) -> Tensor:
 
 
 def _attacked(container: Tensor, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-    """Nothing, noise or JPEG, a third each."""
+    """Leave the container as it is, or add noise, or pass it through JPEG; a third each."""
     kind = int(rng.integers(3))
     if kind == 0:
         return container
@@ -179,12 +196,12 @@ def _grid(plane: NDArray[np.generic]) -> Tensor:
 
 @dataclass(frozen=True)
 class Neural:
-    """A trained pair with our framing and LDPC code, soft decisions."""
+    """A trained pair, with our framing and LDPC code and with soft decisions."""
 
     name: str
     pair: Pair
 
-    def embed(self, cover: Image, payload: bytes, target_db: float) -> Marked | None:
+    def embed(self, cover: Image, payload: bytes, target_db: float) -> Embedded | None:
         rows, columns = (n // CELL for n in cover.shape[:2])
         free = usable(cover)
         rung = rung_for(payload, len(free) * BITS)
@@ -212,8 +229,9 @@ class Neural:
                 logits = self.pair.logits(_grid(luma(arrived)))
             return decoded(logits.permute(0, 2, 3, 1).reshape(-1).numpy()[places].astype(np.float64), rung)
 
-        return Marked(container, read)
+        return Embedded(container, read)
 
 
 def neural(folder: Path, cache: Path) -> list[Neural]:
-    return [Neural(one.name, trained(one, folder, cache)) for one in ARCHITECTURES]
+    """The neural baselines; the parameters are those of `trained`."""
+    return [Neural(architecture.name, trained(architecture, folder, cache)) for architecture in ARCHITECTURES]

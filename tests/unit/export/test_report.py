@@ -11,7 +11,7 @@ from export.evaluation.distortions import DISTORTIONS
 from export.evaluation.goals import goals
 from export.evaluation.images import centre, load, seeded
 from export.evaluation.ledger import read
-from export.evaluation.run import model_hashes
+from export.evaluation.run import Plan, Run, model_hashes
 from gateway.seal.codec import Codec, Profile
 from tests.support.data import COLLECTION
 
@@ -33,6 +33,21 @@ def test_the_report_was_made_with_the_shipped_networks() -> None:
     text = (REPORT / "README.md").read_text()
     for file, sha256 in model_hashes(ROOT / "onnx_models").items():
         assert f"| {file} | `{sha256}` |" in text
+
+
+def test_rows_are_kept_in_a_folder_of_the_networks_and_of_the_code_that_measures(tmp_path: Path) -> None:
+    plan = Plan(
+        data=tmp_path,
+        models=ROOT / "onnx_models",
+        work=tmp_path,
+        quality=0,
+        recovery={},
+        comparison=0,
+        task=0,
+    )
+    (tmp_path / "MANIFEST.tsv").write_text("path\tsha256\tsource_repo\tlicence\tnote\n")
+    assert Run(plan).quality() == []
+    assert len(list(tmp_path.glob("*/quality.csv"))) == 1
 
 
 def test_the_tables_of_the_report_are_those_of_its_rows() -> None:
