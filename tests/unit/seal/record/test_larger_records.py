@@ -52,8 +52,8 @@ def test_the_largest_payload_is_hidden_where_there_is_room(desk: Desk) -> None:
 
 
 def test_a_record_beyond_the_largest_payload_is_located_and_says_why(desk: Desk) -> None:
-    notes: dict[str, Any] = dict.fromkeys((*NOTES, "Allergies"), "§" * 127)
-    sealed, result = desk.seal(objects.ct(**notes), fields=(*FIELDS, "Allergies"))
+    notes: dict[str, Any] = dict.fromkeys((*NOTES, "DerivationDescription"), "§" * 127)
+    sealed, result = desk.seal(objects.ct(**notes), fields=(*FIELDS, "DerivationDescription"))
     assert (result.level, result.mode, result.fallback) == ("full", "locator", "payload-too-large")
     assert notes["ImageComments"] == desk.extract(sealed).record["ImageComments"]  # type: ignore[index]
 
