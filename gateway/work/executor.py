@@ -51,6 +51,7 @@ class Executor:
         self.codec = Codec.load(threads=1)
         self._keys = KeyRing.load(config.keys)
         self._spool = worker_spool(config)
+        self._spool_key = spool_key(config)
         self._options = SealOptions(
             profile=Profile(config.seal.profile),
             fields=config.seal.fields or DEFAULT_FIELDS,
@@ -135,7 +136,8 @@ class Executor:
         return Outcome(outgoing=outgoing, level=str(report.level or ""), reason=problem, verdict=verdict)
 
     def _verify_only(self, task: VerifyOnlyTask) -> Report:
-        with opened(task.path) as data:
+        # The file may be a copy from the spool or the quarantine, encrypted as it lies there.
+        with opened(task.path, self._spool_key) as data:
             return verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
 
     def _extract(self, task: ExtractTask) -> OpenedRecord:
