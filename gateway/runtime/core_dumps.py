@@ -1,4 +1,4 @@
-"""No image of a process that holds private keys is ever written to disk or read by others of the same user."""
+"""No core dumps: private keys in memory must not be written to disk, or read by others of the same user."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import sys
 
 from gateway.errors import ResourceError
 
-PR_SET_DUMPABLE = 4  # linux/prctl.h
+# Of linux/prctl.h.
+PR_SET_DUMPABLE = 4
 
 
 def forbid_dumps() -> None:
-    """No core dump of this process; on Linux nor may debuggers attach or others read /proc/PID/mem and environ.
+    """Turn off core dumps of this process.
 
-    Called before the first private key is read; children that run another program must call it themselves.
+    On Linux no debugger can attach to it any more, and others can't read its /proc/PID/mem and environ. Call this
+    before the first private key is read. Children that run another program must call it themselves.
+
     Raises ResourceError when the system refuses.
     """
     try:
