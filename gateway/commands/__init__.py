@@ -1,1 +1,1 @@
-"""The commands of `sealgate`, one module each: arguments in, lines and an exit code out."""
+"""The commands of `sealgate`, one module for each: it takes arguments, prints lines and returns an exit code."""

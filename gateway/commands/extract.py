@@ -18,27 +18,29 @@ from gateway.seal.verifying import extract
 
 @dataclass(frozen=True)
 class ExtractFile:
+    """The work of `sealgate extract` on one file."""
+
     recipient_key: Path
 
     def __call__(self, item: InputFile) -> batch.FileResult:
-        found = extract(
+        extraction = extract(
             item.source.read_bytes(),
             recipient_key=loading.recipient_key(self.recipient_key),
             codec=loading.codec(),
         )
         line = {
             "path": str(item.source),
-            "found": found.found,
-            "mode": found.mode,
-            "record": found.record,
-            "raw_bit_error_rate": found.raw_bit_error_rate,
+            "found": extraction.found,
+            "mode": extraction.mode,
+            "record": extraction.record,
+            "raw_bit_error_rate": extraction.raw_bit_error_rate,
         }
-        values = ", ".join(f"{keyword}={value}" for keyword, value in (found.record or {}).items())
+        values = ", ".join(f"{keyword}={value}" for keyword, value in (extraction.record or {}).items())
         return batch.FileResult(
             line=line,
-            word="found" if found.found else "nothing",
+            word="found" if extraction.found else "nothing",
             text=f"{item.source}  {values}".rstrip(),
-            exit_code=Exit.OK if found.found else Exit.FINDINGS,
+            exit_code=Exit.OK if extraction.found else Exit.FINDINGS,
         )
 
     def failed(self, item: InputFile, code: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`sealgate keygen`: the two key pairs a gateway and its verifiers need."""
+"""`sealgate keygen`: the two key pairs that a gateway and its verifiers need."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ def command(folder: Path, curve: str, passphrase_file: Path | None) -> None:
     printer = Printer(as_json=False)
     printer.text(NEXT.format(folder=folder))
     for name in ("recipient.pub", "signer.pub"):
-        for shown in fingerprints.of_file(folder / name):
-            shown.say(printer)
+        for shown_key in fingerprints.of_file(folder / name):
+            shown_key.say(printer)

@@ -35,5 +35,5 @@ def show(paths: tuple[Path, ...], as_json: bool) -> None:
     printer = Printer(as_json=as_json)
     for path in paths:
         for file in sorted(path.glob("*.pub")) if path.is_dir() else [path]:
-            for shown in fingerprints.of_file(file):
-                shown.say(printer)
+            for shown_key in fingerprints.of_file(file):
+                shown_key.say(printer)

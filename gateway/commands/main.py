@@ -1,4 +1,4 @@
-"""`sealgate`: the command line. Each command lives in `gateway.commands`, loaded only when it is used."""
+"""`sealgate`, the command line. Each command is a module of `gateway.commands`, loaded only when it is used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMANDS = (
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when it is called: `sealgate --help` should not load networks."""
+    """Imports the module of a command when the command is called: `sealgate --help` should not load networks."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -71,7 +71,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
-        # The reader left, as `| head` does; point stdout elsewhere, so that the last flush stays quiet.
+        # The reader left, as `| head` does. Point stdout elsewhere, so that the last flush raises nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)
     except GatewayError as error:
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _silence_warnings() -> None:
-    """Libraries' warnings quote header values, which could identify a patient; worker processes inherit this."""
+    """Warnings of libraries quote header values, which could identify a patient. Worker processes inherit this."""
     warnings.simplefilter("ignore", UserWarning)
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning")
 

@@ -22,6 +22,8 @@ NOT_RESTORED = ".not-restored"
 
 @dataclass(frozen=True)
 class RestoreFile:
+    """The work of `sealgate restore` on one file."""
+
     recipient_key: Path
 
     def __call__(self, item: InputFile) -> batch.FileResult:

@@ -34,11 +34,20 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class SealFile:
+    """The work of `sealgate seal` on one file.
+
+    recipient: public key of who can read the records.
+    signer: private key that signs.
+    profile: what hiding is tuned for.
+    fields: keywords beside the default ones.
+    signers, recipient_key: with both, sealed objects that verify are sealed anew.
+    """
+
     recipient: Path
     signer: Path
     profile: Profile
-    fields: tuple[str, ...] = ()  # besides the default ones
-    signers: Path | None = None  # with the recipient key: sealed objects are sealed anew
+    fields: tuple[str, ...] = ()
+    signers: Path | None = None
     recipient_key: Path | None = None
 
     def __call__(self, item: InputFile) -> batch.FileResult:
@@ -61,14 +70,15 @@ class SealFile:
                 reopen=self._reopen,
             )
         except UnreadableObject:
-            _write(item, data)  # every input gives an output
+            # Every input gives an output.
+            _write(item, data)
             raise
         _write(item, sealed)
         line = {"path": str(item.source)} | {name: getattr(result, name) for name in FIELDS}
         return batch.FileResult(line=line, word=result.level, text=f"{item.source}  {_described(result)}")
 
     def _reopen(self, data: ByteSource) -> tuple[ByteSource | None, str]:
-        """For sealed objects, which only `--reseal` opens."""
+        """The original of a sealed object, which only `--reseal` opens."""
         if self.signers is None or self.recipient_key is None:
             return None, "reseal-without-key"
         return reopen(

@@ -12,7 +12,8 @@ from gateway.commands.common.printing import Printer
 from gateway.config.http import Role, Token
 from gateway.errors import UsageError
 
-PREFIX = "sealgate_"  # by which scanners for leaked secrets can know it
+# Scanners for leaked secrets can recognise a token by it.
+PREFIX = "sealgate_"
 TOKEN_BYTES = 32
 
 TEXT = """\

@@ -21,6 +21,12 @@ TILES_SHOWN = 4
 
 @dataclass(frozen=True)
 class VerifyFile:
+    """The work of `sealgate verify` on one file.
+
+    signers: whose seals are believed; None: nobody's.
+    recipient_key: opens the hidden record; None: it stays closed.
+    """
+
     signers: Path | None
     recipient_key: Path | None
 
@@ -73,10 +79,10 @@ def command(given: Path, signers: Path | None, recipient_key: Path | None, jobs:
 
 
 def described(report: Report) -> str:
-    """What follows the path: fields that differ, tiles that changed, else the first check that failed."""
-    said = []
+    """The text behind a path: fields that differ and tiles that changed, or else the first check that failed."""
+    findings = []
     if report.header_differences:
-        said.append(
+        findings.append(
             ", ".join(str(difference["keyword"]) for difference in report.header_differences) + " changed"
         )
     if report.tampered_tiles:
@@ -85,9 +91,8 @@ def described(report: Report) -> str:
             for frame, row, column, height, width in report.tampered_tiles[:TILES_SHOWN]
         ]
         more = len(report.tampered_tiles) - len(shown)
-        said.append("pixels changed in " + "; ".join(shown) + (f" and {more} more" if more else ""))
-    if not said and not report.ok:
-        said += [f"check {check.n}, {check.name}: {check.detail}" for check in report.checks if not check.ok][
-            :1
-        ]
-    return f"  ({'; '.join(said)})" if said else ""
+        findings.append("pixels changed in " + "; ".join(shown) + (f" and {more} more" if more else ""))
+    if not findings and not report.ok:
+        failed = [check for check in report.checks if not check.ok]
+        findings += [f"check {check.n}, {check.name}: {check.detail}" for check in failed[:1]]
+    return f"  ({'; '.join(findings)})" if findings else ""

@@ -1,7 +1,7 @@
-"""Data elements as byte ranges (PS3.5 7.1): found and spliced without decoding a single value.
+"""Data elements as byte ranges (PS3.5 7.1), so that they can be found and replaced without decoding a single value.
 
-Sealing must leave every byte it does not change as it was received: private elements, odd VRs, character
-sets. So the data set is walked, not parsed into objects.
+Sealing must leave every byte that it does not change as it was received: private elements, odd VRs, character sets. So
+the data set is walked and not parsed into objects.
 """
 
 from __future__ import annotations
@@ -43,8 +43,12 @@ EXPLICIT_BE = Encoding(explicit=True, little=False)
 
 
 class Element(NamedTuple):
-    """One element: `start` of its header, `value` and `end` are offsets; an undefined length ends after its
-    delimiter.
+    """One element and where it stands.
+
+    vr: None in Implicit VR.
+    start, value: offsets of its header and its value.
+    end: offset behind its value; with an undefined length, behind the delimiter.
+    undefined: whether its length is.
     """
 
     tag: int
@@ -60,7 +64,11 @@ class Element(NamedTuple):
 
 
 def header(data: ByteSource, at: int, stop: int, encoding: Encoding) -> tuple[int, bytes | None, int, int]:
-    """Tag, VR (None in Implicit VR), offset of the value and its length. Raises UnreadableObject."""
+    """Tag, VR (None in Implicit VR), offset of the value and its length.
+
+    at: offset of the element.
+    Raises UnreadableObject when the header runs past `stop` or has no valid VR.
+    """
     order = encoding.order
     if at + 8 > stop:
         raise UnreadableObject(f"an element header at offset {at} runs past the end")
@@ -80,10 +88,11 @@ def header(data: ByteSource, at: int, stop: int, encoding: Encoding) -> tuple[in
 
 
 def walk(data: ByteSource, start: int, stop: int, encoding: Encoding) -> list[Element]:
-    """The elements of data[start:stop], one level deep. Raises UnreadableObject when a value runs past
-    `stop`.
+    """The elements of data[start:stop], one level deep.
+
+    Raises UnreadableObject when a header is damaged, or a value runs past `stop`.
     """
-    found: list[Element] = []
+    elements: list[Element] = []
     at = start
     while at < stop:
         tag, vr, value, length = header(data, at, stop, encoding)
@@ -93,19 +102,21 @@ def walk(data: ByteSource, start: int, stop: int, encoding: Encoding) -> list[El
             end = value + length
         if end > stop:
             raise UnreadableObject(f"the element ({tag >> 16:04X},{tag & 0xFFFF:04X}) runs past the end")
-        found.append(Element(tag, vr, at, value, end, length == UNDEFINED))
+        elements.append(Element(tag, vr, at, value, end, length == UNDEFINED))
         at = end
-    return found
+    return elements
 
 
 def skip_undefined(data: ByteSource, at: int, stop: int, encoding: Encoding) -> int:
-    """The offset after the delimiter of a value of undefined length that begins at `at` (PS3.5 7.5).
+    """The offset behind the delimiter of a value of undefined length (PS3.5 7.5).
 
-    Iterative, so that hostile nesting ends in UnreadableObject instead of an exhausted stack.
+    It works without recursion, so that hostile nesting ends in UnreadableObject and not in an exhausted stack.
+
+    at: offset of the value.
+    Raises UnreadableObject when the value is damaged, nested too deeply, or runs past `stop`.
     """
-    open_values: list[tuple[bool, Encoding]] = [
-        (True, encoding)
-    ]  # (is a sequence, how its content is written)
+    # (whether it is a sequence, how its content is written)
+    open_values: list[tuple[bool, Encoding]] = [(True, encoding)]
     while open_values:
         if len(open_values) > NESTING_MAX:
             raise UnreadableObject("sequences are nested too deeply")
@@ -133,8 +144,11 @@ def skip_undefined(data: ByteSource, at: int, stop: int, encoding: Encoding) -> 
 
 
 class SequenceItem(NamedTuple):
-    """One sequence item: `start` of its tag, `value` and `stop` around its elements, `end` after its
-    delimiter.
+    """One sequence item and where it stands.
+
+    start: offset of its tag.
+    value, stop: offsets around its elements.
+    end: offset behind it; with an undefined length, behind the delimiter.
     """
 
     start: int
@@ -144,8 +158,11 @@ class SequenceItem(NamedTuple):
 
 
 def items(data: ByteSource, element: Element, encoding: Encoding) -> list[SequenceItem]:
-    """The items of a sequence element. Raises UnreadableObject."""
-    found: list[SequenceItem] = []
+    """The items of a sequence element.
+
+    Raises UnreadableObject when the sequence is damaged.
+    """
+    sequence_items: list[SequenceItem] = []
     at, stop = element.value, element.end
     while at < stop:
         tag, _, value, length = header(data, at, stop, encoding)
@@ -155,13 +172,13 @@ def items(data: ByteSource, element: Element, encoding: Encoding) -> list[Sequen
             raise UnreadableObject(f"a sequence holds something else than items at offset {at}")
         if length == UNDEFINED:
             inner_stop = _item_end(data, value, stop, encoding)
-            found.append(SequenceItem(at, value, inner_stop, inner_stop + 8))
+            sequence_items.append(SequenceItem(at, value, inner_stop, inner_stop + 8))
         else:
-            found.append(SequenceItem(at, value, value + length, value + length))
-        at = found[-1].end
+            sequence_items.append(SequenceItem(at, value, value + length, value + length))
+        at = sequence_items[-1].end
         if at > stop:
             raise UnreadableObject("an item runs past the end")
-    return found
+    return sequence_items
 
 
 def _item_end(data: ByteSource, at: int, stop: int, encoding: Encoding) -> int:
@@ -176,7 +193,7 @@ def _item_end(data: ByteSource, at: int, stop: int, encoding: Encoding) -> int:
 
 
 def encode(tag: int, vr: bytes, value: bytes, encoding: Encoding) -> bytes:
-    """One element of defined length, its value padded to even length as PS3.5 6.2 asks."""
+    """One element of defined length. Its value is padded to even length, as PS3.5 6.2 asks."""
     if len(value) % 2:
         value += b"\0" if vr in {b"UI", b"OB", b"UN"} else b" "
     order = encoding.order

@@ -1,4 +1,4 @@
-"""The wrapper of a DICOM file around data set bytes that are kept as they are (PS3.10 7.1)."""
+"""The wrapper that makes a file of a data set: preamble and file meta information (PS3.10 7.1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ _NEEDED = (MEDIA_STORAGE_SOP_CLASS_UID, MEDIA_STORAGE_SOP_INSTANCE_UID, TRANSFER
 
 @dataclass(frozen=True)
 class Wrapper:
-    """What the file meta information says, and where the data set begins (bytes from the start of the file)."""
+    """What the file meta information says.
+
+    sop_class, sop_instance, syntax: UIDs.
+    offset: where the data set begins, in bytes from the start of the file.
+    """
 
     sop_class: str
     sop_instance: str
@@ -29,7 +33,10 @@ class Wrapper:
 
 
 def wrap(*, sop_class: str, sop_instance: str, syntax: str) -> bytes:
-    """Preamble, magic and file meta information: what precedes a data set in a file."""
+    """What precedes a data set in a file: preamble, magic and file meta information.
+
+    sop_class, sop_instance, syntax: UIDs.
+    """
     elements = (
         struct.pack("<HH2sHI", 2, 0x0001, b"OB", 0, 2)
         + b"\x00\x01"
@@ -43,7 +50,10 @@ def wrap(*, sop_class: str, sop_instance: str, syntax: str) -> bytes:
 
 
 def unwrap(data: ByteSource) -> Wrapper:
-    """Read the beginning of a file. Raises UnreadableObject when meta information is missing or damaged."""
+    """Read the beginning of a file.
+
+    Raises UnreadableObject when the magic or file meta information is missing or damaged.
+    """
     if data[128:132] != b"DICM":
         raise UnreadableObject("no DICOM file: the magic is missing")
     meta, at = file_meta(data)

@@ -1,5 +1,6 @@
-"""How pixel data is laid out (PS3.3 C.7.6.3, PS3.5 8), and native (uncompressed) pixel data to samples and
-back.
+"""How pixel data is laid out (PS3.3 C.7.6.3, PS3.5 8), and the way from native pixel data to samples and back.
+
+Native means uncompressed.
 """
 
 from __future__ import annotations
@@ -20,12 +21,25 @@ class HighBits(StrEnum):
     """What stands above BitsStored in each allocated word."""
 
     ZERO = "zero"
-    SIGN = "sign"  # the sign bit, repeated
-    OTHER = "other"  # something of its own, such as overlays (PS3.5 8.1.1, retired)
+    # The sign bit, repeated.
+    SIGN = "sign"
+    # Something else, such as overlays (PS3.5 8.1.1, retired).
+    OTHER = "other"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelFormat:
+    """The layout that an object declares.
+
+    rows, columns: pixels.
+    frames, samples: number of frames, and of samples in each pixel.
+    allocated, stored: Bits Allocated and Bits Stored.
+    high_bit: number of the highest bit that is stored, from 0.
+    signed: Pixel Representation is 1.
+    planar: Planar Configuration.
+    photometric: Photometric Interpretation.
+    """
+
     rows: int
     columns: int
     frames: int
@@ -39,33 +53,42 @@ class PixelFormat:
 
     @property
     def depth(self) -> int:
-        """Bits of a sample that carry its value: BitsStored, or the whole word when HighBit is unusual."""
+        """Number of bits that carry the value of a sample: BitsStored, or the whole word when HighBit is unusual."""
         return self.stored if self.high_bit == self.stored - 1 else self.allocated
 
     @property
     def sample_count(self) -> int:
+        """Number of samples in all frames."""
         return self.frames * self.rows * self.columns * self.samples
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
+        """(frames, rows, columns, samples)."""
         return (self.frames, self.rows, self.columns, self.samples)
 
     @property
     def byte_count(self) -> int:
-        """Bytes of the uncompressed pixel data, padding excluded."""
+        """Length of the uncompressed pixel data in bytes, without padding."""
         return (self.sample_count * self.allocated + 7) // 8
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """samples: (frames, rows, columns, samples), stored values, int8 to uint32 after PixelRepresentation."""
+    """Decoded pixel data.
+
+    samples: (frames, rows, columns, samples), stored values, int8 to uint32 as PixelRepresentation says.
+    high_bits: what stood above BitsStored in the words.
+    """
 
     samples: NDArray[Any]
     high_bits: HighBits
 
 
 def pixel_format(file: Part10) -> PixelFormat:
-    """The layout an object declares. Raises UnsupportedPixels when it is incomplete or contradicts itself."""
+    """The layout that an object declares.
+
+    Raises UnsupportedPixels when it is incomplete, contradicts itself or is not read here.
+    """
 
     def required(tag: int, name: str) -> int:
         value = file.number(tag)
@@ -77,7 +100,7 @@ def pixel_format(file: Part10) -> PixelFormat:
     if not frames.isdigit():
         raise UnsupportedPixels("Number of Frames is not a number")
     stored = required(0x00280101, "Bits Stored")
-    found = PixelFormat(
+    layout = PixelFormat(
         rows=required(0x00280010, "Rows"),
         columns=required(0x00280011, "Columns"),
         frames=max(int(frames), 1),
@@ -89,18 +112,19 @@ def pixel_format(file: Part10) -> PixelFormat:
         planar=file.number(0x00280006, 0) or 0,
         photometric=file.text(PHOTOMETRIC_INTERPRETATION),
     )
-    if not (found.rows and found.columns and 0 < found.stored <= found.allocated):
+    if not (layout.rows and layout.columns and 0 < layout.stored <= layout.allocated):
         raise UnsupportedPixels("the object declares pixels of no size")
-    if found.allocated not in (1, 8, 16, 32):
-        raise UnsupportedPixels(f"{found.allocated} bits allocated are not read here")
-    return found
+    if layout.allocated not in (1, 8, 16, 32):
+        raise UnsupportedPixels(f"{layout.allocated} bits allocated are not read here")
+    return layout
 
 
 def from_native(value: bytes, shape: PixelFormat, *, little: bool, wide_words: bool) -> Pixels:
     """Samples of native pixel data.
 
-    little: byte order. wide_words: VR OW, whose 16-bit words are swapped in big endian even for 8-bit samples
-    (PS3.5 8.1.1). Raises UnsupportedPixels when the value is shorter than declared.
+    little: the byte order is little endian.
+    wide_words: the VR is OW, whose 16-bit words are swapped in big endian even for 8-bit samples (PS3.5 8.1.1).
+    Raises UnsupportedPixels when the value is shorter than declared, or pixels share chroma.
     """
     if shape.photometric == "YBR_FULL_422":
         raise UnsupportedPixels("YBR_FULL_422 shares chroma between neighbours")
@@ -134,7 +158,7 @@ def to_native(pixels: Pixels, shape: PixelFormat, *, little: bool, wide_words: b
 
 
 def samples_of(words: NDArray[Any], shape: PixelFormat) -> Pixels:
-    """Stored values of unsigned words of any width: masked to the depth, sign-extended when signed."""
+    """The stored values in unsigned words of any width: masked to the depth, sign-extended when they are signed."""
     size = max(shape.allocated // 8, 1)
     words = words.astype(f"u{size}", copy=False)
     spare = 8 * size - shape.depth
@@ -152,7 +176,7 @@ def samples_of(words: NDArray[Any], shape: PixelFormat) -> Pixels:
 
 
 def words_of(pixels: Pixels, shape: PixelFormat) -> NDArray[Any]:
-    """The allocated words of stored values, high bits as they were found."""
+    """The allocated words of stored values, with the high bits that they had."""
     size = max(shape.allocated // 8, 1)
     words: NDArray[Any] = pixels.samples.view(f"u{size}")
     if shape.signed and pixels.high_bits is HighBits.ZERO and shape.depth < 8 * size:
@@ -161,6 +185,6 @@ def words_of(pixels: Pixels, shape: PixelFormat) -> NDArray[Any]:
 
 
 def swapped_pairs(value: bytes) -> bytes:
-    """8-bit samples in big-endian OW words, in the order of the samples; an odd last byte gets a partner."""
+    """Bytes swapped in pairs, as 8-bit samples stand in big-endian OW words. A zero is added to an odd last byte."""
     padded = value + b"\0" * (len(value) % 2)
     return np.frombuffer(padded, "u2").byteswap().tobytes()

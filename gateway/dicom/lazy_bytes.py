@@ -1,4 +1,4 @@
-"""Bytes that need not be in memory: parts of a long file, read where they are needed and a piece at a time."""
+"""Bytes that need not be in memory: parts of a long file, which are read where they are needed, piece by piece."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PIECE_BYTES = 4 << 20
 
 
 class ByteSource(Protocol):
-    """What `bytes` is, as far as slices go; a slice is read when it is taken."""
+    """Bytes with a length, of which slices can be taken as of `bytes`. A slice is read when it is taken."""
 
     def __len__(self) -> int: ...
 
@@ -18,7 +18,7 @@ class ByteSource(Protocol):
 
 
 class ByteRange:
-    """data[start:stop], not read yet."""
+    """The bytes data[start:stop], which are not read yet."""
 
     def __init__(self, data: ByteSource, start: int, stop: int) -> None:
         self._data, self._start, self._length = data, start, max(stop - start, 0)
@@ -31,14 +31,14 @@ class ByteRange:
         return self._data[self._start + start : self._start + max(start, stop)]
 
     def buffer(self) -> bytes | memoryview:
-        """All of it, without a copy if it is in memory."""
+        """All bytes, without a copy if they are in memory."""
         if isinstance(self._data, bytes):
             return memoryview(self._data)[self._start : self._start + self._length]
         return self[:]
 
 
 class Concatenation:
-    """Parts one after another, as `b"".join` would make them."""
+    """Parts one after another, as `b"".join` would give them. None is read yet."""
 
     def __init__(self, parts: Iterable[ByteSource]) -> None:
         self._parts = list(parts)
@@ -49,18 +49,18 @@ class Concatenation:
 
     def __getitem__(self, where: slice, /) -> bytes:
         start, stop, _ = where.indices(self._length)
-        found, at = [], 0
+        slices, at = [], 0
         for part in self._parts:
             if at >= stop:
                 break
             if at + len(part) > start:
-                found.append(part[max(start - at, 0) : stop - at])
+                slices.append(part[max(start - at, 0) : stop - at])
             at += len(part)
-        return b"".join(found)
+        return b"".join(slices)
 
 
 class ByteSourceIO(io.RawIOBase):
-    """Octets as a file to read from."""
+    """A byte source as a file that can be read."""
 
     def __init__(self, data: ByteSource) -> None:
         self._data, self._at = data, 0
@@ -73,9 +73,9 @@ class ByteSourceIO(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         stop = len(self._data) if size is None or size < 0 else self._at + size
-        found = self._data[self._at : stop]
-        self._at += len(found)
-        return found
+        content = self._data[self._at : stop]
+        self._at += len(content)
+        return content
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
@@ -87,12 +87,12 @@ class ByteSourceIO(io.RawIOBase):
 
 
 def flat(parts: Iterable[ByteSource]) -> bytes:
-    """The parts joined, in memory."""
+    """All parts joined, in memory."""
     return b"".join(part.buffer() if isinstance(part, ByteRange) else part[:] for part in parts)
 
 
 def pieces(data: ByteSource) -> Iterator[bytes]:
-    """All of it, at most PIECE_BYTES at a time; what is in memory already comes as one."""
+    """All bytes, at most PIECE_BYTES at a time. Bytes that are in memory already come as one piece."""
     if isinstance(data, bytes):
         yield data
         return

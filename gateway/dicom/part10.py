@@ -1,6 +1,4 @@
-"""A DICOM file (PS3.10 7) as received bytes with an index of its top-level elements, and edits spliced into
-it.
-"""
+"""A DICOM file (PS3.10 7): the bytes as received, an index of its top-level elements, and edits of them."""
 
 from __future__ import annotations
 
@@ -37,14 +35,20 @@ from gateway.dicom.syntaxes import (
 from gateway.dicom.tags import MEDIA_STORAGE_SOP_INSTANCE_UID, META_GROUP_LENGTH, TRANSFER_SYNTAX_UID
 from gateway.errors import UnreadableObject
 
-# A deflated data set that grows beyond this is taken for a decompression bomb.
+# A deflated data set that becomes larger than this is treated as a decompression bomb.
 INFLATED_MAX = 4 << 30
 
 
 @dataclass(frozen=True)
 class Part10:
-    """prefix: preamble, magic and group 0002 as received (may be empty). body: the data set, inflated if it
-    was deflated; in memory only if the file was.
+    """An indexed file.
+
+    prefix: preamble, magic and group 0002 as received; may be empty.
+    meta: tag -> value, of group 0002.
+    transfer_syntax: UID, as declared; without a declaration, the one that the elements show.
+    encoding: how the elements are written, as they show it.
+    body: the data set, inflated if it was deflated; in memory only if the file was.
+    elements: of the data set, top level only.
     """
 
     prefix: bytes
@@ -61,21 +65,24 @@ class Part10:
 
     @cached_property
     def repeated(self) -> frozenset[int]:
-        """Tags that stand more than once: readers disagree which of them counts (PS3.5 7.1 allows one)."""
+        """Tags that occur more than once. PS3.5 7.1 allows one, and readers disagree which of several counts."""
         counts = Counter(element.tag for element in self.elements)
         return frozenset(tag for tag, count in counts.items() if count > 1)
 
     def value(self, tag: int) -> bytes | None:
-        """The value of a top-level element as it stands in the file, or None when it is absent."""
+        """The value of a top-level element as it stands in the file; None when it is absent."""
         element = self.index.get(tag)
         return None if element is None else self.body[element.value : element.end]
 
     def text(self, tag: int) -> str:
-        """A value of the default repertoire (CS, UI, DA ...), padding removed; empty when absent."""
+        """A value in the default repertoire (CS, UI, DA and so on) without its padding; empty when absent."""
         return (self.value(tag) or b"").decode("latin-1").strip(" \0")
 
     def number(self, tag: int, default: int | None = None) -> int | None:
-        """An US value, or `default` when absent or empty. Raises UnreadableObject for other lengths."""
+        """A value of VR US; `default` when it is absent or empty.
+
+        Raises UnreadableObject when the value is too short.
+        """
         value = self.value(tag)
         if not value:
             return default
@@ -90,21 +97,23 @@ class Part10:
         sop_instance_uid: str | None = None,
         syntax: str | None = None,
     ) -> bytes:
-        """The file with top-level elements replaced, inserted in tag order or (None) removed; all other
-        bytes stay.
+        """The file with edits. All other bytes stay; only group lengths in edited groups are corrected.
 
-        edits: tag -> the encoded element (header included). Only values whose encoding stays the same may
-        remain when `syntax` names another transfer syntax. Group lengths that exist in edited groups are
-        corrected.
+        edits: tag -> the encoded element with its header, which replaces the old one or is inserted in tag order; None
+            removes the element.
+        sop_instance_uid: written into the file meta information; None keeps it.
+        syntax: another transfer syntax for the file meta information; None keeps it. The elements that are not edited
+            must be right in it as they are.
         """
         return flat(self._edited(edits, sop_instance_uid, syntax))
 
     @property
     def in_memory(self) -> bool:
+        """Whether the data set is in memory."""
         return isinstance(self.body, bytes)
 
     def rewritten(self, edits: Mapping[int, bytes | None]) -> ByteSource:
-        """What `edited` gives; unless the file is in memory, untouched parts are not read yet."""
+        """The file with edits, as `edited` gives it. Unless the file is in memory, untouched parts are not read yet."""
         return self.edited(edits) if self.in_memory else Concatenation(self._edited(edits, None, None))
 
     def _edited(
@@ -121,7 +130,10 @@ class Part10:
         return [prefix, *parts]
 
     def with_body(self, body: ByteSource, syntax: str, encoding: Encoding) -> Part10:
-        """The same file around another data set, already in the encoding of `syntax`."""
+        """The same file with another data set.
+
+        body: already in the encoding of `syntax`.
+        """
         prefix = self._edited_prefix(None, syntax)
         elements = walk(body, 0, len(body), encoding)
         return Part10(prefix, self.meta, syntax, encoding, body, elements)
@@ -147,9 +159,9 @@ class Part10:
 
 
 def read(data: ByteSource) -> Part10:
-    """Index a file, in memory or not. A missing preamble or group 0002 is tolerated, as other readers do.
+    """Index a file, in memory or not. A missing preamble or group 0002 is tolerated, as in other readers.
 
-    Raises UnreadableObject for bytes that are not a DICOM data set or end early.
+    Raises UnreadableObject when the bytes are not a DICOM data set, or end early.
     """
     prefix_is_dicom = data[128:132] == b"DICM"
     meta, at = file_meta(data)
@@ -170,11 +182,13 @@ def read(data: ByteSource) -> Part10:
 
 
 def file_meta(data: ByteSource) -> tuple[dict[int, bytes], int]:
-    """File meta information, tag -> value, and where the data set begins (PS3.10 7.1).
+    """File meta information, tag -> value, and the offset where the data set begins (PS3.10 7.1).
 
-    Its group length is often wrong, so it ends where group 0002 does; except that it also ends where its length says
-    if all that matters was read, and before a tag that does not ascend: senders exist that put group 0002 into the
-    data set as well, and what stands there must not pass for what the receiver wrote. Raises UnreadableObject.
+    Its group length is often wrong, so it ends where group 0002 ends. But some senders put group 0002 into the data set
+    as well, and what stands there must not pass for what the receiver wrote. So it also ends where its group length
+    says, if the transfer syntax was read by then, and before a tag that is not greater than the ones before.
+
+    Raises UnreadableObject when it runs past the end.
     """
     at = 132 if data[128:132] == b"DICM" else 0
     meta: dict[int, bytes] = {}
@@ -195,7 +209,7 @@ def file_meta(data: ByteSource) -> tuple[dict[int, bytes], int]:
 
 
 def _observed_encoding(body: ByteSource, syntax: str) -> Encoding:
-    """The encoding the first element shows; files that declare another one than they use are common."""
+    """The encoding that the first element shows, because many files declare another one than they use."""
     first = body[:8]
     if len(first) < 8:
         raise UnreadableObject("the data set is empty")
@@ -222,13 +236,14 @@ def _inflate(data: bytes) -> bytes:
 def _deflate(body: bytes) -> bytes:
     engine = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     deflated = engine.compress(body) + engine.flush()
-    return deflated + b"\0" * (len(deflated) % 2)  # PS3.5 A.5: padded to even length
+    # PS3.5 A.5: padded to even length.
+    return deflated + b"\0" * (len(deflated) % 2)
 
 
 def _spliced(
     body: ByteSource, elements: list[Element], edits: Mapping[int, bytes | None]
 ) -> list[tuple[int, ByteSource]]:
-    """(tag, bytes) of each element of the edited data set; untouched elements are not read."""
+    """The elements of the edited data set, each as (tag, bytes). Untouched elements are not read."""
     waiting = sorted(tag for tag, new in edits.items() if new is not None)
     pieces: list[tuple[int, ByteSource]] = []
     for element in elements:
@@ -245,7 +260,7 @@ def _spliced(
 
 
 def _correct_group_lengths(pieces: list[tuple[int, ByteSource]], file: Part10, groups: set[int]) -> None:
-    """Give retired group length elements (PS3.5 7.2) of the edited groups their new value."""
+    """Give the group length elements (PS3.5 7.2, retired) of the edited groups their new value."""
     for position, (tag, _) in enumerate(pieces):
         if tag & 0xFFFF == 0 and tag >> 16 in groups:
             length = sum(len(piece) for other, piece in pieces if other >> 16 == tag >> 16 and other != tag)

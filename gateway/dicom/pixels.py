@@ -1,4 +1,4 @@
-"""Pixel data of an object to samples and back, in the transfer syntax it has or another lossless one."""
+"""The way from the pixel data of an object to samples and back, in its transfer syntax or another lossless one."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from gateway.dicom.tags import (
 )
 from gateway.errors import UnsupportedPixels
 
-# Decoded samples beyond this are not held in memory: one worker would take gigabytes.
+# No more decoded samples than this are held in memory: one worker would take gigabytes.
 SAMPLES_MAX = 1 << 28
 
 
 def decode(file: Part10, shape: PixelFormat) -> Pixels:
-    """All frames of an object. Raises UnsupportedPixels: unknown syntax, damaged, or too large.
+    """All frames of an object. Frames in lossy syntaxes are decoded too, if there is a decoder; they are never sealed.
 
-    Lossy syntaxes are decoded as far as the decoders at hand go; what they give is never sealed.
+    Raises UnsupportedPixels when the syntax has no decoder, or the pixel data is damaged or too large.
     """
     element = _pixel_data(file, shape)
     if not element.undefined:
@@ -56,9 +56,11 @@ def decode(file: Part10, shape: PixelFormat) -> Pixels:
 
 
 def decode_in_pieces(file: Part10, shape: PixelFormat) -> Iterator[Pixels]:
-    """What `decode` gives, in order, at least a frame at a time. Raises UnsupportedPixels, where `decode` does.
+    """All frames of an object as `decode` gives them, in order, usually one at a time.
 
-    Whether the pieces' high bits agree is told by `in_common`.
+    The pieces may differ in their high bits; `in_common` checks that.
+
+    Raises UnsupportedPixels as `decode` does.
     """
     element = _pixel_data(file, shape)
     if element.undefined:
@@ -67,23 +69,27 @@ def decode_in_pieces(file: Part10, shape: PixelFormat) -> Iterator[Pixels]:
         return
     wide = element.vr != b"OB"
     swapped = shape.allocated == 8 and not file.encoding.little and wide
-    if shape.allocated == 1 or swapped:  # frames that share bytes; an eighth or half of what samples may take
+    if shape.allocated == 1 or swapped:
+        # Frames may share bytes here. All of them take an eighth or half of the memory that samples may take.
         yield decode(file, shape)
         return
     if element.end - element.value < shape.byte_count:
         raise UnsupportedPixels("the pixel data is shorter than declared")
-    one = replace(shape, frames=1)
+    single = replace(shape, frames=1)
     for number in range(shape.frames):
-        at = element.value + number * one.byte_count
-        value = file.body[at : at + one.byte_count]
-        yield from_native(value, one, little=file.encoding.little, wide_words=wide)
+        at = element.value + number * single.byte_count
+        value = file.body[at : at + single.byte_count]
+        yield from_native(value, single, little=file.encoding.little, wide_words=wide)
 
 
-def in_common(found: Iterable[Pixels], file: Part10) -> Iterator[Pixels]:
-    """The pieces of `decode_in_pieces`. Raises UnsupportedPixels as soon as bits above Bits Stored are in use."""
+def in_common(pieces: Iterable[Pixels], file: Part10) -> Iterator[Pixels]:
+    """The pieces of `decode_in_pieces`, as long as their high bits agree.
+
+    Raises UnsupportedPixels as soon as bits above Bits Stored are in use.
+    """
     signs = zeros = False
     native = syntax_of(file.transfer_syntax).native
-    for piece in found:
+    for piece in pieces:
         signs |= piece.high_bits is HighBits.SIGN and bool(piece.samples.min() < 0)
         zeros |= piece.high_bits is HighBits.ZERO
         if piece.high_bits is HighBits.OTHER or (native and signs and zeros):
@@ -92,7 +98,10 @@ def in_common(found: Iterable[Pixels], file: Part10) -> Iterator[Pixels]:
 
 
 def _pixel_data(file: Part10, shape: PixelFormat) -> Element:
-    """The element, if its form and size allow decoding. Raises UnsupportedPixels."""
+    """The pixel data element.
+
+    Raises UnsupportedPixels when it is missing, too large, or not in the form of its transfer syntax.
+    """
     element = file.index.get(PIXEL_DATA)
     if element is None:
         raise UnsupportedPixels("the object has no Pixel Data")
@@ -107,7 +116,10 @@ def _pixel_data(file: Part10, shape: PixelFormat) -> Element:
 
 
 def _decompressed(file: Part10, element: Element, shape: PixelFormat) -> Iterator[Pixels]:
-    """Each frame, (rows, columns, samples). Raises UnsupportedPixels, also when there are more or fewer."""
+    """Each frame, (rows, columns, samples).
+
+    Raises UnsupportedPixels when a frame does not decode, or when there are more or fewer frames than declared.
+    """
     value: ByteSource = ByteRange(file.body, element.value, element.end)
     if file.in_memory:
         value = value[:]
@@ -120,9 +132,10 @@ def _decompressed(file: Part10, element: Element, shape: PixelFormat) -> Iterato
 
 
 def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> dict[int, bytes | None]:
-    """Edits that put `pixels` into the object in `syntax` (lossless; same element encoding as the file's).
+    """Edits that put pixels into an object. Bytes of a native value beyond the declared pixels stay.
 
-    Bytes of a native value beyond the declared pixels stay. Raises UnsupportedPixels.
+    syntax: lossless, and with the element encoding of the file.
+    Raises UnsupportedPixels when the syntax has no encoder, or can't hold these pixels.
     """
     element, target = file.index[PIXEL_DATA], syntax_of(syntax)
     if target.native:
@@ -152,7 +165,8 @@ def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> di
 def transcode(data: bytes, target_syntax: str) -> bytes:
     """The same object in another lossless transfer syntax.
 
-    Raises UnsupportedPixels when its pixels are lossy, do not decode, or have no encoder; UnreadableObject.
+    Raises UnsupportedPixels when its pixels are lossy, do not decode, or have no encoder.
+    Raises UnreadableObject when it can't be parsed.
     """
     file = read(data)
     if file.transfer_syntax == target_syntax:
@@ -169,13 +183,13 @@ def transcode(data: bytes, target_syntax: str) -> bytes:
 
 
 def _rewritten(file: Part10, syntax: str) -> Part10:
-    """With its pixel data in another syntax of the same element encoding."""
+    """The file with its pixel data in another syntax of the same element encoding."""
     shape = pixel_format(file)
     return read(file.edited(encoded(file, decode(file, shape), shape, syntax), syntax=syntax))
 
 
 def _recoded(file: Part10, syntax: str) -> Part10:
-    """With its elements in another encoding, pixel data native before and after."""
+    """The file with its elements in another encoding. Pixel data is native before and after."""
     target = syntax_of(syntax).encoding
     body = file.body
     if target != file.encoding:
@@ -188,8 +202,11 @@ def _extended_offsets(file: Part10) -> tuple[bytes, bytes] | None:
     return (offsets, lengths) if offsets and lengths else None
 
 
-def _common(found: set[HighBits]) -> HighBits:
-    """Frames without negative values look zero-filled either way; one odd frame decides for all."""
-    if len(found) == 1:
-        return found.pop()
-    return HighBits.OTHER if HighBits.OTHER in found else HighBits.SIGN
+def _common(kinds: set[HighBits]) -> HighBits:
+    """The high bits of all frames together.
+
+    A frame without negative values looks zero-filled either way. One frame with other bits decides for all.
+    """
+    if len(kinds) == 1:
+        return kinds.pop()
+    return HighBits.OTHER if HighBits.OTHER in kinds else HighBits.SIGN

@@ -1,6 +1,4 @@
-"""Data sets from one element encoding to another (implicit or explicit VR, byte order) without decoding
-text.
-"""
+"""Data sets from one element encoding to another (implicit or explicit VR, byte order), without decoding text."""
 
 from __future__ import annotations
 
@@ -32,10 +30,12 @@ _BYTES_OF_VR = {
 
 
 def recoded(body: bytes, source: Encoding, target: Encoding, *, signed: bool) -> bytes:
-    """The elements of `body` in another encoding; values keep their bytes, numbers change their byte order.
+    """The elements of a data set in another encoding. Values keep their bytes, but numbers change their byte order.
 
-    signed: PixelRepresentation, which decides ambiguous VRs. Encapsulated values must have been replaced
-    before. Raises UnreadableObject, and UnsupportedPixels for what the target can't express.
+    body: without encapsulated values; they must have been replaced before.
+    signed: PixelRepresentation is 1, which decides ambiguous VRs.
+    Raises UnreadableObject when the data set is damaged, or nested too deeply.
+    Raises UnsupportedPixels when the target can't express a value.
     """
     return _elements(body, walk(body, 0, len(body), source), source, target, signed, 0)
 
@@ -48,26 +48,26 @@ def _elements(
     pieces: list[bytes] = []
     for element in elements:
         if element.tag & 0xFFFF == 0:
-            continue  # group lengths are retired and would be wrong
+            # Group lengths are retired, and would be wrong.
+            continue
         vr = element.vr or _vr(element, signed)
         if element.undefined and vr == b"UN":
-            vr = b"SQ"  # PS3.5 6.2.2: undefined length UN is a sequence in Implicit VR Little Endian
+            # PS3.5 6.2.2: UN of undefined length is a sequence in Implicit VR Little Endian.
+            vr = b"SQ"
         if vr == b"SQ":
             inner = IMPLICIT_LE if element.vr == b"UN" else source
-            parts = [
-                item(
-                    _elements(body, walk(body, p.value, p.stop, inner), inner, target, signed, deep + 1),
-                    target,
-                )
-                for p in items(body, element, inner)
-            ]
-            pieces.append(_sequence(element.tag, b"".join(parts), element.undefined, target))
+            recoded_items = []
+            for sequence_item in items(body, element, inner):
+                inside = walk(body, sequence_item.value, sequence_item.stop, inner)
+                recoded_items.append(item(_elements(body, inside, inner, target, signed, deep + 1), target))
+            pieces.append(_sequence(element.tag, b"".join(recoded_items), element.undefined, target))
             continue
         value = body[element.value : element.end]
         if source.little != target.little:
             value = _swapped(value, vr)
         if target.explicit and vr not in LONG_VRS and len(value) > _SHORT_MAX:
-            vr = b"UN"  # PS3.5 6.2.2: too long for the length field of its VR
+            # PS3.5 6.2.2: the value is too long for the length field of its VR.
+            vr = b"UN"
         pieces.append(encode(element.tag, vr, value, target))
     return b"".join(pieces)
 
@@ -84,14 +84,15 @@ def _sequence(tag: int, content: bytes, undefined: bool, target: Encoding) -> by
 
 
 def _vr(element: Element, signed: bool) -> bytes:
-    """The VR of an element written without one."""
+    """The VR of an element that was written without one."""
     if element.undefined:
         return b"SQ"
     if element.group % 2:
         return b"LO" if 0x10 <= element.tag & 0xFFFF <= 0xFF else b"UN"
     known = dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else "UN"
     if "OW" in known:
-        return b"OW"  # PS3.5 A.1: pixel and overlay data are OW in implicit VR
+        # PS3.5 A.1: pixel and overlay data are OW in implicit VR.
+        return b"OW"
     if known == "US or SS":
         return b"SS" if signed else b"US"
     return known.encode()

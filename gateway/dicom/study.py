@@ -1,4 +1,4 @@
-"""To which study a data set belongs, from its beginning, without reading it all."""
+"""The study that a data set belongs to, from its first bytes."""
 
 from __future__ import annotations
 
@@ -15,30 +15,34 @@ from gateway.dicom.syntaxes import Form, syntax_of
 from gateway.dicom.tags import STUDY_INSTANCE_UID
 from gateway.errors import UnreadableObject
 
-INFLATED_BYTES = 1 << 20  # of a deflated data set; the element stands near the beginning
+# So much of a deflated data set is inflated: the element stands near the beginning.
+INFLATED_BYTES = 1 << 20
 
 
 def study_of(beginning: bytes, syntax: str) -> str | None:
     """The Study Instance UID; None when it is not in these bytes, or they are not a data set.
 
-    beginning: the first bytes of a data set, or all of it. syntax: the transfer syntax UID.
+    beginning: the first bytes of a data set, or all of them.
+    syntax: UID of the transfer syntax.
     """
     declared = syntax_of(syntax)
     try:
         if declared.form is Form.DEFLATED:
             beginning = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning, INFLATED_BYTES)
-        return _found(beginning, Encoding(explicit=_has_vr(beginning), little=declared.encoding.little))
+        return _study_instance_uid(
+            beginning, Encoding(explicit=_has_vr(beginning), little=declared.encoding.little)
+        )
     except (UnreadableObject, zlib.error):
         return None
 
 
 def _has_vr(beginning: bytes) -> bool:
-    """What the first element shows: files that declare another encoding than they use are common."""
+    """Whether the first element has a VR: many files declare another encoding than they use."""
     vr = beginning[4:6]
     return vr.isalpha() and vr.isupper()
 
 
-def _found(data: bytes, encoding: Encoding) -> str | None:
+def _study_instance_uid(data: bytes, encoding: Encoding) -> str | None:
     at = 0
     while at < len(data):
         tag, vr, value, length = header(data, at, len(data), encoding)

@@ -1,4 +1,4 @@
-"""A warning, for people and machines, in an object that is passed on although something is wrong."""
+"""A warning for people and machines, in an object that is passed on although something is wrong with it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from gateway.dicom import part10
 from gateway.dicom.elements import encode
 from gateway.dicom.lazy_bytes import ByteSource
 
-IMAGE_COMMENTS = 0x00204000  # LT, up to 10240 characters (PS3.3 C.7.6.1, PS3.5 table 6.2-1)
+# LT, up to 10240 characters (PS3.3 C.7.6.1, PS3.5 table 6.2-1).
+IMAGE_COMMENTS = 0x00204000
 COMMENT_BYTES_MAX = 10240
 
 
 def with_warning(data: ByteSource, warning: str) -> ByteSource:
-    """The file with `SEALGATE: <warning>` before whatever Image Comments says.
+    """The file with `SEALGATE: <warning>` before the present Image Comments.
 
-    warning: ASCII, so that it reads the same in every character set. Raises UnreadableObject.
+    A comment that begins with this warning stays as it is. Present comments that leave no room are dropped.
+
+    warning: ASCII, so that it reads the same in every character set.
+    Raises UnreadableObject when the file can't be parsed.
     """
     file = part10.read(data)
     line = f"SEALGATE: {warning}".encode("ascii")

@@ -1,4 +1,4 @@
-"""The window that a viewer opens an image with, in stored values."""
+"""The window with which a viewer opens an image, in stored values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _CENTER, _WIDTH, _INTERCEPT, _SLOPE = 0x00281050, 0x00281051, 0x00281052, 0x0028
 
 
 def voi_window(file: Part10) -> tuple[float, float] | None:
-    """Stored values that the first VOI window shows as black and white (PS3.3 C.11.2.1.2, linear function).
+    """The stored values that the first VOI window shows as black and as white (PS3.3 C.11.2.1.2, linear function).
 
-    None where the header has no window, or one that does not make sense.
+    None when the header has no window, or one that does not make sense.
     """
     centre, width = _decimal(file, _CENTER), _decimal(file, _WIDTH)
     slope, intercept = _decimal(file, _SLOPE, 1.0), _decimal(file, _INTERCEPT, 0.0)
@@ -23,7 +23,7 @@ def voi_window(file: Part10) -> tuple[float, float] | None:
 
 
 def _decimal(file: Part10, tag: int, absent: float | None = None) -> float | None:
-    """The first value of a Decimal String; `absent` where there is none, None where it is no finite number."""
+    """The first value of a Decimal String; `absent` when there is none, None when it is no finite number."""
     text = file.text(tag).split("\\")[0].strip()
     if not text:
         return absent

@@ -1,4 +1,4 @@
-"""Keys by role: who may open records (recipient) and who vouches for objects (signer)."""
+"""Keys by role: the recipient may open records, the signer vouches for objects."""
 
 from gateway.keys.files import (
     KeyFiles,

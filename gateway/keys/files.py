@@ -1,7 +1,7 @@
-"""Key files: PEM, PKCS #8 for the private halves (encrypted or not), SubjectPublicKeyInfo for the public ones
-(RFC 5958, RFC 5280, RFC 8410).
+"""Key files: PEM, with PKCS #8 for private keys (encrypted or not) and SubjectPublicKeyInfo for public ones.
 
-A private key is read only when its file is closed to everybody else, and only in a process that can't be dumped.
+See RFC 5958, RFC 5280 and RFC 8410. A private key is read only when its file is closed to everybody else, and only in a
+process that can't be dumped.
 """
 
 from __future__ import annotations
@@ -44,22 +44,27 @@ _PEM = re.compile(rb"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL
 
 @dataclass(frozen=True)
 class Passphrases:
-    """Where passphrases come from; none is read before an encrypted key asks for it.
+    """Where passphrases come from. None is read before an encrypted key needs it.
 
-    file: one passphrase a line, each is tried; a file of mode 0600.
+    file: of mode 0600, with one passphrase in each line; each of them is tried.
+    environment: variables that may hold passphrases.
     """
 
     file: Path | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     def candidates(self, role: str) -> Iterator[bytes]:
-        """role: `signer` or `recipient_key`. Raises KeyFileError."""
+        """The passphrases to try, in order.
+
+        role: `signer` or `recipient_key`.
+        Raises KeyFileError when the file can't be read, or is open to others.
+        """
         for variable in (_OF_ONE_KEY.format(role.upper()), PASSPHRASE):
             if self.environment.get(variable):
                 yield self.environment[variable].encode()
-        named = self.environment.get(PASSPHRASE_FILE)
-        if self.file or named:
-            yield from read_passphrases(self.file or Path(str(named)))
+        path = self.environment.get(PASSPHRASE_FILE)
+        if self.file or path:
+            yield from read_passphrases(self.file or Path(str(path)))
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,10 @@ class KeyFiles:
     passphrases: Passphrases = field(default_factory=Passphrases)
 
     def signing_key(self, reference: Path) -> HeldSigningKey:
-        """Raises KeyFileError."""
+        """The key of a file.
+
+        Raises KeyFileError when the file holds no Ed25519 key that can be read safely.
+        """
         key = self._private_key(reference, "signer")
         if not isinstance(key, Ed25519PrivateKey):
             raise KeyFileError(
@@ -79,9 +87,11 @@ class KeyFiles:
         return HeldSigningKey(key)
 
     def opening_keys(self, reference: Path) -> tuple[HeldOpeningKey, ...]:
-        """The key of a file, or those of the `*.key` and `*.pem` files of a folder. Raises KeyFileError.
+        """The key of a file, or the keys of the `*.key` and `*.pem` files of a folder.
 
-        In a folder, keys of other kinds are passed over, since signer.key usually lies beside recipient.key.
+        In a folder, keys of other kinds are ignored, because signer.key is usually in the folder of recipient.key.
+
+        Raises KeyFileError when there is no X25519 or P-256 key that can be read safely.
         """
         if not reference.is_dir():
             key = self._private_key(reference, "recipient_key")
@@ -92,9 +102,11 @@ class KeyFiles:
                 )
             return (HeldOpeningKey(key),)  # type: ignore[arg-type]  # narrowed by the line above
         check_folder(reference, forbidden=0o022)
-        files = sorted(f for f in reference.iterdir() if f.suffix in PRIVATE_SUFFIXES and f.is_file())
-        found = [self._private_key(path, "recipient_key") for path in files if _holds_private(path)]
-        held = tuple(HeldOpeningKey(key) for key in found if _is_recipient_private(key))  # type: ignore[arg-type]
+        files = sorted(
+            path for path in reference.iterdir() if path.suffix in PRIVATE_SUFFIXES and path.is_file()
+        )
+        private = [self._private_key(path, "recipient_key") for path in files if _holds_private(path)]
+        held = tuple(HeldOpeningKey(key) for key in private if _is_recipient_private(key))  # type: ignore[arg-type]
         if not held:
             raise KeyFileError(
                 f"no X25519 or P-256 private key in {reference}",
@@ -103,7 +115,10 @@ class KeyFiles:
         return held
 
     def private_key(self, path: Path) -> HeldSigningKey | HeldOpeningKey:
-        """The key of a file, whichever role it has. Raises KeyFileError."""
+        """The key of a file, whatever its role.
+
+        Raises KeyFileError when the file holds no key of either role that can be read safely.
+        """
         key = self._private_key(path, "signer")
         if isinstance(key, Ed25519PrivateKey):
             return HeldSigningKey(key)
@@ -118,7 +133,8 @@ class KeyFiles:
         content = read_private(path)
         try:
             return serialization.load_pem_private_key(content, password=None)
-        except TypeError:  # it is encrypted
+        except TypeError:
+            # The key is encrypted.
             return self._decrypted(content, path, role)
         except (ValueError, UnsupportedAlgorithm) as error:
             raise KeyFileError(f"{path} is not a private key in PEM", hint="Give a .key file.") from error
@@ -129,7 +145,8 @@ class KeyFiles:
             tried = True
             try:
                 return serialization.load_pem_private_key(content, password=passphrase)
-            except ValueError:  # the wrong one; another may follow
+            except ValueError:
+                # This passphrase is wrong; another may follow.
                 continue
             except UnsupportedAlgorithm as error:
                 raise KeyFileError(
@@ -145,10 +162,13 @@ class KeyFiles:
 
 
 def generate(folder: Path, *, curve: str = "x25519", passphrase: bytes | None = None) -> None:
-    """Write `recipient.key`, `recipient.pub`, `signer.key` and `signer.pub` into `folder`.
+    """Write `recipient.key`, `recipient.pub`, `signer.key` and `signer.pub` into a folder.
 
-    Private files get mode 0600 and, with a passphrase, are encrypted with it (PKCS #8, AES-256). Raises KeyFileError,
-    having written nothing, when one of the four exists already.
+    Private files get mode 0600.
+
+    curve: of the recipient, x25519 or p256.
+    passphrase: encrypts the private files (PKCS #8, AES-256); None leaves them in clear.
+    Raises KeyFileError when one of the four files exists already; then nothing was written.
     """
     forbid_dumps()
     recipient: RecipientPrivate
@@ -180,7 +200,10 @@ def generate(folder: Path, *, curve: str = "x25519", passphrase: bytes | None = 
 
 
 def load_recipient(path: Path) -> Recipient:
-    """The public key records are encrypted to. Raises KeyFileError."""
+    """The public key to which records are encrypted.
+
+    Raises KeyFileError when the file holds no X25519 or P-256 public key.
+    """
     key = public_key(_read(path), path)
     if not is_recipient(key):
         raise KeyFileError(
@@ -191,40 +214,49 @@ def load_recipient(path: Path) -> Recipient:
 
 
 def load_trusted_signers(path: Path) -> TrustedSigners:
-    """All Ed25519 public keys of a file (one or several PEM blocks) or of the `*.pub` and `*.pem` files of a
-    folder, each with the validity that a TOML file beside it states (`gateway.keys.trust`).
+    """All Ed25519 public keys of a file, or of the `*.pub` and `*.pem` files of a folder.
 
-    Public keys of other kinds in a folder are passed over, since recipient.pub usually lies beside
-    signer.pub. Raises KeyFileError when there is no Ed25519 key at all, or when everybody may write there.
+    A file may hold several PEM blocks. Each key has the validity that a TOML file beside it states
+    (`gateway.keys.trust`). Public keys of other kinds are ignored, because recipient.pub is usually in the folder of
+    signer.pub.
+
+    Raises KeyFileError when there is no Ed25519 key at all, or when everybody may write there.
     """
     if path.is_dir():
         check_folder(path, forbidden=0o002)
         check_no_orphans(path)
-        files = sorted(f for f in path.iterdir() if f.suffix in PUBLIC_SUFFIXES and f.is_file())
+        files = sorted(file for file in path.iterdir() if file.suffix in PUBLIC_SUFFIXES and file.is_file())
     else:
         files = [path]
-    found: list[TrustedSigner] = []
+    signers: list[TrustedSigner] = []
     for file in files:
         keys = [key for key in public_keys(file) if isinstance(key, Ed25519PublicKey)]
         if keys:
             _check_closed_for_writing(file)
             validity = validity_of(file)
-            found += [TrustedSigner(key, validity) for key in keys]
-    if not found:
+            signers += [TrustedSigner(key, validity) for key in keys]
+    if not signers:
         raise KeyFileError(
             f"no Ed25519 public key in {path}",
             hint="Give a signer.pub, or a folder that holds the *.pub files of the signers you believe.",
         )
-    return TrustedSigners(found)
+    return TrustedSigners(signers)
 
 
 def public_keys(path: Path) -> list[object]:
-    """Every public key of a file, whatever its kind. Raises KeyFileError."""
+    """Every public key of a file, whatever its kind.
+
+    Raises KeyFileError when the file can't be read, or holds something else.
+    """
     return [public_key(block, path) for block in _PEM.findall(_read(path)) or [b""]]
 
 
 def public_key(pem: bytes, path: Path) -> object:
-    """path: for the message. Raises KeyFileError."""
+    """The public key in a PEM block.
+
+    path: for the message of an error.
+    Raises KeyFileError when the block is not a public key.
+    """
     try:
         return serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -232,7 +264,10 @@ def public_key(pem: bytes, path: Path) -> object:
 
 
 def read_private(path: Path) -> bytes:
-    """The content of a file that only its owner can read. Raises KeyFileError for any other."""
+    """The content of a file that only its owner can read.
+
+    Raises KeyFileError when others can read or replace the file.
+    """
     content = _read(path)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise KeyFileError(
@@ -240,7 +275,8 @@ def read_private(path: Path) -> bytes:
         )
     parent = path.absolute().parent
     mode = parent.stat().st_mode
-    if mode & 0o002 and not mode & stat.S_ISVTX:  # in a sticky folder only the owner can replace it
+    # In a sticky folder only the owner can replace the file.
+    if mode & 0o002 and not mode & stat.S_ISVTX:
         raise KeyFileError(
             f"everybody may replace files in {parent}, which holds a private key",
             hint=f"Run: chmod o-w {parent}",
@@ -249,7 +285,10 @@ def read_private(path: Path) -> bytes:
 
 
 def read_passphrases(path: Path) -> list[bytes]:
-    """The lines of a file of mode 0600. Raises KeyFileError, which never quotes them."""
+    """The lines of a file of mode 0600.
+
+    Raises KeyFileError, which never quotes them, when the file is open to others, or empty.
+    """
     content = _read(path)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise KeyFileError(
@@ -262,7 +301,7 @@ def read_passphrases(path: Path) -> list[bytes]:
 
 
 def check_folder(path: Path, *, forbidden: int) -> None:
-    """Raises KeyFileError when the folder has one of the permission bits `forbidden`."""
+    """Raises KeyFileError when the folder has one of the forbidden permission bits."""
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & forbidden:
         who = "everybody" if mode & 0o002 else "the group"

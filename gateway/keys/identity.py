@@ -1,8 +1,9 @@
-"""What a key is called: ids in objects and logs, fingerprints for people who compare them by telephone.
+"""The names of keys: ids in objects and logs, fingerprints for people who compare them by telephone.
 
-An id is the beginning of the BLAKE3 hash of the raw public key: 4 bytes for recipients (they are hidden in pixels,
-where every byte costs), 8 bytes for signers. A fingerprint is its SHA-256 (FIPS 180-4), which `openssl` and every
-language's library can compute as well, modulo 10^30 in 30 decimal digits: about 99 bits, six groups of five.
+An id is the beginning of the BLAKE3 hash of the raw public key: 8 bytes for signers, and 4 bytes for recipients, whose
+ids are hidden in pixels, where every byte costs. A fingerprint is the SHA-256 (FIPS 180-4) of the raw public key modulo
+10^30, in 30 decimal digits: about 99 bits, in six groups of five. `openssl` and the library of every language can
+compute it too.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ FINGERPRINT_GROUPS, GROUP_DIGITS = 6, 5
 
 
 def raw_public(key: RecipientPublic | Ed25519PublicKey) -> bytes:
-    """32 bytes for the Edwards curves, 33 bytes (compressed point, SEC 1 2.3.3) for P-256."""
+    """The raw public key: 33 bytes (compressed point, SEC 1 2.3.3) for P-256, 32 bytes for the others."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
 def recipient_id(key: RecipientPublic) -> bytes:
+    """4 bytes."""
     return blake3(raw_public(key)).digest(RECIPIENT_ID_BYTES)
 
 
 def signer_id(key: Ed25519PublicKey) -> bytes:
+    """8 bytes."""
     return blake3(raw_public(key)).digest(SIGNER_ID_BYTES)
 
 
@@ -47,7 +50,7 @@ def fingerprint(key: RecipientPublic | Ed25519PublicKey) -> str:
 
 
 def is_recipient(key: object) -> bool:
-    """Whether it is a public key that records can be encrypted to: X25519 or P-256."""
+    """Whether records can be encrypted to this public key: X25519 or P-256."""
     return isinstance(key, x25519.X25519PublicKey) or (
         isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
     )

@@ -1,7 +1,7 @@
-"""Where private keys are: in files, or with a provider of one's own (PKCS #11, a key management service).
+"""Where private keys are: in files, or with a provider that the user wrote (PKCS #11, a key management service).
 
-`keys.provider = "module:factory"` names a function without parameters that gives a KeyProvider. It runs with the
-rights of the gateway, in each sealing process; module and configuration must be closed to others as the keys are.
+`keys.provider = "module:factory"` names a function without parameters that returns a KeyProvider. It runs with the
+rights of the gateway, in each sealing process. Module and configuration must be closed to others, as key files are.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ HINT = 'Write "package.module:function"; the function gives an object with signi
 
 @runtime_checkable
 class KeyProvider(Protocol):
-    """reference: the path that the configuration gives as `keys.signer` or `keys.recipient_key`.
+    """Gives private keys.
 
-    What is there is the provider's own affair: a TOML file with a PKCS #11 URI, a socket. Both raise KeyFileError
-    for a key that is not to be had, ResourceError for a holder that can't be reached now.
+    reference is the path that the configuration names as `keys.signer` or `keys.recipient_key`. The provider decides
+    what is there, for example a TOML file with a PKCS #11 URI, or a socket.
+
+    Both methods raise KeyFileError when there is no such key, and ResourceError when the holder of the key can't be
+    reached now.
     """
 
     def signing_key(self, reference: Path) -> SigningKey: ...
@@ -38,25 +41,40 @@ class KeyProvider(Protocol):
 
 
 def key_provider(name: str | None = None, *, passphrase_file: Path | None = None) -> KeyProvider:
-    """The provider of this name, or key files. Raises KeyFileError."""
+    """The provider of private keys.
+
+    name: "module:factory"; None: key files.
+    passphrase_file: opens encrypted key files.
+    Raises KeyFileError when the provider can't be loaded, or lacks a method.
+    """
     if name is None:
         return KeyFiles(Passphrases(passphrase_file))
-    forbid_dumps()  # it may hold a PIN or a token
+    # The provider may hold a PIN or a token.
+    forbid_dumps()
     module, _, factory = name.partition(":")
     try:
-        made = getattr(importlib.import_module(module), factory)()
+        provider = getattr(importlib.import_module(module), factory)()
     except (ImportError, AttributeError, TypeError) as error:
         raise KeyFileError(f"the key provider {name} can't be loaded: {error}", hint=HINT) from error
-    if not isinstance(made, KeyProvider):
+    if not isinstance(provider, KeyProvider):
         raise KeyFileError(f"the key provider {name} lacks signing_key or opening_keys", hint=HINT)
-    return made
+    return provider
 
 
 def load_signer(path: Path, provider: KeyProvider | None = None) -> Signer:
-    """The private key statements are signed with. Raises KeyFileError."""
+    """The private key with which statements are signed.
+
+    provider: None means key files.
+    Raises KeyFileError or ResourceError as the provider does.
+    """
     return Signer((provider or key_provider()).signing_key(path))
 
 
 def load_recipient_key(path: Path, provider: KeyProvider | None = None) -> RecipientKey:
-    """The private keys that open records: of a file, or of a folder of them. Raises KeyFileError."""
+    """The private keys that open records.
+
+    path: a file, or a folder of them.
+    provider: None means key files.
+    Raises KeyFileError or ResourceError as the provider does.
+    """
     return RecipientKey(tuple((provider or key_provider()).opening_keys(path)))

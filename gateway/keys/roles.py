@@ -1,7 +1,8 @@
-"""Keys by role: who may open records (recipient) and who vouches for objects (signer).
+"""Keys by role: the recipient may open records, the signer vouches for objects.
 
-The private operations are two small protocols, so that a private key may live elsewhere: in a PKCS #11 device, a key
-management service, another process. Nothing above this package sees a private key. What has one shows only its id.
+The private operations are two small protocols, so that a private key may be kept elsewhere: in a PKCS #11 device, a key
+management service, or another process. Nothing above this package sees a private key. Objects that hold one show only
+its id.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ class SigningKey(Protocol):
     def public(self) -> Ed25519PublicKey: ...
 
     def sign(self, message: bytes) -> bytes:
-        """The 64-byte signature over `message`. Raises ResourceError when the key can't be reached now."""
+        """The signature over a message, 64 bytes.
+
+        Raises ResourceError when the key can't be reached now.
+        """
 
 
 @runtime_checkable
@@ -52,14 +56,17 @@ class OpeningKey(Protocol):
     def open(self, encapsulated: bytes, ciphertext: bytes, info: bytes) -> bytes:
         """HPKE base mode (RFC 9180 5.1.1 and 6.1), HKDF-SHA256, AES-128-GCM, no associated data, first message.
 
-        encapsulated: `enc` of the RFC, 32 bytes, or 65 (uncompressed point) for P-256. Raises ValueError when it does
-        not open, ResourceError when the key can't be reached now.
+        encapsulated: `enc` of the RFC, 32 bytes, or 65 bytes (uncompressed point) for P-256.
+        ciphertext: with its tag.
+        info: as in the RFC.
+        Raises ValueError when the message does not open.
+        Raises ResourceError when the key can't be reached now.
         """
 
 
 @dataclass(frozen=True)
 class Recipient:
-    """To whom records are encrypted: the public half only."""
+    """The public key to which records are encrypted."""
 
     public: RecipientPublic = field(repr=False)
 
@@ -119,9 +126,12 @@ class HeldOpeningKey:
 
 @dataclass(frozen=True, repr=False)
 class RecipientKey:
-    """Who may open records: one private key, or several while records of older ones are still read."""
+    """The private key that opens records, or several of them while records of older keys are still read.
 
-    keys: tuple[OpeningKey, ...]  # at least one
+    keys: at least one; the first is the present one.
+    """
+
+    keys: tuple[OpeningKey, ...]
 
     @property
     def recipient(self) -> Recipient:
@@ -137,7 +147,7 @@ class RecipientKey:
         return self.recipient.key_id
 
     def find(self, key_id: bytes) -> OpeningKey | None:
-        """The key that a record names, or None when it is encrypted to somebody else."""
+        """The key that a record names; None when the record is encrypted to somebody else."""
         return next((key for key in self.keys if recipient_id(key.public) == key_id), None)
 
     def __repr__(self) -> str:
@@ -146,7 +156,7 @@ class RecipientKey:
 
 @dataclass(frozen=True, repr=False)
 class Signer:
-    """Who vouches for sealed objects."""
+    """The private key that vouches for sealed objects."""
 
     key: SigningKey
 
@@ -159,9 +169,11 @@ class Signer:
         return signer_id(self.public)
 
     def sign(self, message: bytes) -> bytes:
-        """The 64-byte signature over `message`. Raises ResourceError when the key can't be reached or fails.
+        """The signature over a message, 64 bytes.
 
-        It is checked before it is given out: a failing device must not make seals that nobody can verify.
+        It is checked before it is returned: a failing device must not make seals that nobody can verify.
+
+        Raises ResourceError when the key can't be reached now, or its signature does not verify.
         """
         signature = self.key.sign(message)
         try:

@@ -1,4 +1,4 @@
-"""Whose seals are believed, and for which time.
+"""The signers whose seals are believed, and for which time.
 
 A signer's public key `NAME.pub` (or `NAME.pem`) may have a `NAME.toml` beside it:
 
@@ -8,7 +8,7 @@ A signer's public key `NAME.pub` (or `NAME.pem`) may have a `NAME.toml` beside i
     date = 2026-06-01                # seals of this day and later are not believed
     reason = "gateway stolen"
 
-All entries are optional. Several keys may be trusted at the same time, which is how signers are replaced.
+All entries are optional. Several keys may be trusted at the same time, so that signers can be replaced.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ REASON_MAX = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Validity:
-    """Seconds since 1970-01-01T00:00:00Z; None is no limit. The first and the last second are included."""
+    """The time for which a signer is believed, in seconds since 1970-01-01T00:00:00Z. None is no limit.
+
+    not_before, not_after: the first and the last second.
+    revoked_at: seals of this second and later are not believed.
+    reason: of the revocation.
+    """
 
     not_before: int | None = None
     not_after: int | None = None
@@ -40,7 +45,7 @@ class Validity:
     reason: str = ""
 
     def objection(self, sealed_at: int) -> str | None:
-        """Why a seal of this time is not believed, or None."""
+        """Why a seal of this time is not believed; None when it is."""
         if self.revoked_at is not None and sealed_at >= self.revoked_at:
             return f"after the signer was revoked on {moment(self.revoked_at)}{self._because}"
         if self.not_before is not None and sealed_at < self.not_before:
@@ -51,7 +56,7 @@ class Validity:
 
     @property
     def remark(self) -> str:
-        """What should be known of a believed seal, or nothing."""
+        """What should be told about a seal that is believed; empty when there is nothing to tell."""
         if self.revoked_at is None:
             return ""
         return f"the signer was revoked later, on {moment(self.revoked_at)}{self._because}"
@@ -61,12 +66,14 @@ class Validity:
         return f" ({self.reason})" if self.reason else ""
 
     def and_also(self, other: Validity) -> Validity:
-        """The stricter of both: a key may be named twice, and a revocation must not be lost by that."""
-        revoked = [v for v in (self, other) if v.revoked_at is not None]
-        first = min(revoked, key=lambda v: v.revoked_at or 0, default=self)
+        """The stricter of both: a key may be named twice, and no revocation may get lost by that."""
+        revoked = [validity for validity in (self, other) if validity.revoked_at is not None]
+        first = min(revoked, key=lambda validity: validity.revoked_at or 0, default=self)
+        starts = [start for start in (self.not_before, other.not_before) if start is not None]
+        ends = [end for end in (self.not_after, other.not_after) if end is not None]
         return Validity(
-            not_before=max((t for t in (self.not_before, other.not_before) if t is not None), default=None),
-            not_after=min((t for t in (self.not_after, other.not_after) if t is not None), default=None),
+            not_before=max(starts, default=None),
+            not_after=min(ends, default=None),
             revoked_at=first.revoked_at,
             reason=first.reason,
         )
@@ -74,6 +81,8 @@ class Validity:
 
 @dataclass(frozen=True)
 class TrustedSigner:
+    """A public key and the time for which it is believed."""
+
     public: Ed25519PublicKey = field(repr=False)
     validity: Validity = Validity()
 
@@ -87,12 +96,13 @@ class TrustedSigners:
 
     def __init__(self, signers: Iterable[TrustedSigner]) -> None:
         self._by_id: dict[bytes, TrustedSigner] = {}
-        for one in signers:
-            known = self._by_id.get(one.key_id)
-            validity = known.validity.and_also(one.validity) if known else one.validity
-            self._by_id[one.key_id] = TrustedSigner(one.public, validity)
+        for signer in signers:
+            known = self._by_id.get(signer.key_id)
+            validity = known.validity.and_also(signer.validity) if known else signer.validity
+            self._by_id[signer.key_id] = TrustedSigner(signer.public, validity)
 
     def find(self, key_id: bytes) -> TrustedSigner | None:
+        """The signer of this id; None when it is not trusted."""
         return self._by_id.get(key_id)
 
     def __len__(self) -> int:
@@ -103,7 +113,10 @@ class TrustedSigners:
 
 
 def moment(seconds: int) -> str:
-    """ISO 8601 in UTC. A statement may name any number: what no calendar has is shown as it is."""
+    """A time as ISO 8601 in UTC. A statement may name any number: one that no calendar has is shown as it is.
+
+    seconds: since 1970-01-01T00:00:00Z.
+    """
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OverflowError, ValueError, OSError):
@@ -111,7 +124,10 @@ def moment(seconds: int) -> str:
 
 
 def validity_of(key_file: Path) -> Validity:
-    """What the TOML file beside a public key says; without one, no limits. Raises KeyFileError."""
+    """What the TOML file beside a public key says; without such a file there are no limits.
+
+    Raises KeyFileError when the file can't be read, or an entry is wrong.
+    """
     path = key_file.with_suffix(".toml")
     if not path.exists():
         return Validity()
@@ -128,19 +144,23 @@ def validity_of(key_file: Path) -> Validity:
     reason = revoked.get("reason", "")
     if not isinstance(reason, str) or len(reason) > REASON_MAX or not reason.isprintable():
         raise _wrong(path, f"revoked.reason: not a line of at most {REASON_MAX} characters")
-    found = Validity(
+    validity = Validity(
         not_before=_seconds(content.get("not_before"), path, "not_before"),
         not_after=_seconds(content.get("not_after"), path, "not_after", end=True),
         revoked_at=_seconds(revoked.get("date"), path, "revoked.date"),
         reason=reason,
     )
-    if found.not_before is not None and found.not_after is not None and found.not_before > found.not_after:
+    first, last = validity.not_before, validity.not_after
+    if first is not None and last is not None and first > last:
         raise _wrong(path, "not_before is later than not_after")
-    return found
+    return validity
 
 
 def check_no_orphans(folder: Path) -> None:
-    """A validity whose key is not there revokes nobody: a misspelt name must not pass. Raises KeyFileError."""
+    """Refuse a validity without its key: it would revoke nobody, and its name is probably misspelt.
+
+    Raises KeyFileError when there is one.
+    """
     for path in sorted(folder.glob("*.toml")):
         if any(path.with_suffix(suffix).is_file() for suffix in (".pub", ".pem")):
             continue
@@ -161,7 +181,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _seconds(value: object, path: Path, name: str, *, end: bool = False) -> int | None:
-    """end: of a day, its last second instead of its first."""
+    """A time in seconds since 1970-01-01T00:00:00Z; None when there is no value.
+
+    end: of a day, take the last second and not the first.
+    Raises KeyFileError when the value is no date.
+    """
     if value is None:
         return None
     if isinstance(value, datetime):

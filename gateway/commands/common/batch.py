@@ -1,7 +1,7 @@
-"""Work on many files: in order, in this process or in several, a line for each, and one exit code for all.
+"""Work on many files, in this process or in several: a line for each file, in order, and one exit code for all.
 
-A bad object ends as an outcome, never as a traceback; so does an object that kills the process working on it
-(native decoders can): it is found, named, and the others go on.
+A bad object ends as a result and never as a traceback. So does an object that kills the process that works on it, as
+native decoders can: it is found and named, and the others go on.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ from gateway.errors import (
     UsageError,
 )
 
-QUEUED_PER_JOB = 4  # enough to keep the processes busy, few enough that results stay small in memory
+# Enough files to keep the processes busy, and few enough that their results need little memory.
+QUEUED_PER_JOB = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileResult:
     """What became of one file.
 
-    line: the JSON object. word and text: the same for people. exit_code: OK, FINDINGS, or FAILED for an
-    internal error. notes: further prose for stderr.
+    line: the JSON object.
+    word, text: the same for people.
+    exit_code: OK, FINDINGS, or FAILED for an internal error.
+    notes: further prose for stderr.
     """
 
     line: dict[str, Any]
@@ -46,24 +49,34 @@ class FileResult:
 
 
 class FileTask(Protocol):
-    """A command's work on one file; picklable, loads its networks and keys once per process."""
+    """The work of a command on one file. It can be pickled, and loads its networks and keys once in each process."""
 
     def __call__(self, item: InputFile) -> FileResult:
-        """May raise InputError or OSError for this file; UsageError and ResourceError end the whole run."""
+        """The result for one file.
+
+        Raises InputError or OSError when this file is bad.
+        Raises UsageError or ResourceError when the whole run must end.
+        """
 
     def failed(self, item: InputFile, code: str) -> dict[str, Any]:
-        """The JSON object of a file that gave no result; every key of the command's contract is there."""
+        """The JSON object for a file without a result. It has every key that the command promises.
+
+        code: a code word that says why.
+        """
 
 
 def run(task: FileTask, items: Sequence[InputFile], *, jobs: int, printer: Printer) -> Exit:
-    """Work on all items and print each outcome in the order of the items."""
+    """Work on all items, and print each result in the order of the items. Returns the worst exit code.
+
+    jobs: number of processes.
+    """
     worst = Exit.OK
     words: Counter[str] = Counter()
     with printer.progress(len(items)) as advance:
-        for outcome in _outcomes(task, items, jobs):
-            printer.outcome(outcome.line, outcome.word, outcome.text, outcome.notes)
-            words[outcome.word] += 1
-            worst = _worse(worst, outcome.exit_code)
+        for result in _results(task, items, jobs):
+            printer.outcome(result.line, result.word, result.text, result.notes)
+            words[result.word] += 1
+            worst = _worse(worst, result.exit_code)
             advance()
     if len(items) > 1:
         counted = ", ".join(f"{count} {word}" for word, count in words.most_common())
@@ -72,7 +85,10 @@ def run(task: FileTask, items: Sequence[InputFile], *, jobs: int, printer: Print
 
 
 def attempt(task: FileTask, item: InputFile) -> FileResult:
-    """The outcome of one file, whatever happens; UsageError and ResourceError pass."""
+    """The result for one file, whatever happens.
+
+    Raises UsageError or ResourceError when the whole run must end.
+    """
     try:
         return task(item)
     except (UsageError, ResourceError):
@@ -99,34 +115,35 @@ def _failure(
     )
 
 
-def _worse(a: Exit, b: Exit) -> Exit:
+def _worse(first: Exit, second: Exit) -> Exit:
     order = [Exit.OK, Exit.FINDINGS, Exit.FAILED]
-    return max(a, b, key=order.index)
+    return max(first, second, key=order.index)
 
 
-def _outcomes(task: FileTask, items: Sequence[InputFile], jobs: int) -> Iterator[FileResult]:
+def _results(task: FileTask, items: Sequence[InputFile], jobs: int) -> Iterator[FileResult]:
     if jobs <= 1 or len(items) <= 1:
         yield from (attempt(task, item) for item in items)
         return
     waiting = deque(items)
     while waiting:
         yield from _pooled(task, waiting, min(jobs, len(waiting)))
-        if waiting:  # a process died; the object that killed it is among the first few
+        # When files are left, a process died. The object that killed it is among the first few.
+        if waiting:
             for item in [waiting.popleft() for _ in range(min(len(waiting), jobs * QUEUED_PER_JOB))]:
                 yield _alone(task, item)
 
 
 def _pooled(task: FileTask, waiting: deque[InputFile], jobs: int) -> Iterator[FileResult]:
-    """Outcomes in order; items leave `waiting` as they are done. Returns early when a process died."""
+    """Results in order. Items leave `waiting` as they are done. Returns early when a process died."""
     pool = _pool(jobs)
     running: deque[Future[FileResult]] = deque()
     try:
         while waiting:
             while len(running) < min(jobs * QUEUED_PER_JOB, len(waiting)):
                 running.append(_submitted(pool, task, waiting[len(running)]))
-            outcome = running.popleft().result()
+            result = running.popleft().result()
             waiting.popleft()
-            yield outcome
+            yield result
     except BrokenProcessPool:
         return
     finally:
@@ -143,12 +160,12 @@ def _alone(task: FileTask, item: InputFile) -> FileResult:
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    # spawn: the networks' runtime has threads, which a fork does not survive
+    # spawn, because the runtime of the networks has threads, which do not survive a fork.
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent)
 
 
 def _submitted(pool: ProcessPoolExecutor, task: FileTask, item: InputFile) -> Future[FileResult]:
-    """Processes start here, with Ctrl-C blocked from their first moment; ours waits until they have."""
+    """Processes start here. Ctrl-C is blocked meanwhile: it never reaches them, and reaches us a moment later."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return pool.submit(attempt, task, item)

@@ -1,4 +1,4 @@
-"""Exit codes: people script against them."""
+"""Exit codes, which the scripts of users rely on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
+    """The exit codes of `sealgate`."""
+
     OK = 0
-    FAILED = 1  # the program failed
-    USAGE = 2  # wrong usage or configuration
-    FINDINGS = 3  # the work was done and at least one instance is not as it should be
-    INTERRUPTED = 130  # Ctrl-C, as shells report it
+    # The program failed.
+    FAILED = 1
+    # Wrong usage or configuration.
+    USAGE = 2
+    # The work was done, and at least one instance is not as it should be.
+    FINDINGS = 3
+    # Ctrl-C, as shells report it.
+    INTERRUPTED = 130

@@ -1,4 +1,4 @@
-"""Keys as people compare them: role, id and fingerprint, never the key."""
+"""Keys as people compare them: role, id and fingerprint, but never the private key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from gateway.errors import KeyFileError
 
 @dataclass(frozen=True)
 class ShownKey:
-    """role: recipient or signer. key_id: hex, as it stands in objects and logs. private: the file holds that half."""
+    """What is shown of one key.
+
+    path: of its file.
+    role: recipient or signer.
+    algorithm: Ed25519, X25519 or P-256.
+    key_id: in hex, as in objects and logs.
+    fingerprint: six groups of five digits.
+    private: whether the file holds the private key.
+    """
 
     path: Path
     role: str
@@ -24,6 +32,7 @@ class ShownKey:
     private: bool
 
     def say(self, printer: Printer) -> None:
+        """Print this key."""
         line = {
             "path": str(self.path),
             "role": self.role,
@@ -38,10 +47,13 @@ class ShownKey:
 
 
 def of_file(path: Path) -> list[ShownKey]:
-    """Every key of a PEM file. Raises KeyFileError, also for private keys that others can read."""
+    """Every key of a PEM file.
+
+    Raises KeyFileError when the file can't be read, or holds a private key that others can read.
+    """
     private = b"PRIVATE KEY-----" in _read(path)
-    found = [keys.KeyFiles().private_key(path).public] if private else keys.public_keys(path)
-    return [_shown(path, key, private=private) for key in found]
+    public = [keys.KeyFiles().private_key(path).public] if private else keys.public_keys(path)
+    return [_shown(path, key, private=private) for key in public]
 
 
 def _shown(path: Path, key: object, *, private: bool) -> ShownKey:

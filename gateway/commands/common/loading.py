@@ -1,4 +1,4 @@
-"""Networks and keys, loaded once per process."""
+"""Networks and keys, each loaded once in a process."""
 
 from __future__ import annotations
 
@@ -39,5 +39,8 @@ def trusted_signers(path: Path) -> keys.TrustedSigners:
 
 @cache
 def _provider() -> keys.KeyProvider:
-    """Commands without a configuration file take the provider from the variable that would override its key."""
+    """The provider of private keys, for commands without a configuration file.
+
+    They take it from the environment variable that would override `keys.provider` of such a file.
+    """
     return keys.key_provider(os.environ.get(PROVIDER))

@@ -22,6 +22,7 @@ config_file = click.option(
 
 
 def jobs(command: Command) -> Command:
+    """Add `--jobs`."""
     return click.option(
         "--jobs",
         type=click.IntRange(1, 4 * (os.cpu_count() or 1)),
@@ -32,6 +33,7 @@ def jobs(command: Command) -> Command:
 
 
 def recipient_key(*, required: bool) -> Callable[[Command], Command]:
+    """Add `--recipient-key`."""
     return click.option(
         "--recipient-key",
         type=EXISTING,

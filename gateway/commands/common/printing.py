@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-WORD_WIDTH = 14  # of the longest verdict
+# Width of the longest verdict.
+WORD_WIDTH = 14
 
 
 class Printer:
-    """One command's output. With `as_json`, stdout holds one JSON object per line and nothing else."""
+    """The output of one command."""
 
     def __init__(self, *, as_json: bool) -> None:
+        """as_json: stdout holds one JSON object in each line, and nothing else."""
         self._as_json = as_json
 
     def outcome(self, line: dict[str, Any], word: str, text: str, notes: Sequence[str] = ()) -> None:
+        """Print the result for one file: the line as JSON, or word and text for people. Notes go to stderr."""
         if self._as_json:
             self.line(line)
         else:
@@ -26,20 +29,24 @@ class Printer:
             self.prose(note)
 
     def line(self, line: dict[str, Any]) -> None:
-        """ASCII only, so that no terminal or pipe encoding can damage a patient's name."""
+        """Print a JSON object in ASCII, so that no encoding of a terminal or pipe can damage a patient's name."""
         print(json.dumps(line, default=str), flush=True)
 
     def text(self, text: str) -> None:
-        """Readable output; nothing when JSON was asked for."""
+        """Print text for people. Prints nothing when the output is JSON."""
         if not self._as_json:
             print(printable(text), flush=True)
 
     def prose(self, text: str) -> None:
+        """Print text for people to stderr."""
         print(printable(text), file=sys.stderr, flush=True)
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Callable[[], None]]:
-        """A bar on stderr if that is a terminal and there is more than one file; yields `advance`."""
+        """A progress bar on stderr, if that is a terminal and there is more than one file.
+
+        Yields the function that advances it.
+        """
         if total < 2 or not sys.stderr.isatty():
             yield _nothing
             return
@@ -53,10 +60,12 @@ class Printer:
 
 
 def printable(text: str) -> str:
-    """`text` with control characters escaped: a hostile name must not steer the terminal."""
+    """The text with control characters escaped: a hostile name must not control the terminal."""
     return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "backslashreplace").decode()
-        for c in text
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape", "backslashreplace").decode()
+        for character in text
     )
 
 

@@ -32,5 +32,6 @@ def command(keep: bool, study: Path | None, work: Path) -> None:
 
     Needs Orthanc and DCMTK. Exit code 3 if anything is not as it should be.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.INTERRUPTED))  # else the PACS would outlive us
+    # Otherwise the PACS would go on running without us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.INTERRUPTED))
     sys.exit(Demo(work=work, study=study, keep=keep).run())

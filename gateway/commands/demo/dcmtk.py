@@ -1,4 +1,4 @@
-"""DCMTK's command-line tools as the modality: send files, echo a node."""
+"""The command-line tools of DCMTK in the role of the modality: they send files and echo a node."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ SEND_TIMEOUT_S = 900.0
 
 
 def run(name: str, arguments: Sequence[str], *, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
-    """Run a DCMTK tool to its end; the caller judges the exit code."""
+    """Run a DCMTK tool to its end. The caller checks the exit code.
+
+    Raises ResourceError when the tool is not installed.
+    """
     command = [str(program(name, "dcmtk")), *arguments]
     environment = {**os.environ, **PEER_ENVIRONMENT}
     return subprocess.run(
@@ -37,16 +40,17 @@ def storescu(
     host: str = "127.0.0.1",
     options: Sequence[str] = (),
 ) -> str:
-    """Send uncompressed files and folders (recursively) on one association.
+    """Send uncompressed files, and folders with all their files, on one association. Returns the output of storescu.
 
-    Returns storescu's output. Raises PeerError when the association or an object was refused.
-    options: further storescu options, for example `-xs` to propose JPEG lossless, or `+IR 100`.
+    called, calling: AE titles.
+    options: further options of storescu, for example `-xs` to propose JPEG lossless, or `+IR 100`.
+    Raises PeerError when the association or an object was refused.
     """
     arguments = ["-v", "-R", "+sd", "+r", "-aet", calling, "-aec", called, *options]
-    done = run("storescu", [*arguments, host, str(port), *map(str, files)], timeout_s=SEND_TIMEOUT_S)
-    output = done.stdout + done.stderr
-    if done.returncode != 0:
-        raise PeerError(f"storescu to {called} failed with exit code {done.returncode}: {output[-600:]}")
+    finished = run("storescu", [*arguments, host, str(port), *map(str, files)], timeout_s=SEND_TIMEOUT_S)
+    output = finished.stdout + finished.stderr
+    if finished.returncode != 0:
+        raise PeerError(f"storescu to {called} failed with exit code {finished.returncode}: {output[-600:]}")
     return output
 
 

@@ -1,4 +1,4 @@
-"""The gateway itself as a program in the background, with a configuration written for it."""
+"""The gateway as a program in the background, with a configuration that is written for it."""
 
 from __future__ import annotations
 
@@ -20,42 +20,52 @@ READY_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class DemoDestination:
-    """A DICOM node on loopback that the gateway sends to."""
+    """A DICOM node on loopback that the gateway sends to.
+
+    extra: further TOML lines of this destination.
+    """
 
     name: str
     ae_title: str
     port: int
     host: str = "127.0.0.1"
-    extra: str = ""  # further TOML lines of this destination
+    extra: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoRoute:
-    """Objects sent to the AE title `called` get `action` and go `to` these nodes."""
+    """What happens to objects that are sent to the AE title `called`.
+
+    to: names of the nodes that get them.
+    extra: further TOML lines of this route.
+    """
 
     called: str
     action: str
     to: tuple[str, ...]
-    extra: str = ""  # further TOML lines of this route
+    extra: str = ""
 
 
 @dataclass
 class GatewayProcess:
-    """`sealgate serve` with keys, configuration and data below `folder`.
+    """`sealgate serve` with keys, configuration and data below a folder.
 
-    extra: TOML tables appended to the configuration. listener: further lines of its table [listener].
+    extra: TOML tables that are added to the configuration.
+    listener: further lines of its table [listener]; the senders are programs on this machine, so anyone is accepted.
+    environment: further variables of the process.
     python: the interpreter that has the package.
-    wrapper: a command that is put before it and becomes it (exec), such as `unshare` for a namespace of its own.
+    options: further options of `sealgate serve`.
+    wrapper: a command that runs the gateway in its own place (exec), such as `unshare` for a namespace of its own.
     """
 
     folder: Path
     nodes: Sequence[DemoDestination]
     routes: Sequence[DemoRoute]
     extra: str = ""
-    listener: str = 'accept = "any"'  # the senders here are whoever runs on this machine
+    listener: str = 'accept = "any"'
     environment: dict[str, str] = field(default_factory=dict)
     python: str = sys.executable
-    options: Sequence[str] = ()  # further ones of `sealgate serve`
+    options: Sequence[str] = ()
     wrapper: Sequence[str] = ()
     dicom_port: int = field(default_factory=lambda: free_port(11112))
     http_port: int = field(default_factory=lambda: free_port(8080))
@@ -74,14 +84,18 @@ class GatewayProcess:
         return f"http://127.0.0.1:{self.http_port}"
 
     def prepare(self) -> None:
-        """Keys (kept when they are there) and the configuration file."""
+        """Write the configuration file, and keys if there are none."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.keys / "signer.key").exists():
             generate(self.keys)
         self.config.write_text(self._toml())
 
     def start(self, reached: Callable[[], bool] | None = None) -> GatewayProcess:
-        """Return when /readyz says ready, or else `reached`. Raises ResourceError with the end of the log."""
+        """Start, and return when the gateway is ready.
+
+        reached: says whether it is; None: /readyz does.
+        Raises ResourceError, with the end of the log, when the gateway ends or takes too long.
+        """
         self.prepare()
         before = self._starts()
         serve = [
@@ -104,11 +118,12 @@ class GatewayProcess:
         return self
 
     def _starts(self) -> int:
-        """How often its log says that it listens: that a port answers does not say who."""
+        """How often the log says that the gateway listens. A port that answers could belong to another program."""
         log = self.folder / "gateway.log"
         return log.read_text(errors="replace").count('"event": "started"') if log.exists() else 0
 
     def ready(self) -> bool:
+        """Whether /readyz says so."""
         try:
             self.get("/readyz")
         except (OSError, ResourceError):
@@ -116,6 +131,7 @@ class GatewayProcess:
         return True
 
     def alive(self) -> bool:
+        """Whether /healthz says so."""
         try:
             self.get("/healthz")
         except (OSError, ResourceError):
@@ -126,7 +142,10 @@ class GatewayProcess:
         return self.request("GET", path)
 
     def request(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> str:
-        """The answer's body; ResourceError for a status that is not a success."""
+        """The body of the answer.
+
+        Raises ResourceError when the status is not a success.
+        """
         headers = {"Content-Type": content_type} if content_type else {}
         request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers)
         try:
@@ -136,11 +155,11 @@ class GatewayProcess:
             raise ResourceError(f"the gateway answered {error.code} to {method} {path}") from error
 
     def stop(self, timeout_s: float = 60.0) -> int | None:
-        """SIGTERM and the exit code."""
+        """Send SIGTERM and return the exit code; None when it was not started."""
         return self.process.stop(timeout_s) if self.process is not None else None
 
     def kill(self) -> None:
-        """SIGKILL to the gateway and all its workers."""
+        """Send SIGKILL to the gateway and all its workers."""
         if self.process is not None:
             self.process.kill()
 

@@ -1,4 +1,4 @@
-"""A real PACS of our own: Orthanc with its own folders and ports, spoken to over REST."""
+"""A real PACS for the demo: Orthanc with folders and ports of its own, used over REST."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from typing import Any, Self
 from gateway.commands.demo.process import Process, free_port, program
 from gateway.errors import ResourceError
 
-START_ATTEMPTS = 4  # a free port may be taken by another program before Orthanc binds it
+# Another program may take a free port before Orthanc binds it.
+START_ATTEMPTS = 4
 
 
 class Orthanc:
-    """Orthanc on loopback, keeping everything below `folder`. Use as a context manager, or `start`/`stop`."""
+    """Orthanc on loopback. Use it as a context manager, or with `start` and `stop`."""
 
     def __init__(
         self,
@@ -29,7 +30,10 @@ class Orthanc:
         http_port: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """settings: Orthanc's own configuration keys, overriding ours (such as `DicomModalities`)."""
+        """folder: keeps everything that Orthanc writes.
+        dicom_port, http_port: None takes free ones.
+        settings: configuration keys of Orthanc, such as `DicomModalities`; they override those of the demo.
+        """
         self.folder = folder
         self.ae_title = ae_title
         self.dicom_port = dicom_port or free_port()
@@ -42,7 +46,10 @@ class Orthanc:
         return f"http://127.0.0.1:{self.http_port}"
 
     def start(self) -> Orthanc:
-        """Return when both ports answer. Raises ResourceError when Orthanc is missing or does not come up."""
+        """Start, and return when both ports answer.
+
+        Raises ResourceError when Orthanc is missing or does not start.
+        """
         executable = program("Orthanc", "orthanc")
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, START_ATTEMPTS + 1):
@@ -96,10 +103,11 @@ class Orthanc:
         except (OSError, ResourceError):
             return False
 
-    # -- REST ------------------------------------------------------------------------------------------------
-
     def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """The body of the answer; ResourceError for any HTTP status that is not a success."""
+        """The body of the answer.
+
+        Raises ResourceError when the HTTP status is not a success.
+        """
         request = urllib.request.Request(self.url + path, data=body, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
@@ -114,16 +122,17 @@ class Orthanc:
         self.request("POST", "/instances", data)
 
     def instances(self) -> list[str]:
-        """Orthanc's own identifiers of all stored instances, sorted."""
+        """The identifiers that Orthanc gave all stored instances, sorted."""
         return sorted(self.get("/instances"))
 
     def count(self) -> int:
+        """Number of stored instances."""
         return int(self.get("/statistics")["CountInstances"])
 
     def find(self, sop_instance_uid: str) -> str | None:
-        """Orthanc's identifier of an instance, or None while it is not stored."""
-        found = json.loads(self.request("POST", "/tools/lookup", sop_instance_uid.encode()))
-        return next((entry["ID"] for entry in found if entry["Type"] == "Instance"), None)
+        """The identifier that Orthanc gave an instance; None while it is not stored."""
+        entries = json.loads(self.request("POST", "/tools/lookup", sop_instance_uid.encode()))
+        return next((entry["ID"] for entry in entries if entry["Type"] == "Instance"), None)
 
     def download(self, identifier: str) -> bytes:
         """The stored file of one instance, byte for byte."""
@@ -139,7 +148,7 @@ class Orthanc:
         return list(self.get("/series?expand"))
 
     def reset(self) -> None:
-        """Delete everything stored."""
+        """Delete everything that is stored."""
         for identifier in self.get("/patients"):
             self.request("DELETE", f"/patients/{identifier}")
 

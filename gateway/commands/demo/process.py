@@ -1,4 +1,4 @@
-"""Programs that we start and stop: found, started, watched, ended by their own process id."""
+"""Programs that the demo starts, watches, and stops by their process ids."""
 
 from __future__ import annotations
 
@@ -16,30 +16,37 @@ from typing import Self
 
 from gateway.errors import ResourceError
 
-# Debian's DCMTK leaves Nagle's algorithm on unless this is set: 40 ms lost for each message.
+# The DCMTK of Debian uses Nagle's algorithm unless this is set. That costs 40 ms for each message.
 PEER_ENVIRONMENT = {"TCP_NODELAY": "1"}
 
-# Full paths first: pynetdicom installs scripts named storescu, echoscu... into virtual environments.
+# Programs are taken from here only: pynetdicom installs scripts with names such as storescu into virtual environments.
 SYSTEM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin")
 
-PORTS = range(20_000, 32_000)  # below those of outgoing connections on Linux (32768) and others (49152)
+# Below the ports of outgoing connections on Linux (from 32768) and on other systems (from 49152).
+PORTS = range(20_000, 32_000)
 PORT_ATTEMPTS = 20
 
 INSTALL_HINT = "Install it: sh deploy/install-peers.sh (Debian, Ubuntu: apt-get install {package})."
 
 
 def program(name: str, package: str) -> Path:
-    """The full path of a system program, or ResourceError saying which package holds it."""
-    found = shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
-    if found is None:
+    """The full path of a system program.
+
+    package: that has the program, for the hint.
+    Raises ResourceError when it is not installed.
+    """
+    path = shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
+    if path is None:
         raise ResourceError(f"{name} is not installed", hint=INSTALL_HINT.format(package=package))
-    return Path(found)
+    return Path(path)
 
 
 def free_port(preferred: int | None = None) -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on: `preferred` if it is free, else any.
+    """A TCP port of 127.0.0.1 on which nobody listens: the preferred one if it is free, otherwise any.
 
-    Not one that the system gives to outgoing connections: such a connection could have it a moment later.
+    It is none that the system gives to outgoing connections, because such a connection could get it a moment later.
+
+    Raises ResourceError when no free port was found.
     """
     drawn = [random.choice(PORTS) for _ in range(PORT_ATTEMPTS)]
     for candidate in drawn if preferred is None else [preferred, *drawn]:
@@ -54,7 +61,7 @@ def free_port(preferred: int | None = None) -> int:
 
 
 class Process:
-    """A program in the background with its output in a file; ends with the `with` block."""
+    """A program in the background, with its output in a file. It ends with the `with` block."""
 
     def __init__(
         self, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
@@ -75,7 +82,7 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> None:
-        """Start in an own process group, so that `kill` reaches the workers too."""
+        """Start in a process group of its own, so that `kill` reaches its children too."""
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self.command,
@@ -87,7 +94,11 @@ class Process:
             )
 
     def wait_until(self, ready: Callable[[], bool], *, what: str, timeout_s: float = 60.0) -> None:
-        """Return once `ready()`; ResourceError with the log's end if the program dies or takes too long."""
+        """Return when `ready()` is true.
+
+        what: names the program in messages.
+        Raises ResourceError, with the end of the log, when the program ends, and when it takes too long.
+        """
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if ready():
@@ -100,12 +111,16 @@ class Process:
         raise ResourceError(f"{what} was not ready after {timeout_s:.0f} s", hint=f"See {self.log}.")
 
     def last_lines(self, count: int = 12) -> str:
+        """The end of the log."""
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
     def stop(self, timeout_s: float = 30.0) -> int | None:
-        """SIGTERM, then SIGKILL to the group after `timeout_s`; the exit code, or None if never started."""
+        """Send SIGTERM, and SIGKILL to the group if that does not end it in time.
+
+        Returns the exit code; None when the program was not started.
+        """
         if self._child is None:
             return None
         if self.running:
@@ -116,7 +131,10 @@ class Process:
             return self.kill()
 
     def kill(self) -> int | None:
-        """SIGKILL to the whole process group: what a power cut looks like to the program."""
+        """Send SIGKILL to the whole process group: to the program it is like a power cut.
+
+        Returns the exit code; None when the program was not started.
+        """
         if self._child is None:
             return None
         if self.running:

@@ -1,4 +1,4 @@
-"""What the demo proves about the objects that the PACS holds."""
+"""What the demo proves about the objects in the PACS."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from gateway.commands.demo.gateway_process import GatewayProcess
 from gateway.commands.verify import described
 from gateway.errors import ResourceError
 from gateway.seal.codec.codec import Codec
-from gateway.seal.restoring import restore
+from gateway.seal.examination import Examination
+from gateway.seal.restoring import restore_examined
 from gateway.seal.verifying import (
     Report,
     Verdict,
     extract,
-    verify,
+    verify_examined,
 )
 
 GOOD = (Verdict.INTACT, Verdict.TRANSCODED)
@@ -33,7 +34,10 @@ GOOD = (Verdict.INTACT, Verdict.TRANSCODED)
 
 @dataclass(frozen=True)
 class Received:
-    """An object as the PACS gives it back."""
+    """An object as the PACS gives it back.
+
+    uid: SOP Instance UID.
+    """
 
     uid: str
     data: bytes
@@ -46,21 +50,25 @@ class Received:
 
 @dataclass(frozen=True)
 class Material:
-    """What a verifier holds."""
+    """The keys and networks of a verifier."""
 
     trusted: keys.TrustedSigners
     recipient_key: keys.RecipientKey
     codec: Codec
 
     def verify(self, data: bytes) -> Report:
-        return verify(data, trusted=self.trusted, recipient_key=self.recipient_key, codec=self.codec)
+        return self.verify_examined(Examination(data, self.codec))
+
+    def verify_examined(self, examination: Examination) -> Report:
+        return verify_examined(examination, trusted=self.trusted, recipient_key=self.recipient_key)
 
 
 @dataclass
 class Proofs:
-    """Collects what holds and what does not.
+    """Collects the claims that hold, and those that do not.
 
-    originals: SOP Instance UID -> the modality's file and its header.
+    originals: SOP Instance UID -> the file of the modality and its header.
+    levels: SOP Instance UID -> level, of the objects that were verified.
     """
 
     printer: Printer
@@ -75,31 +83,34 @@ class Proofs:
         return bool(self.held) and not self.failed
 
     def check(self, holds: bool, claim: str) -> bool:
+        """Remember and print whether a claim holds."""
         (self.held if holds else self.failed).append(claim)
         self.printer.text(f"  {'ok ' if holds else 'NOT'}       {claim}")
         return holds
 
     def is_full(self, received: Received) -> bool:
+        """Whether this object was sealed at level full."""
         return self.levels.get(received.uid) == "full"
 
     def of_all(self, received: Sequence[Received]) -> None:
-        """Verify, extract and restore each; compare with what the modality sent."""
+        """Verify, extract and restore each object, and compare it with what the modality sent."""
         verdicts: Counter[str] = Counter()
         records = restored = full = 0
         with self.printer.progress(len(received)) as advance:
-            for one in received:
-                report = self.material.verify(one.data)
+            for instance in received:
+                examination = Examination(instance.data, self.material.codec)
+                report = self.material.verify_examined(examination)
                 verdicts[report.verdict.value] += 1
-                self.levels[one.uid] = str(report.level)
+                self.levels[instance.uid] = str(report.level)
                 if report.level == "full":
                     full += 1
-                    records += self._record_is_right(one)
-                restored += self._restores(one)
+                    records += self._record_is_right(instance)
+                restored += self._restores(instance.uid, examination)
                 advance()
         total = len(received)
         good = sum(verdicts[verdict.value] for verdict in GOOD)
-        said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
-        self.check(good == total, f"all {total} objects the PACS gives back verify: {said}")
+        summary = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+        self.check(good == total, f"all {total} objects the PACS gives back verify: {summary}")
         self.check(
             records == full,
             f"the encrypted record in the pixels opens and names the right patient: {records} of {full}",
@@ -116,7 +127,7 @@ class Proofs:
         self.check(verdict in {good.value for good in GOOD}, f"the gateway's HTTP endpoint agrees: {verdict}")
 
     def of_attacks(self, sealed: Received, folder: Path) -> None:
-        """One pixel, one patient id, the private block, and a harmless lossless re-encoding."""
+        """Change one pixel, the patient id and the private block, and try a harmless lossless re-encoding."""
         folder.mkdir(parents=True, exist_ok=True)
         header = dcmread(io.BytesIO(sealed.data), stop_before_pixels=True)
         row, column = int(header.Rows) // 2, int(header.Columns) // 3
@@ -128,7 +139,7 @@ class Proofs:
         )
         self.check(
             report.verdict is Verdict.TAMPERED and inside,
-            f"one bit of one pixel changed, row {row}, column {column}: {_said(report)}",
+            f"one bit of one pixel changed, row {row}, column {column}: {_summary(report)}",
         )
         report = self._judge(
             study.with_patient_id(sealed.data, "ANOTHER-PATIENT"), folder / "other-patient.dcm"
@@ -136,7 +147,7 @@ class Proofs:
         fields = {difference["keyword"] for difference in report.header_differences}
         self.check(
             report.verdict is Verdict.MISIDENTIFIED and fields == {"PatientID"},
-            f"another patient's id put in: {_said(report)}",
+            f"another patient's id put in: {_summary(report)}",
         )
         self._of_tools(sealed, folder)
 
@@ -147,7 +158,7 @@ class Proofs:
         _must(dcmtk.run("dcmcjpls", [str(plain), str(smaller)]).returncode == 0, "dcmcjpls")
         report = self.material.verify(smaller.read_bytes())
         self.check(
-            report.verdict is Verdict.TRANSCODED, f"re-encoded as JPEG-LS by dcmcjpls: {_said(report)}"
+            report.verdict is Verdict.TRANSCODED, f"re-encoded as JPEG-LS by dcmcjpls: {_summary(report)}"
         )
 
         bare = folder / "without-private-elements.dcm"
@@ -155,13 +166,14 @@ class Proofs:
         _must(dcmtk.run("dcmodify", ["-nb", "-ep", str(bare)]).returncode == 0, "dcmodify")
         report = self.material.verify(bare.read_bytes())
         record = self._record_is_right(Received(sealed.uid, bare.read_bytes()))
-        said = "and the record is still there" if record else "and the record is LOST"
+        remains = "and the record is still there" if record else "and the record is LOST"
         self.check(
             report.verdict is Verdict.STRIPPED and record,
-            f"all private elements removed by dcmodify: {report.verdict.value}, {said}",
+            f"all private elements removed by dcmodify: {report.verdict.value}, {remains}",
         )
 
     def say_what_was_proven(self) -> None:
+        """Print the claims that hold, or only those that do not."""
         if self.all_hold:
             self.printer.text("Proven on this machine, just now:")
             for claim in self.held:
@@ -175,30 +187,30 @@ class Proofs:
         path.write_bytes(data)
         return self.material.verify(data)
 
-    def _record_is_right(self, one: Received) -> bool:
-        """Whether every hidden field is what the modality's header says."""
-        found = extract(one.data, recipient_key=self.material.recipient_key, codec=self.material.codec)
-        if one.uid not in self.originals or not found.found or not found.record:
+    def _record_is_right(self, received: Received) -> bool:
+        """Whether every hidden field is what the header of the modality says."""
+        material = self.material
+        extraction = extract(received.data, recipient_key=material.recipient_key, codec=material.codec)
+        if received.uid not in self.originals or not extraction.found or not extraction.record:
             return False
-        header = self.originals[one.uid][1]
+        header = self.originals[received.uid][1]
         return all(
             str(value).rstrip() == str(header.get(keyword, "")).rstrip()
-            for keyword, value in found.record.items()
+            for keyword, value in extraction.record.items()
         )
 
-    def _restores(self, one: Received) -> bool:
+    def _restores(self, uid: str, examination: Examination) -> bool:
         """Whether restoring gives the pixel bytes that the modality sent."""
-        if one.uid not in self.originals:
+        if uid not in self.originals:
             return False
-        material = self.material
-        original, _ = restore(one.data, recipient_key=material.recipient_key, codec=material.codec)
+        original, _ = restore_examined(examination, recipient_key=self.material.recipient_key)
         if original is None:
             return False
-        sent = dcmread(self.originals[one.uid][0], force=True)
-        return bool(dcmread(io.BytesIO(original)).get("PixelData") == sent.get("PixelData"))
+        sent = dcmread(self.originals[uid][0], force=True)
+        return bool(dcmread(io.BytesIO(original[:])).get("PixelData") == sent.get("PixelData"))
 
 
-def _said(report: Report) -> str:
+def _summary(report: Report) -> str:
     return f"{report.verdict.value}{described(report)}".replace("  (", ", ").removesuffix(")")
 
 

@@ -1,4 +1,4 @@
-"""`sealgate demo`, step by step. Each is checked; the end says what was proven, and nothing else."""
+"""`sealgate demo`, step by step. Each step is checked, and the end says only what was proven."""
 
 from __future__ import annotations
 
@@ -29,12 +29,19 @@ from gateway.seal.codec.codec import Codec
 
 ARRIVAL_TIMEOUT_S = 900.0
 STALL_TIMEOUT_S = 120.0
-MARKER = ".sealgate-demo"  # in folders that a demo may empty
+# A file in folders that a demo may empty.
+MARKER = ".sealgate-demo"
 
 
 @dataclass
 class Demo:
-    """One run. work: where keys, databases and copies go; emptied at the start, kept at the end."""
+    """One run.
+
+    work: folder for keys, databases and copies; it is emptied at the start and kept at the end.
+    study: folder with the files to send; None: the demo finds or makes some.
+    keep: stay up at the end, until Ctrl-C.
+    printer: for the output.
+    """
 
     work: Path
     study: Path | None
@@ -42,7 +49,11 @@ class Demo:
     printer: Printer = field(default_factory=lambda: Printer(as_json=False))
 
     def run(self) -> Exit:
-        """OK only if everything was as it should be, else FINDINGS. Raises ResourceError, UsageError."""
+        """Exit code OK if everything was as it should be, otherwise FINDINGS.
+
+        Raises ResourceError when a program is missing or does not start.
+        Raises UsageError when a folder does not suit.
+        """
         name, files = study.find(self.study, beside=Path.cwd())
         with _own_folder(self.work) as work:
             files = files or study.make_series(work / "modality")
@@ -84,7 +95,7 @@ class Demo:
         proofs.over_http(gateway, received)
 
         self._step("Copies that somebody tampered with")
-        sealed = next((one for one in received if proofs.is_full(one)), None)
+        sealed = next((instance for instance in received if proofs.is_full(instance)), None)
         if sealed is None:
             proofs.check(False, "at least one object has the record in its pixels")
         else:
@@ -93,7 +104,7 @@ class Demo:
         return proofs
 
     def _wait_for(self, pacs: Orthanc, expected: int) -> int:
-        """How many objects the PACS holds: `expected`, or fewer if nothing more came for a while."""
+        """Wait until the PACS holds all objects, or nothing more came for a while. Returns how many it holds."""
         deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
         last, last_change = 0, time.monotonic()
         with self.printer.progress(expected) as advance:
@@ -109,13 +120,13 @@ class Demo:
         return last
 
     def _show(self, pacs: Orthanc) -> None:
-        for found in pacs.studies():
-            tags = found["MainDicomTags"] | found["PatientMainDicomTags"]
+        for stored_study in pacs.studies():
+            tags = stored_study["MainDicomTags"] | stored_study["PatientMainDicomTags"]
             self._say(f"  study     {tags.get('StudyDescription') or 'without description'}")
-        for found in pacs.series():
-            tags, count = found["MainDicomTags"], len(found["Instances"])
+        for series in pacs.series():
+            tags, count = series["MainDicomTags"], len(series["Instances"])
             self._say(f"  series    {tags.get('Modality', '?')}, {count} objects")
-            simple = json.dumps(pacs.get(f"/instances/{found['Instances'][0]}/tags"))
+            simple = json.dumps(pacs.get(f"/instances/{series['Instances'][0]}/tags"))
             traces = [word for word in ("SEALGATE", "ContributingEquipmentSequence") if word in simple]
             self._say(f"            sealed by us, as its header says: {', '.join(traces) or 'nothing found'}")
 
@@ -154,6 +165,7 @@ class Demo:
 
 
 def load_material(gateway: GatewayProcess, codec: Codec) -> Material:
+    """The keys of the gateway, for verifying and opening what it sealed."""
     return Material(
         trusted=keys.load_trusted_signers(gateway.keys / "signer.pub"),
         recipient_key=keys.load_recipient_key(gateway.keys / "recipient.key"),
@@ -173,7 +185,7 @@ def _gateway(work: Path, pacs: Orthanc) -> GatewayProcess:
 
 @contextmanager
 def _own_folder(work: Path) -> Iterator[Path]:
-    """An empty folder that no other demo uses: `work`, or a neighbour of it while that one is in use."""
+    """An empty folder that no other demo uses: `work`, or a folder beside it while that one is in use."""
     for candidate in (work, work.with_name(f"{work.name}-{os.getpid()}")):
         candidate.mkdir(parents=True, exist_ok=True)
         lock = candidate.with_name(candidate.name + ".lock").open("w")
@@ -190,7 +202,10 @@ def _own_folder(work: Path) -> Iterator[Path]:
 
 
 def _empty(folder: Path) -> None:
-    """Remove what an earlier demo left; UsageError for a folder with anybody else's files."""
+    """Remove what an earlier demo left.
+
+    Raises UsageError when the folder holds files of something else.
+    """
     if any(folder.iterdir()) and not (folder / MARKER).exists():
         raise UsageError(
             f"{folder} holds files that are not a demo's", hint="Name an empty folder with --work."

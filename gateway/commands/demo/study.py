@@ -1,4 +1,4 @@
-"""The study that the demo sends: a real one, else a small series made of what pydicom ships."""
+"""The study that the demo sends: a real one, or a small series that is made from an image of pydicom."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ SLICES = 12
 
 
 def find(given: Path | None, *, beside: Path) -> tuple[str, list[Path]]:
-    """What the study is and its files; none when nothing real is at hand and one must be made.
+    """A description of the study, and its files; there are none when no real study is at hand, and one must be made.
 
-    given: a folder the user named. beside: the folder whose neighbour `shared/` may hold a real series.
+    given: a folder that the user named.
+    beside: the folder whose neighbour `shared/` may hold a real series.
+    Raises UsageError when the folder has no files.
     """
     folder = given or beside.parent / REAL_STUDY
     if given is None and not folder.is_dir():
@@ -33,7 +35,10 @@ def find(given: Path | None, *, beside: Path) -> tuple[str, list[Path]]:
 
 
 def make_series(folder: Path) -> list[Path]:
-    """A series of different slices cut from one real CT image: enlarged and shifted, new UIDs."""
+    """A series of different slices made from one real CT image: enlarged, shifted, and with new UIDs.
+
+    Raises UsageError when pydicom has no such image.
+    """
     source = get_testdata_file("CT_small.dcm", download=False)
     if source is None:
         raise UsageError(
@@ -61,17 +66,17 @@ def make_series(folder: Path) -> list[Path]:
 
 
 def headers(files: Sequence[Path]) -> dict[str, tuple[Path, Dataset]]:
-    """SOP Instance UID -> file and header (without pixels) of every readable object among `files`."""
-    found: dict[str, tuple[Path, Dataset]] = {}
+    """SOP Instance UID -> file and header (without pixels), for every readable object among the files."""
+    by_uid: dict[str, tuple[Path, Dataset]] = {}
     for path in files:
         dataset = dcmread(path, stop_before_pixels=True, force=True)
         if "SOPInstanceUID" in dataset:
-            found[str(dataset.SOPInstanceUID)] = (path, dataset)
-    return found
+            by_uid[str(dataset.SOPInstanceUID)] = (path, dataset)
+    return by_uid
 
 
 def with_one_pixel_changed(data: bytes, *, row: int, column: int) -> bytes:
-    """A copy of an uncompressed object, whose lowest bit of one stored value differs."""
+    """A copy of an uncompressed object, in which the lowest bit of one stored value differs."""
     dataset = dcmread(io.BytesIO(data))
     size = dataset.BitsAllocated // 8
     position = (row * dataset.Columns + column) * size * dataset.SamplesPerPixel
@@ -82,7 +87,7 @@ def with_one_pixel_changed(data: bytes, *, row: int, column: int) -> bytes:
 
 
 def with_patient_id(data: bytes, patient_id: str) -> bytes:
-    """A copy that claims to be of another patient."""
+    """A copy that claims to show another patient."""
     dataset = dcmread(io.BytesIO(data))
     dataset.PatientID = patient_id
     return _written(dataset)

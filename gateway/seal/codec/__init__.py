@@ -1,7 +1,7 @@
 """The codec: hides a payload in pixels and reveals it, networks and error correction together.
 
-`hide`, `hide_many` and `reveal` are the only entrances. Bits are protected by the code of `ldpc`, laid out over the
-cells of an image by `order`, written and read by the ONNX networks of `networks`. `v1` reads older marks.
+`hide`, `hide_many` and `reveal` are the only ways in. Bits are protected by the code of `ldpc`, laid out over the cells
+of an image by `order`, and written and read by the ONNX networks of `networks`. `v1` reads what older versions hid.
 """
 
 from gateway.seal.codec.codec import Codec

@@ -1,4 +1,4 @@
-"""What the rest of the codec must know about a pair of networks."""
+"""The card of a pair of networks: what the rest of the codec must know about them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from gateway.seal.codec.networks import ModelFileError
 
 SPREAD = 1.5
-"""Standard deviations that a cell is taken to reach to both sides of its mean."""
+"""A cell is assumed to reach so many standard deviations to both sides of its mean."""
 
 
 def within(
     cells: NDArray[np.float32], margins: Sequence[float], low: float, high: float
 ) -> NDArray[np.bool_]:
-    """(margins, N): which cells are not flat, and as far from both limits as each margin, in stored values."""
+    """For each margin, (margins, N), which cells are not flat and keep that distance from both limits.
+
+    cells: (N, 64), stored values.
+    margins, low, high: in stored values.
+    """
     usable: NDArray[np.bool_] = np.any(cells != cells[:, :1], axis=1)[None]
     if not any(margins):
         return np.repeat(usable, len(margins), axis=0)
@@ -30,15 +34,16 @@ def within(
 
 @dataclass(frozen=True)
 class Card:
-    """Layout of a codec id of version 2; from the JSON card beside the networks.
+    """Layout of a codec id of version 2, from the JSON card beside the networks.
 
-    luma: colour is marked in luma instead of green. amplitudes: the hider returns amplitudes of patterns, to be
-    synthesised, instead of changes of pixels. eight_bit: one unit is a grey level of an 8-bit image, instead of a
-    stored value. energy_per_bit: mean squared change that a written place costs, in squared units.
+    luma: in colour the payload goes into luma, not into green.
+    amplitudes: the hider returns amplitudes of patterns, which must be synthesised, and not changes of pixels.
+    eight_bit: one unit is a grey level of an 8-bit image, and not a stored value.
+    energy_per_bit: mean squared change that a written place costs, in squared units.
     margin, writer_margin: units by which usable cells keep away from the limits of the image, for the reader and for
-    the writer: what lossy compression does there is cut off. The reader is the stricter one: a place that was
-    written and is not read is merely lost, one that is read and was not written misleads.
-    least_deviation: units that the values of a usable cell deviate at least.
+        the writer, because the change is cut off there by lossy compression. The reader is the stricter one: a place
+        that was written and is not read is only lost, but a place that is read and was not written misleads.
+    least_deviation: the least deviation of the values of a usable cell, in units.
     """
 
     codec_id: str
@@ -52,7 +57,10 @@ class Card:
 
     @classmethod
     def of(cls, card: dict[str, Any]) -> Card:
-        """Raises ModelFileError."""
+        """The card from its JSON.
+
+        Raises ModelFileError when an entry is missing.
+        """
         try:
             layout = card["layout"]
             return cls(
@@ -71,13 +79,19 @@ class Card:
     def readable(
         self, cells: NDArray[np.float32], units: Sequence[float], low: float, high: float
     ) -> NDArray[np.bool_]:
-        """(units, N): which of the cells, (N, 64), a reader believes at each strength."""
+        """Which cells a reader uses at each strength, (units, N).
+
+        cells: (N, 64), stored values.
+        """
         usable = within(cells, [self.margin * unit for unit in units], low, high)
         if self.least_deviation:
             usable &= cells.std(axis=1) >= self.least_deviation * np.array(units)[:, None]
         return usable
 
     def writable(self, cells: NDArray[np.float32], unit: float, low: float, high: float) -> NDArray[np.bool_]:
-        """(N,): which of the cells, (N, 64), may carry bits."""
+        """Which cells may carry bits, (N,).
+
+        cells: (N, 64), stored values.
+        """
         writable: NDArray[np.bool_] = within(cells, [self.writer_margin * unit], low, high)[0]
         return writable

@@ -31,11 +31,12 @@ from gateway.seal.codec.synthesis import Synthesis
 from gateway.seal.codec.v1 import reading as reading_v1
 from gateway.seal.codec.v1.card import CardV1 as CardV1
 
-_SINGLE_FRAMES = 64  # frames that a deep look reads one by one
+# Number of frames that a deep search reads one by one.
+_SINGLE_FRAMES = 64
 
 
 class Codec:
-    """Loaded networks; one per worker process, used from one thread at a time."""
+    """The loaded networks. A worker process has one codec, and uses it from one thread at a time."""
 
     def __init__(self, folder: Traversable | Path, *, key: Ed25519PublicKey, threads: int) -> None:
         self._first = [
@@ -54,10 +55,13 @@ class Codec:
     def load(
         cls, folder: Traversable | Path | None = None, *, release: Path | None = None, threads: int = 1
     ) -> Codec:
-        """Load the networks of `folder` (default: those shipped in the package `onnx_models`).
+        """Load the networks.
 
-        release: PEM of the key that signed their cards; None: that of this release. Raises ModelFileError when a file
-        is missing, a card is not signed with that key, or a network's hash differs from its card.
+        folder: holds networks and cards; None: those in the package `onnx_models`.
+        release: PEM file of the key that signed the cards; None: the key of this release.
+        threads: for each network.
+        Raises ModelFileError when a file is missing, a card is not signed with that key, or the hash of a network is
+        not the one in its card.
         """
         return cls(shipped() if folder is None else folder, key=release_key(release), threads=threads)
 
@@ -72,28 +76,34 @@ class Codec:
         window: tuple[float, float] | None = None,
         frames: Frames = Frames.FIRST,
     ) -> Hidden:
-        """Hide `payload` so that `reveal` returns exactly it; proven by revealing before returning.
+        """Hide a payload so that `reveal` gives it back. That is proven by revealing it before anything is returned.
 
-        cover: (frames, rows, columns, samples), integer stored values of 8 or 16 bit; samples 1, or 3.
-        payload: 1 .. 1000 bytes. padding: stored values that must not be touched. ybr: the three samples are Y, Cb, Cr.
-        window: stored values that a rendering shows as black and as white, if known (PS3.3 C.11.2); a robust mark is
-        made to survive that rendering. frames: where the payload goes in a multi-frame image.
-        No stored value leaves the cover's own min..max. Raises HideFailed.
+        No stored value leaves the range from the least to the greatest value of the cover.
+
+        cover: (frames, rows, columns, samples), integer stored values of 8 or 16 bits; samples is 1 or 3.
+        payload: 1 .. 1000 bytes.
+        profile: what the change is tuned for.
+        padding: stored values that must not be touched.
+        ybr: the three samples are Y, Cb, Cr.
+        window: stored values that a rendering shows as black and as white (PS3.3 C.11.2); None when they are not known.
+            A robust payload is made to survive that rendering.
+        frames: where the payload goes in a multi-frame image.
+        Raises HideFailed when the payload does not fit or does not come back.
         """
         single = frames is Frames.EVERY and len(cover) > 1
         parts = [cover[i : i + 1] for i in range(len(cover))] if single else [cover]
-        made = self.hide_many(
+        results = self.hide_many(
             [Cover(part, payload, padding=padding, ybr=ybr, window=window) for part in parts], profile=profile
         )
-        hidden = [one for one in made if isinstance(one, Hidden)]
+        hidden = [result for result in results if isinstance(result, Hidden)]
         if not hidden:
-            raise next(one for one in made if isinstance(one, HideFailed))
-        return _together(made, cover) if single else hidden[0]
+            raise next(result for result in results if isinstance(result, HideFailed))
+        return _together(results, cover) if single else hidden[0]
 
     def hide_many(
         self, covers: Sequence[Cover], *, profile: Profile = Profile.FIDELITY
     ) -> list[Hidden | HideFailed]:
-        """`hide` for several covers; each attempt of all of them shares a run of the network."""
+        """What `hide` does, for several covers at once. Their attempts share runs of the network."""
         writings = [Writing(self._newest[profile].hider, cover) for cover in covers]
         results: list[Hidden | HideFailed | None] = [_unsuitable(cover) for cover in covers]
         while waiting := [i for i, result in enumerate(results) if result is None]:
@@ -102,9 +112,9 @@ class Codec:
                 results[i] = writings[i].failure
             self._newest[profile].hider.run([writings[i] for i in ready])
             for i in ready:
-                found = self.reveal(writings[i].container, newest=True)
-                if found is not None and found.payload == covers[i].payload:
-                    results[i] = writings[i].hidden(found)
+                revealed = self.reveal(writings[i].container, newest=True)
+                if revealed is not None and revealed.payload == covers[i].payload:
+                    results[i] = writings[i].hidden(revealed)
         return [result for result in results if result is not None]
 
     def reveal(
@@ -115,24 +125,26 @@ class Codec:
         deep: bool = False,
         newest: bool = False,
     ) -> Revealed | None:
-        """The payload hidden in `container` (shape and dtype as in `hide`), or None when there is none.
+        """The payload that is hidden in an image; None when there is none.
 
-        hint: as `Hidden` or `Revealed` gave it; only saves time. deep: look harder, for some seconds, where lossy
-        compression has blurred the traces of a mark. newest: look only for what `hide` writes today, and unscaled.
+        container: shape and dtype as in `hide`.
+        hint: as `Hidden` or `Revealed` gave it; it only saves time.
+        deep: search for some seconds longer, where lossy compression has blurred the traces of a payload.
+        newest: search only for what `hide` writes today, in an image that was not scaled.
         """
         if min(container.shape[1:3]) < CELL:
             return None
         versions: list[_Version1 | _Version2] = [*self._newest.values(), *([] if newest else self._first)]
-        hinted = [one for one in versions if hint and one.number == hint.get("profile")]
-        for one in hinted:
-            found = next(one.search(container, hint or {}), None)
-            if found is not None:
-                return found
+        hinted = [version for version in versions if hint and version.number == hint.get("profile")]
+        for version in hinted:
+            revealed = next(version.search(container, hint or {}), None)
+            if revealed is not None:
+                return revealed
         for harder in (False, True) if deep else (False,):
-            for one in versions:
-                found = next(one.search(container, {}, scaled=not newest, deep=harder), None)
-                if found is not None:
-                    return found
+            for version in versions:
+                revealed = next(version.search(container, {}, scaled=not newest, deep=harder), None)
+                if revealed is not None:
+                    return revealed
         return None
 
 
@@ -151,7 +163,7 @@ class _Version2:
     def search(
         self, container: NDArray[Any], hint: dict[str, int], *, scaled: bool = True, deep: bool = False
     ) -> Iterator[Revealed]:
-        """What is hidden in the leading frames, or in one frame of its own where the hint or `deep` says so."""
+        """What is hidden in the leading frames, and in single frames where the hint or `deep` asks for them."""
         alone = hint.get("frame", 0)
         if 0 < alone < len(container):
             yield from self._leading(container, alone, hint)
@@ -179,10 +191,10 @@ class _Version2:
                 if hint.get("frames", frames) != frames:
                     continue
                 reader = PayloadReader(self._revealer, self._card, plane, frames)
-                for found in reader.read(hint, scaled=scaled, deep=deep):
+                for reading in reader.read(hint, scaled=scaled, deep=deep):
                     where = {"plane": name, "frames": frames, "frame": first}
                     yield _revealed(
-                        found, self._card.codec_id, self._profile, {"profile": self.number, **where}
+                        reading, self._card.codec_id, self._profile, {"profile": self.number, **where}
                     )
 
 
@@ -202,7 +214,7 @@ class _Version1:
         container: NDArray[Any],
         hint: dict[str, int],
         *,
-        scaled: bool = True,  # noqa: ARG002  version 1 can't read scaled marks
+        scaled: bool = True,  # noqa: ARG002  version 1 can't read scaled images
         deep: bool = False,
     ) -> Iterator[Revealed]:
         for name in planes(container, luma=self._card.luma):
@@ -212,27 +224,27 @@ class _Version1:
             for frames in frame_counts(len(container)):
                 if hint.get("frames", frames) != frames:
                     continue
-                for found in reading_v1.read(self.revealer, self._card, plane, frames, hint, deep=deep):
+                for reading in reading_v1.read(self.revealer, self._card, plane, frames, hint, deep=deep):
                     where = {"plane": name, "frames": frames}
                     yield _revealed(
-                        found, self._card.codec_id, self._profile, {"profile": self.number, **where}
+                        reading, self._card.codec_id, self._profile, {"profile": self.number, **where}
                     )
 
 
-def _revealed(found: Reading, codec_id: str, profile: Profile, where: dict[str, int]) -> Revealed:
-    """where: the part of the hint that tells the place of the mark."""
+def _revealed(reading: Reading, codec_id: str, profile: Profile, where: dict[str, int]) -> Revealed:
+    """where: the part of the hint that tells the place of the payload."""
     return Revealed(
-        payload=found.payload,
+        payload=reading.payload,
         codec_id=codec_id,
         profile=profile,
-        coded_bits=found.rung.length,
-        raw_bit_error_rate=found.raw_bit_error_rate,
-        hint=where | {"unit": found.unit, "lift": found.rung.lift, "eighths": found.rung.eighths},
+        coded_bits=reading.rung.length,
+        raw_bit_error_rate=reading.raw_bit_error_rate,
+        hint=where | {"unit": reading.unit, "lift": reading.rung.lift, "eighths": reading.rung.eighths},
     )
 
 
 def planes(container: NDArray[Any], *, luma: bool) -> tuple[int, ...]:
-    """Planes that may carry a mark: of colour, RGB and Y, Cb, Cr alike."""
+    """Planes that may carry a payload. In colour they fit both RGB and Y, Cb, Cr."""
     if container.shape[3] == 1:
         return (0,)
     return (LUMA if luma else GREEN, 0)
@@ -246,20 +258,21 @@ def _unsuitable(cover: Cover) -> HideFailed | None:
     return None
 
 
-def _together(made: Sequence[Hidden | HideFailed], cover: NDArray[Any]) -> Hidden:
-    """Frames that were marked one by one, those that can't carry the payload as they were."""
+def _together(results: Sequence[Hidden | HideFailed], cover: NDArray[Any]) -> Hidden:
+    """Frames that were written one by one. Those that can't carry the payload stay as they were."""
     container = cover.copy()
-    for frame, one in enumerate(made):
-        if isinstance(one, Hidden):
-            container[frame] = one.container[0]
-    marked = [(frame, one) for frame, one in enumerate(made) if isinstance(one, Hidden)]
-    first, hidden = marked[0]
+    written = [(frame, result) for frame, result in enumerate(results) if isinstance(result, Hidden)]
+    for frame, result in written:
+        container[frame] = result.container[0]
+    first, hidden = written[0]
     return Hidden(
         container=container,
         codec_id=hidden.codec_id,
         profile=hidden.profile,
-        coded_bits=sum(one.coded_bits for _, one in marked),
-        max_change=max(one.max_change for _, one in marked),
+        coded_bits=sum(result.coded_bits for _, result in written),
+        max_change=max(result.max_change for _, result in written),
         hint=hidden.hint | {"frame": first},
-        synthesis=Synthesis.together([one.synthesis if isinstance(one, Hidden) else None for one in made]),
+        synthesis=Synthesis.together(
+            [result.synthesis if isinstance(result, Hidden) else None for result in results]
+        ),
     )

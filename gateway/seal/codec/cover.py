@@ -1,4 +1,4 @@
-"""A cover, ready to be written."""
+"""A cover, ready to be written: which attempts there are, and what each of them writes."""
 
 from __future__ import annotations
 
@@ -25,28 +25,41 @@ from gateway.seal.codec.layout import (
 )
 from gateway.seal.codec.plane import Plane
 
-_LONGER = 3  # code lengths offered
-_BUDGET_DB = 50.5  # a robust mark is repeated until it costs this ...
-_REPEATED = 2.5  # ... or every bit of the code can be read so often
-_ROBUST = 1.0  # parts of the code that must be readable, for a robust mark ...
-_SUFFICIENT = 0.8  # ... where pixels are kept, with something left for damage ...
-_HEADER_LEAST = 96  # usable places that a header should have; where fewer are, it takes more of them
-_LEAST = 0.62  # ... and at all: the code has rate 1/2
+# Number of code lengths that are offered at one strength.
+_LONGER = 3
+# A robust payload is repeated until it costs so much (PSNR in dB), or every bit of the code can be read so often.
+_BUDGET_DB = 50.5
+_REPEATED = 2.5
+# Share of the code that must be readable: for a robust payload; where pixel values are kept, with some reserve for
+# damage; and at all, because the code has rate 1/2.
+_ROBUST = 1.0
+_SUFFICIENT = 0.8
+_LEAST = 0.62
+# Usable places that a header should have. Where it has fewer, a wider header is written.
+_HEADER_LEAST = 96
 
 
 class HideFailed(GatewayError):
-    """The payload can't be hidden in these pixels so that it comes back; `code` says why."""
+    """The payload can't be hidden in these pixels so that it comes back.
+
+    code: says why, "too-small", "too-flat" or "not-recovered".
+    """
 
     hint = "Shorten the record, or accept level digest for such images."
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
-        self.code = code  # "too-small" | "too-flat" | "not-recovered"
+        self.code = code
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way to write a payload. unit: number, see `strength`; width: places of the header."""
+    """One way to write a payload.
+
+    rung: the code length.
+    width: number of places of the header.
+    unit: number of the strength, see `strength`.
+    """
 
     rung: Rung
     width: int
@@ -55,7 +68,13 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the hiding network is asked: touched cells by number, and for each of them its inputs."""
+    """The inputs of the hiding network for one attempt.
+
+    touched: numbers of the cells to change.
+    cells: (touched, 64) stored values.
+    secret: (touched, 16), 1 for bit 0, -1 for bit 1, 0 where nothing is written.
+    up, down: (touched, 64) stored values by which each pixel may rise and fall.
+    """
 
     touched: NDArray[np.int64]
     cells: NDArray[np.float32]
@@ -65,7 +84,7 @@ class Plan:
 
 
 class CoverCells:
-    """The leading frames of a cover, cut into cells, ready to be written."""
+    """The leading frames of a cover, cut into cells."""
 
     def __init__(
         self,
@@ -82,28 +101,31 @@ class CoverCells:
         self._limits = plane.limits()
 
     def attempts(self, payload: bytes) -> Iterator[Attempt]:
-        """Ways to write the payload, best first. Raises HideFailed when there is none."""
+        """Ways to write the payload, best first.
+
+        Raises HideFailed when there is none.
+        """
         room = self._count * BITS - self._widths[-1]
         offered = [rung for rung in rungs_for(len(payload)) if rung.length <= room]
         if not offered:
             raise HideFailed("the image has too few places for the payload", code="too-small")
-        found = False
+        any_attempt = False
         turns = min(self._count, -(-(self._widths[-1] + offered[-1].length) // order.GROUP))
         cells = self._plane.cells(self._frames, order.cells(0, turns, self._count))
         units = strength.rising(self._card, self._plane, self._frames, self._window)
-        # a window that shows next to nothing of the image can't be survived, but the image can still be marked
+        # No payload survives a window that shows next to nothing of the image, but the image can still carry one.
         for window in dict.fromkeys((self._window, None)):
             for unit in units:
                 for attempt in self._at(unit, offered, cells, window):
-                    found = True
+                    any_attempt = True
                     yield attempt
-        if not found:
+        if not any_attempt:
             raise HideFailed("too much of the image is flat", code="too-flat")
 
     def _believed(
         self, cells: NDArray[np.float32], unit: float, window: tuple[float, float] | None
     ) -> NDArray[np.bool_]:
-        """Which cells a reader will believe, also after an export of the window."""
+        """Which cells a reader will use, also after the window was exported."""
         usable = self._card.readable(cells, [unit], *self._limits)
         if window is not None and self._card.margin:
             usable &= self._card.readable(cells, [unit], *window)
@@ -117,16 +139,16 @@ class CoverCells:
         cells: NDArray[np.float32],
         window: tuple[float, float] | None,
     ) -> list[Attempt]:
-        """Code lengths at one strength: the shortest that suffices, or the longest affordable, and a few longer."""
+        """Attempts at one strength: the shortest code that suffices or the longest affordable one, and a few longer."""
         start = self._widths[-1]
         arrival = order.UsablePlaces(self._believed(cells, strength.unit_of(unit), window))
-        width = next((w for w in self._widths if arrival.until(w) >= _HEADER_LEAST), start)
+        width = next((width for width in self._widths if arrival.until(width) >= _HEADER_LEAST), start)
         shares = [
             (arrival.until(start + rung.length) - arrival.until(start)) / ldpc.code_bits(rung.lift)
             for rung in offered
         ]
-        wanted = _ROBUST if self._card.eight_bit else _SUFFICIENT
-        first = next((i for i, share in enumerate(shares) if share >= wanted), len(shares) - 1)
+        sufficient = _ROBUST if self._card.eight_bit else _SUFFICIENT
+        first = next((i for i, share in enumerate(shares) if share >= sufficient), len(shares) - 1)
         if self._card.eight_bit:
             writable = self._card.writable(cells, strength.unit_of(unit), *self._limits)
             written = order.UsablePlaces(writable)
@@ -141,12 +163,12 @@ class CoverCells:
         return [Attempt(rung, width, unit) for rung in chosen if rung >= offered[first]][:_LONGER]
 
     def _affordable(self, written: int, unit: int, peak: float) -> bool:
-        """Is the expected squared change of so many written places within the budget?"""
+        """Whether the expected squared change of so many written places is within the budget."""
         energy = written * self._card.energy_per_bit * strength.unit_of(unit) ** 2
         return energy / (self._count * PIXELS) <= peak**2 / 10 ** (_BUDGET_DB / 10)
 
     def plan(self, payload: bytes, attempt: Attempt) -> Plan:
-        """What is to be written where; cells that can't carry bits are left out."""
+        """What this attempt writes. Cells that can't carry bits are left out."""
         rung, start = attempt.rung, self._widths[-1]
         bits = np.concatenate(
             [

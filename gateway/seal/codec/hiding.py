@@ -1,4 +1,4 @@
-"""Write payloads: attempts of several covers share a run of the network, integers make the change."""
+"""Write payloads. Attempts of several covers share a run of the network; the change itself is made in integers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gateway.seal.codec.synthesis import Synthesis, scale_of, synthesised
 
 @dataclass(frozen=True)
 class Cover:
-    """An image to be marked; the arguments of `Codec.hide`."""
+    """An image and the payload for it. The fields are explained at `Codec.hide`."""
 
     pixels: NDArray[Any]
     payload: bytes
@@ -39,7 +39,7 @@ class Cover:
 
 
 class Writing:
-    """The attempts to write one payload into one cover."""
+    """The attempts to write one payload into one cover, one after the other."""
 
     def __init__(self, hider: Hider, cover: Cover) -> None:
         colour = cover.pixels.shape[3] > 1
@@ -47,22 +47,22 @@ class Writing:
         self.plane = Plane(name, cover.pixels).carried()
         self.failure = HideFailed("the image has too few places for the payload", code="too-small")
         self._cover, self._card, self._profile = cover, hider.card, hider.profile
-        self._ways = self._every_way()
+        self._attempts = self._every_attempt()
         self._container = cover.pixels
         self._change = np.empty((0, PIXELS), np.int32)
         self._synthesis: Synthesis | None = None
 
     def advance(self) -> bool:
-        """Go on to the next attempt; False when there is none left, and `failure` tells why."""
-        way = next(self._ways, None)
-        if way is None:
+        """Go on to the next attempt. Returns False when none is left; then `failure` tells why."""
+        upcoming = next(self._attempts, None)
+        if upcoming is None:
             return False
-        self.frames, self.attempt, self.plan = way
+        self.frames, self.attempt, self.plan = upcoming
         return True
 
     @property
     def unit(self) -> float:
-        """Of the present attempt, in stored values."""
+        """Strength of the present attempt, in stored values."""
         return strength.unit_of(self.attempt.unit)
 
     @property
@@ -71,32 +71,32 @@ class Writing:
         return self._container
 
     def finish(self, answer: NDArray[np.float32]) -> None:
-        """Turn what the network says about the touched cells into changed pixels."""
+        """Turn the answer of the network for the touched cells into changed pixels."""
         plan, numbers = self.plan, np.rint(answer).astype(np.int16)
-        wanted = numbers.astype(np.int32)
+        change = numbers.astype(np.int32)
         if self._card.amplitudes:
             scale = scale_of(self.unit / self.plane.share)
-            wanted = synthesised(numbers, scale)
+            change = synthesised(numbers, scale)
             amplitudes = np.zeros((self.plane.count(self.frames), BITS), np.int16)
             amplitudes[plan.touched] = numbers
             self._synthesis = Synthesis(amplitudes, scale, self.plane.carriers)
-        self._change = np.clip(wanted, -plan.down.astype(np.int32), plan.up.astype(np.int32))
+        self._change = np.clip(change, -plan.down.astype(np.int32), plan.up.astype(np.int32))
         self._container = self.plane.changed(self.frames, plan.touched, self._change)
 
-    def hidden(self, found: Revealed) -> Hidden:
-        """The result, once the payload was found again."""
+    def hidden(self, revealed: Revealed) -> Hidden:
+        """The result, after the payload was revealed from it."""
         return Hidden(
             container=self._container,
-            codec_id=found.codec_id,
-            profile=found.profile,
-            coded_bits=found.coded_bits,
+            codec_id=revealed.codec_id,
+            profile=revealed.profile,
+            coded_bits=revealed.coded_bits,
             max_change=int(np.abs(self._change).max()),
-            hint=found.hint,
+            hint=revealed.hint,
             synthesis=self._synthesis,
         )
 
-    def _every_way(self) -> Iterator[tuple[int, Attempt, Plan]]:
-        """Attempts in the fewest leading frames first."""
+    def _every_attempt(self) -> Iterator[tuple[int, Attempt, Plan]]:
+        """All attempts, those in the fewest leading frames first."""
         for frames in frame_counts(len(self._cover.pixels)):
             cells = CoverCells(self._card, self.plane, frames, self._cover.padding, self._cover.window)
             try:
@@ -119,11 +119,11 @@ class Hider:
         )
 
     def run(self, writings: Sequence[Writing]) -> None:
-        """Write the present attempt of each; those of the same strength in one run."""
-        alike: dict[float, list[Writing]] = defaultdict(list)
+        """Write the present attempt of each writing. Those of the same strength share a run."""
+        by_unit: dict[float, list[Writing]] = defaultdict(list)
         for writing in writings:
-            alike[writing.unit].append(writing)
-        for unit, members in alike.items():
+            by_unit[writing.unit].append(writing)
+        for unit, members in by_unit.items():
             plans = [writing.plan for writing in members]
             answer = self._network.run(
                 unit,

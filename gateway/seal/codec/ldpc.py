@@ -19,7 +19,7 @@ ROWS = 12
 LIFTS = (*range(16, 128, 4), *range(128, 705, 16))
 """The lifts in use: 12 Z message bits are 192 .. 8448."""
 
-# shift of (check row, message column); found by export/design_ldpc.py so that no lift above has a 4-cycle.
+# (check row, message column, shift). export/design_ldpc.py chose the shifts so that no lift above has a 4-cycle.
 # fmt: off
 SHIFTS: tuple[tuple[int, int, int], ...] = (
     (0, 1, 2053), (0, 2, 1104), (0, 4, 1311), (0, 10, 2590),
@@ -37,26 +37,30 @@ SHIFTS: tuple[tuple[int, int, int], ...] = (
 )
 # fmt: on
 
-_PATIENCE = 8  # iterations, after which ...
-_HOPELESS = (
-    0.3  # ... this share of broken checks means that it is no codeword; real ones are below 0.2 by then
-)
-_SCALE = 0.8  # normalisation of min-sum; the usual value for check degree 6
+# After so many iterations, this share of broken checks means that there is no codeword: with one it is below 0.2 then.
+_PATIENCE = 8
+_HOPELESS = 0.3
+# Normalisation of min-sum: the usual value for check degree 6.
+_SCALE = 0.8
 
 
 def message_bits(lift: int) -> int:
+    """Length of a message."""
     return ROWS * lift
 
 
 def code_bits(lift: int) -> int:
+    """Length of a codeword."""
     return 2 * ROWS * lift
 
 
 def encode(message: NDArray[np.uint8], lift: int) -> NDArray[np.uint8]:
-    """The codeword: message, then parity in transmission order.
+    """The codeword, (24 * lift,): the message, then the parity bits in the order in which they are sent.
 
-    message: (12 * lift,), 0 or 1. Returns (24 * lift,). Parity bits come by their place in the accumulator
-    modulo 4, first 3, then 1, 2, 0, so that a codeword cut short is punctured evenly.
+    Parity bits are ordered by their place in the accumulator modulo 4: first 3, then 1, 2, 0. So a codeword that is cut
+    short is punctured evenly.
+
+    message: (12 * lift,), 0 or 1.
     """
     edges = _graph(lift).message_edges
     sums = np.bitwise_xor.reduce(message[edges], axis=0)
@@ -65,7 +69,7 @@ def encode(message: NDArray[np.uint8], lift: int) -> NDArray[np.uint8]:
 
 
 def decode(llr: NDArray[np.float32], lift: int, *, iterations: int = 50) -> NDArray[np.uint8] | None:
-    """The message, or None when no codeword was found.
+    """The message; None when no codeword was found.
 
     llr: (24 * lift,) log-likelihood ratios in the order of `encode`, positive for bit 0, 0 for unknown.
     """
@@ -74,7 +78,8 @@ def decode(llr: NDArray[np.float32], lift: int, *, iterations: int = 50) -> NDAr
     channel = np.zeros(2 * half + 1, np.float32)
     channel[:half] = llr[:half]
     channel[half + _parity_order(half)] = llr[half:]
-    channel[-1] = np.inf  # the absent neighbour of the first check
+    # The missing neighbour of the first check.
+    channel[-1] = np.inf
     messages = np.zeros(graph.edges.shape, np.float32)
     total = channel.copy()
     for turn in range(iterations):
@@ -97,7 +102,7 @@ def decode(llr: NDArray[np.float32], lift: int, *, iterations: int = 50) -> NDAr
 
 
 def _least_of_others(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:
-    """For each row, the least of all other rows: minima from the front and from the back."""
+    """For each row the least value of all other rows, from running minima from the front and from the back."""
     least = np.empty_like(magnitude)
     least[0] = np.inf
     for row in range(1, len(magnitude)):
@@ -110,14 +115,19 @@ def _least_of_others(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class _Graph:
-    """Neighbours of every check. message_edges: (4, 12 Z); edges: (6, 12 Z), parity bits counted from 12 Z on."""
+    """The neighbours of every check.
+
+    message_edges: (4, 12 Z) message bits.
+    edges: (6, 12 Z) message bits and parity bits, the latter counted from 12 Z on.
+    """
 
     def __init__(self, lift: int) -> None:
         checks: list[list[NDArray[np.int64]]] = [[] for _ in range(ROWS)]
         place = np.arange(lift)
         for row, column, shift in SHIFTS:
             checks[row].append(column * lift + (place + shift) % lift)
-        blocks = np.stack([np.stack(neighbours, axis=1) for neighbours in checks], axis=1)  # (Z, 12, 4)
+        # (Z, 12, 4)
+        blocks = np.stack([np.stack(neighbours, axis=1) for neighbours in checks], axis=1)
         self.message_edges = np.ascontiguousarray(blocks.reshape(ROWS * lift, -1).T)
         current = ROWS * lift + np.arange(ROWS * lift)
         previous = np.concatenate([[2 * ROWS * lift], current[:-1]])

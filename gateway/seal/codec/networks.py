@@ -1,4 +1,4 @@
-"""The ONNX networks of a codec id, loaded with their card."""
+"""The ONNX networks of a codec id, loaded with their signed card."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gateway.errors import ResourceError
 from gateway.seal.codec.layout import BITS
 
 CELLS_AT_ONCE = 1 << 15
-"""Bounds the memory of one run: a cell needs about 2 kB on its way."""
+"""It limits the memory of one run: a cell needs about 2 kB in the network."""
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
 
 
 class ModelFileError(ResourceError):
-    """A network or its card is missing, or is not the file that the card names."""
+    """A network or its card is missing, or the network is not the file that the card names."""
 
     code = "model-file"
     retry = False
@@ -35,19 +35,27 @@ class ModelFileError(ResourceError):
 
 
 def release_key(path: Traversable | Path | None = None) -> Ed25519PublicKey:
-    """The public key that signs cards: of a PEM file, or the one of this release. Raises ModelFileError."""
-    path = path or files("gateway.seal.codec") / "release.pub"
+    """The public key with which the signatures of cards are checked.
+
+    path: a PEM file; None: the key of this release.
+    Raises ModelFileError when the file can't be read, or holds no Ed25519 key.
+    """
+    source = path or files("gateway.seal.codec") / "release.pub"
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(source.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise ModelFileError(f"the release key {path.name}: {error}") from error
+        raise ModelFileError(f"the release key {source.name}: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise ModelFileError(f"the release key {path.name} is not an Ed25519 key")
+        raise ModelFileError(f"the release key {source.name} is not an Ed25519 key")
     return key
 
 
 def read_card(folder: Traversable | Path, name: str, key: Ed25519PublicKey) -> dict[str, Any]:
-    """The JSON card of a codec id, signed by `key` (RFC 8032, 64 bytes beside the card). Raises ModelFileError."""
+    """The JSON card of a codec id, after its signature was checked (RFC 8032, 64 bytes in a file beside the card).
+
+    name: the codec id.
+    Raises ModelFileError when a file is missing or damaged, or the signature is not that of `key`.
+    """
     try:
         content = (folder / f"{name}.json").read_bytes()
         key.verify((folder / f"{name}.json.sig").read_bytes(), content)
@@ -62,12 +70,15 @@ def read_card(folder: Traversable | Path, name: str, key: Ed25519PublicKey) -> d
 
 
 class Network:
-    """One ONNX session over cells; used from one thread at a time."""
+    """One ONNX session over cells. It must be used from one thread at a time."""
 
     def __init__(
         self, folder: Traversable | Path, entry: dict[str, str], *, output: int, threads: int
     ) -> None:
-        """entry: file name and SHA-256 as a card gives them; output: values for each cell. Raises ModelFileError."""
+        """entry: file name and SHA-256, as a card gives them.
+        output: number of values for each cell.
+        Raises ModelFileError when the file is missing, or its hash is not the one in the card.
+        """
         try:
             model = (folder / entry["file"]).read_bytes()
             if hashlib.sha256(model).hexdigest() != entry["sha256"]:
@@ -80,7 +91,11 @@ class Network:
         self.provider: str = self._session.get_providers()[0]
 
     def run(self, unit: float, **inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, output) of inputs (N, ...), float32; bounded parts write straight into their rows of the result."""
+        """The output for all cells, (N, output). Parts of limited size write straight into their rows of the result.
+
+        unit: strength, in stored values.
+        inputs: (N, ...) each.
+        """
         count = len(next(iter(inputs.values())))
         result = np.empty((count, self._output), np.float32)
         for start in range(0, count, CELLS_AT_ONCE):
@@ -95,19 +110,23 @@ class Network:
 
 
 class Revealer:
-    """Logits from cells."""
+    """The revealing network: logits from cells."""
 
     def __init__(self, folder: Traversable | Path, card: dict[str, Any], *, threads: int) -> None:
         self._network = Network(folder, card["reveal"], output=BITS, threads=threads)
         self.provider = self._network.provider
 
     def reveal(self, cells: NDArray[np.float32], unit: float) -> NDArray[np.float32]:
-        """(N, 64) stored values -> (N, 16) logits, positive for bit 0."""
+        """Logits, (N, 16), positive for bit 0.
+
+        cells: (N, 64), stored values.
+        unit: strength, in stored values.
+        """
         return self._network.run(unit, cells=levelled(cells))
 
 
 def levelled(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cells less their first pixel: patterns have no mean, and small numbers keep 16-bit data exact in float32."""
+    """Cells minus their first pixel. Patterns have no mean, and small numbers keep 16-bit data exact in float32."""
     return cells - cells[:, :1]
 
 
@@ -120,10 +139,11 @@ def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
 
 
 def providers() -> list[str]:
-    """CUDA only where a GPU is: asking for it in vain makes ONNX Runtime complain on every start."""
+    """CUDA only where there is a GPU: otherwise ONNX Runtime would complain at every start."""
     gpu = CUDA in onnxruntime.get_available_providers() and Path("/dev/nvidiactl").exists()
     return [CUDA, CPU] if gpu else [CPU]
 
 
 def shipped() -> Traversable:
+    """The folder with the networks of this release."""
     return files("onnx_models")

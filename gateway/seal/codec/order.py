@@ -1,4 +1,4 @@
-"""Order of the places of version 2: which pattern of which cell carries what; CODEC.md, "Order of places"."""
+"""Order of the places of version 2: which pattern of which cell carries what (CODEC.md, "Order of places")."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from gateway.seal.codec.layout import (
 )
 
 GROUP = 4
-"""Patterns of a cell that are filled together: few cells are touched, and each carries several bits."""
+"""Number of patterns of a cell that are filled together. So few cells are touched, and each carries several bits."""
 
 HEADER = 256
-"""Places of the header as it is written first."""
+"""Number of places of the header as it is tried first."""
 
 WIDEST = 1024
-"""Places of the header where most cells can't be used."""
+"""Number of places of the header where most cells can't be used."""
 
-_WIDE_CELLS = 1024  # from so many cells on there is room for that
+# An image with so many cells has room for the widest header.
+_WIDE_CELLS = 1024
 
 
 def header_widths(cells: int) -> tuple[int, ...]:
-    """Places that the header may take in an image of so many cells; the last one is set aside for it."""
+    """Numbers of places that the header may take in an image of so many cells. The last one is set aside for it."""
     return (HEADER, WIDEST) if cells >= _WIDE_CELLS else (HEADER,)
 
 
 def cells(start: int, stop: int, count: int) -> NDArray[np.int64]:
-    """The cells, by number, that are filled `start`th to `stop - 1`th in an image of `count` cells."""
+    """The numbers of the cells that are filled as number `start` .. `stop` - 1 in an image of `count` cells."""
     return permuted(np.arange(start, stop), count, PERMUTATION_KEY)
 
 
 def places(start: int, stop: int, count: int) -> NDArray[np.int64]:
-    """Places number `start` .. `stop` - 1 of an image of `count` cells, as cell * 16 + pattern."""
+    """Places number `start` .. `stop` - 1 of an image of `count` cells, each as cell * 16 + pattern."""
     group, within = np.divmod(np.arange(start, stop), GROUP * count)
     turn = within // GROUP
     first, last = int(turn.min(initial=count)), int(turn.max(initial=-1)) + 1
@@ -50,24 +51,24 @@ class UsablePlaces:
     """How many of the leading places lie in usable cells."""
 
     def __init__(self, usable: NDArray[np.bool_]) -> None:
-        """usable: of the cells, in the order in which they are filled."""
+        """usable: whether each cell is, in the order in which they are filled."""
         self._turns = len(usable)
         self._running = np.concatenate([[0], np.cumsum(usable)])
 
     def until(self, stop: int) -> int:
-        """Of the places 0 .. `stop` - 1, to whole cells."""
+        """How many of the places 0 .. `stop` - 1 are usable, rounded to whole cells."""
         rounds, within = divmod(stop, GROUP * self._turns)
         return GROUP * int(rounds * self._running[-1] + self._running[within // GROUP])
 
 
 def spread(codeword: NDArray[np.uint8], rung: Rung) -> NDArray[np.uint8]:
-    """The bit of every place of the body: the codeword cut short, interleaved, repeated from its start."""
+    """The bit of every place of the body: the codeword is cut short, interleaved, and repeated from its start."""
     sent = min(rung.length, len(codeword))
     return np.resize(codeword[:sent][_interleaved(sent)], rung.length)
 
 
 def gather(llr: NDArray[np.float32], rung: Rung) -> NDArray[np.float32]:
-    """Log-likelihood ratios of the codeword from those of the body: repeats add up, unsent bits are 0.
+    """Log-likelihood ratios of the codeword from those of the body. Repeats add up, bits that were not sent are 0.
 
     llr: (rung.length,) float32, positive for bit 0.
     """
@@ -81,5 +82,5 @@ def gather(llr: NDArray[np.float32], rung: Rung) -> NDArray[np.float32]:
 
 
 def _interleaved(count: int) -> NDArray[np.int64]:
-    """Numbers 0 .. count - 1 written into GROUP rows and read by columns: a lost cell costs distant bits."""
+    """Numbers 0 .. count - 1, written into GROUP rows and read by columns, so that a lost cell costs distant bits."""
     return np.arange(count).reshape(GROUP, -1).T.ravel()

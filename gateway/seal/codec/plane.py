@@ -1,4 +1,4 @@
-"""The plane of an image that carries the mark: a sample, or luma."""
+"""The plane of an image that carries the payload: a sample, or luma."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from gateway.seal.codec.layout import CELL, PIXELS
 
 GREEN = 1
 LUMA = 3
-"""Name of the luma plane; 0, 1, 2 are samples."""
+"""Name of the luma plane. The names 0, 1 and 2 stand for samples."""
 
-_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG uses it
+# ITU-R BT.601, as JPEG uses it.
+_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class Plane:
-    """One plane of `pixels`, (frames, rows, columns, samples) of stored values.
+    """One plane of an image.
 
-    carriers: the samples that a change of the plane is added to. share: what a change of all of them by 1 changes
-    the plane by.
+    name: number of a sample, or LUMA.
+    pixels: (frames, rows, columns, samples), stored values.
+    carriers: the samples to which a change of the plane is added.
+    share: by how much the plane changes when all carriers change by 1.
     """
 
     def __init__(self, name: int, pixels: NDArray[Any]) -> None:
@@ -32,8 +35,10 @@ class Plane:
         self._shown = (name,) if name != LUMA else (0, 1, 2)
 
     def carried(self) -> Plane:
-        """Make luma writable: through green alone, whose middle values leave room, or where the image is grey through
-        all samples, so that it stays grey.
+        """This plane, ready to be written.
+
+        Luma is written through green alone, whose middle values leave room. In a grey image it is written through all
+        samples, so that the image stays grey.
         """
         if self.name == LUMA:
             red, green, blue = (self.pixels[..., sample] for sample in range(3))
@@ -43,60 +48,70 @@ class Plane:
         return self
 
     def count(self, frames: int) -> int:
-        """Whole cells in the leading frames."""
+        """Number of whole cells in the leading frames."""
         _, rows, columns = self.pixels.shape[:3]
         return int(frames * (rows // CELL) * (columns // CELL))
 
     def cells(self, frames: int, chosen: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """(cells, 64) values of the leading frames, of all cells or those chosen by number."""
+        """Values of the plane in the leading frames, (cells, 64).
+
+        chosen: numbers of cells; None: all of them.
+        """
         if self.name != LUMA:
             values: NDArray[np.float32] = self._samples(self.name, frames, chosen).astype(np.float32)
             return values
-        parts = [self._samples(n, frames, chosen) * _WEIGHTS[n] for n in self._shown]
+        parts = [self._samples(sample, frames, chosen) * _WEIGHTS[sample] for sample in self._shown]
         luma: NDArray[np.float32] = parts[0] + parts[1] + parts[2]
         return luma
 
     def limits(self) -> tuple[float, float]:
-        """Extremes of the plane over all frames: where it is cut off, or where its background lies."""
+        """Least and greatest value of the plane over all frames: values are cut off there, or it is the background."""
         shown = self.pixels[..., list(self._shown)] if self.name == LUMA else self.pixels[..., self.name]
         return float(shown.min()), float(shown.max())
 
     def room(
         self, frames: int, chosen: NDArray[np.int64], padding: tuple[int, ...]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """How far the carriers may go up and down in each pixel of the chosen cells, (chosen, 64) each.
+        """By how much the carriers may rise and fall in each pixel of the chosen cells, (chosen, 64) each.
 
-        To the image's own extremes; not at all where a stored value is padding, nor onto padding.
+        They stay within the extremes of the image. A stored value that is padding does not change, and no other value
+        becomes padding.
+
+        padding: stored values.
         """
         carried = self.pixels[..., min(self.carriers) : max(self.carriers) + 1]
         low, high = int(carried.min()), int(carried.max())
-        shown = np.stack([self._samples(n, frames, chosen) for n in self.carriers]).astype(np.int32)
-        up, down = high - shown, shown - low
+        values = np.stack([self._samples(sample, frames, chosen) for sample in self.carriers]).astype(
+            np.int32
+        )
+        up, down = high - values, values - low
         for first, last in _intervals(padding):
-            up = np.where(shown < first, np.minimum(up, first - 1 - shown), up)
-            down = np.where(shown > last, np.minimum(down, shown - last - 1), down)
-            fixed = ((first <= shown) & (shown <= last)).any(axis=0, keepdims=True)
+            up = np.where(values < first, np.minimum(up, first - 1 - values), up)
+            down = np.where(values > last, np.minimum(down, values - last - 1), down)
+            fixed = ((first <= values) & (values <= last)).any(axis=0, keepdims=True)
             up, down = np.where(fixed, 0, up), np.where(fixed, 0, down)
         return up.min(axis=0).astype(np.float32), down.min(axis=0).astype(np.float32)
 
     def changed(self, frames: int, chosen: NDArray[np.int64], change: NDArray[np.int32]) -> NDArray[Any]:
-        """All pixels, with `change`, (chosen, 64), added to the carriers in the chosen cells."""
+        """All pixels, with a change added to the carriers in the chosen cells.
+
+        change: (chosen, 64), stored values.
+        """
         container = self.pixels.copy()
         for sample in self.carriers:
             grid, where = _grid(container, sample, frames), _where(container, chosen)
-            grid[where] += change.reshape(-1, CELL, CELL).astype(
-                container.dtype
-            )  # unsigned: wraps, comes out right
+            # A negative change of unsigned samples wraps, and so does the sum, which is right again.
+            grid[where] += change.reshape(-1, CELL, CELL).astype(container.dtype)
         return container
 
     def _samples(self, sample: int, frames: int, chosen: NDArray[np.int64] | None) -> NDArray[Any]:
-        """(cells, 64) stored values of one sample."""
+        """Stored values of one sample, (cells, 64)."""
         grid = _grid(self.pixels, sample, frames)
         return (grid if chosen is None else grid[_where(self.pixels, chosen)]).reshape(-1, PIXELS)
 
 
 def _grid(pixels: NDArray[Any], sample: int, frames: int) -> NDArray[Any]:
-    """(frames, rows / 8, columns / 8, 8, 8), a view; rows and columns beyond the last whole cell are left out."""
+    """A view, (frames, rows / 8, columns / 8, 8, 8). Rows and columns beyond the last whole cell are left out."""
     _, rows, columns = pixels.shape[:3]
     down, across = rows // CELL, columns // CELL
     whole = pixels[:frames, : down * CELL, : across * CELL, sample]
@@ -109,13 +124,13 @@ def _grid(pixels: NDArray[Any], sample: int, frames: int) -> NDArray[Any]:
 
 
 def _where(pixels: NDArray[Any], cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-    """Frame, row and column of the cells in the grid."""
+    """Frame, row and column of cells in the grid, from their numbers."""
     _, rows, columns = pixels.shape[:3]
     return np.unravel_index(cells, (pixels.shape[0], rows // CELL, columns // CELL))
 
 
 def _intervals(values: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Runs of consecutive values, as (first, last): a padding range may have thousands."""
+    """Runs of consecutive values as (first, last), because a padding range may have thousands of values."""
     ordered = np.unique(values)
     for run in np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1):
         if run.size:

@@ -1,4 +1,4 @@
-"""Read what is hidden in a plane: the header at every strength, then, where it speaks for a mark, the body."""
+"""Read what is hidden in a plane: the header at every strength, then the body where the header speaks for a payload."""
 
 from __future__ import annotations
 
@@ -25,16 +25,24 @@ from gateway.seal.codec.layout import (
 from gateway.seal.codec.networks import Revealer, levelled
 from gateway.seal.codec.plane import Plane
 
-_STANDS_OUT = 5.0  # standard deviations; chance alone hardly reaches them
-_STANDS_OUT_DEEP = 3.5
-_TRIES, _TRIES_DEEP = 3, 8  # headers believed
-_FEW = 160  # usable places of a header; where more are, its first part says enough
-_CERTAIN = 16.0  # logits are cut here, so that one wrong certainty does not outvote many
+# Standard deviations by which a header must stand out. Chance alone hardly reaches 5.
+_STANDS_OUT, _STANDS_OUT_DEEP = 5.0, 3.5
+# Number of headers whose body is tried.
+_TRIES, _TRIES_DEEP = 3, 8
+# With more usable places than this, the first part of a header says enough.
+_FEW = 160
+# Logits are limited to this size, so that one wrong certainty does not outvote many doubts.
+_CERTAIN = 16.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A payload and how it was written. unit: number, see `strength` (version 1: index among those of the card)."""
+    """A payload, and how it was written.
+
+    rung: the code length.
+    raw_bit_error_rate: share of the usable places that read another bit than was written, 0 .. 1.
+    unit: number of the strength, see `strength`; in version 1 its index among those of the card.
+    """
 
     payload: bytes
     rung: Rung
@@ -44,7 +52,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What a header says; rung None where its likeliest word stands for none."""
+    """What a header says at one strength.
+
+    stands_out: standard deviations.
+    rung: None where the likeliest word stands for none.
+    unit: number of the strength.
+    """
 
     stands_out: float
     rung: Rung | None
@@ -62,12 +75,15 @@ class PayloadReader:
         self._limits = plane.limits() if card.margin else (0.0, 0.0)
 
     def read(self, hint: dict[str, int], *, scaled: bool = True, deep: bool = False) -> Iterator[Reading]:
-        """Everything revealed, at the hinted strength and code length or at all, likeliest first.
+        """Everything that can be read, likeliest first.
 
-        scaled: try also strengths that a mark has only after an export of unknown scale. deep: try also where little
-        speaks for a mark.
+        hint: strength and code length to try; without them all are tried.
+        scaled: try also strengths that a payload has only after an export of unknown scale.
+        deep: try also where little speaks for a payload.
         """
-        known = [r for r in RUNGS if (r.lift, r.eighths) == (hint.get("lift"), hint.get("eighths"))]
+        known = [
+            rung for rung in RUNGS if (rung.lift, rung.eighths) == (hint.get("lift"), hint.get("eighths"))
+        ]
         unit = hint.get("unit")
         if unit is not None and not abs(unit) <= 16 * strength.STEPS:
             return
@@ -84,34 +100,38 @@ class PayloadReader:
 
     def _at(self, units: Sequence[int], *, deep: bool) -> Iterator[Reading]:
         for candidate in self._candidates(units, deep=deep):
-            found = list(self._body(candidate.rung, candidate.unit))
-            if not found and self._card.eight_bit:
-                refined = self._candidates(strength.near(candidate.unit), deep=deep)
-                found = [r for better in refined[:1] for r in self._body(better.rung, better.unit)]
-            yield from found
+            readings = list(self._body(candidate.rung, candidate.unit))
+            if not readings and self._card.eight_bit:
+                for refined in self._candidates(strength.near(candidate.unit), deep=deep)[:1]:
+                    readings = list(self._body(refined.rung, refined.unit))
+            yield from readings
 
     def _candidates(self, units: Sequence[int], *, deep: bool) -> list[_Candidate]:
-        """What headers say at these strengths, every rung once, most outstanding first."""
+        """What headers say at these strengths: every rung once, those that stand out most first."""
         if not units or self._count * BITS < self._widths[-1]:
             return []
         least, tries = (_STANDS_OUT_DEEP, _TRIES_DEEP) if deep else (_STANDS_OUT, _TRIES)
-        found, few = self._headers(units, self._widths[0])
+        candidates, few = self._headers(units, self._widths[0])
         if (
             len(self._widths) > 1
             and (few or deep)
-            and not any(c.stands_out >= 2 * _STANDS_OUT for c in found)
+            and not any(candidate.stands_out >= 2 * _STANDS_OUT for candidate in candidates)
         ):
-            found += self._headers(units, self._widths[1])[0]
+            candidates += self._headers(units, self._widths[1])[0]
         best: dict[Rung | None, _Candidate] = {}
-        for candidate in sorted(found, key=lambda c: c.stands_out):
+        for candidate in sorted(candidates, key=lambda candidate: candidate.stands_out):
             best[candidate.rung] = candidate
-        speaking = [c for c in best.values() if c.stands_out >= least and c.rung is not None]
-        return sorted(speaking, key=lambda c: -c.stands_out)[:tries]
+        speaking = [
+            candidate
+            for candidate in best.values()
+            if candidate.stands_out >= least and candidate.rung is not None
+        ]
+        return sorted(speaking, key=lambda candidate: -candidate.stands_out)[:tries]
 
     def _headers(self, units: Sequence[int], width: int) -> tuple[list[_Candidate], bool]:
         """The likeliest word at each strength, and whether too few places are usable to expect one.
 
-        One run serves all strengths: a unit scales a cell and nothing else.
+        One run of the network serves all strengths, because a unit only scales a cell.
         """
         places = order.places(0, width, self._count)
         logits = self._logits(places, [strength.unit_of(unit) for unit in units])
@@ -134,7 +154,7 @@ class PayloadReader:
             yield Reading(payload, rung, _raw_bit_error_rate(payload, llr, rung), unit)
 
     def _logits(self, places: NDArray[np.int64], units: Sequence[float]) -> NDArray[np.float32]:
-        """(units, places) logits, 0 where a cell can't be used."""
+        """Logits, (units, places), 0 where a cell can't be used."""
         chosen, row = np.unique(places // BITS, return_inverse=True)
         cells = self._plane.cells(self._frames, chosen)
         usable = self._card.readable(cells, units, *self._limits)

@@ -12,26 +12,34 @@ from gateway.seal.codec.synthesis import Synthesis
 
 
 class Profile(StrEnum):
-    """What the mark is tuned for."""
+    """What hiding is tuned for."""
 
-    FIDELITY = "fidelity"  # least change; survives everything that keeps pixel values
-    ROBUST = "robust"  # also survives lossy compression, at a higher distortion
+    # The least change. The payload survives everything that keeps pixel values.
+    FIDELITY = "fidelity"
+    # The payload also survives lossy compression, at a higher distortion.
+    ROBUST = "robust"
 
 
 class Frames(StrEnum):
     """Where the payload of a multi-frame image goes."""
 
-    FIRST = "first"  # once, spread over as many leading frames as it needs
-    EVERY = "every"  # into each frame that has room, so that a single exported frame still tells its patient
+    # Once, spread over as many leading frames as it needs.
+    FIRST = "first"
+    # Into each frame that has room, so that a single exported frame still tells its patient.
+    EVERY = "every"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hidden:
-    """What `hide` made.
+    """The result of hiding.
 
-    container: like the cover in shape and dtype. max_change: largest change of a stored value.
-    hint: small mapping of str to int that speeds up `reveal`; never needed by it.
-    synthesis: what explains the change, all but what the limits of the image cut off; None where nothing does.
+    container: the changed image, like the cover in shape and dtype.
+    codec_id: of the networks that hid the payload.
+    profile: of the same.
+    coded_bits: number of bits that were written.
+    max_change: largest change of a stored value.
+    hint: speeds up `reveal`, which never needs it.
+    synthesis: explains the change, except for what the limits of the image cut off; None where nothing does.
     """
 
     container: NDArray[Any]
@@ -45,7 +53,14 @@ class Hidden:
 
 @dataclass(frozen=True, kw_only=True)
 class Revealed:
-    """What `reveal` found. `raw_bit_error_rate`: share of the written places that read wrong before correction."""
+    """The result of revealing.
+
+    payload: the bytes that were hidden.
+    codec_id, profile: of the networks that read them.
+    coded_bits: number of bits that were written.
+    raw_bit_error_rate: share of the written places that were read wrong before correction, 0 .. 1.
+    hint: speeds up `reveal`.
+    """
 
     payload: bytes
     codec_id: str

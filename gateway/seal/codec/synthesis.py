@@ -1,7 +1,7 @@
 """The change of `robust-v2`, synthesised from amplitudes of cosine patterns in integers only.
 
-CODEC.md says how the hiding network comes to the amplitudes; FORMAT.md, "Synthesis", how a change follows from them.
-Writing and undoing share this code, and no value here depends on a platform's cosine, rounding or order of addition.
+CODEC.md says how the hiding network chooses the amplitudes. FORMAT.md, "Synthesis", says how a change follows from
+them. Writing and undoing share this code. No value here depends on a platform's cosine, rounding or order of addition.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ AMPLITUDE_MAX = 127
 """Largest amplitude, in half units."""
 
 SCALE_MAX = (1 << 24) - 1
-"""Largest scale: the change of any map of amplitudes fits 32 bits."""
+"""Largest scale: with it the change of any map of amplitudes still fits 32 bits."""
 
 FREQUENCIES = (
     (0, 2),
@@ -48,8 +48,10 @@ _COSINES = (
     (6811, -1598, -8035, -4551, 4551, 8035, 1598, -6811),
     (5793, -5793, -5793, 5793, 5793, -5793, -5793, 5793),
 )
-_COSINE_SHIFT = 16  # of a product of two cosines, 28 bits, to the 12 bits of a pattern
-_SHIFT = 20  # 12 bits of a pattern and 8 of the scale
+# From the 28 bits of a product of two cosines to the 12 bits of a pattern.
+_COSINE_SHIFT = 16
+# The 12 bits of a pattern and the 8 bits of the scale.
+_SHIFT = 20
 
 
 def _tabulated() -> NDArray[np.int32]:
@@ -70,9 +72,10 @@ PATTERNS = _tabulated()
 class Synthesis:
     """What a change was synthesised from.
 
-    amplitudes: (cells, 16) int16, -127 .. 127 half units, cells of the leading frames as `layout.to_cells` orders
-    them. scale: stored values of a half unit, times 2^8, 1 .. SCALE_MAX. samples: numbers of the samples to which the
-    change is added, rising, of 0, 1, 2. Raises ValueError when anything is of another form.
+    amplitudes: (cells, 16) int16, -127 .. 127 half units; cells of the leading frames as `layout.to_cells` orders them.
+    scale: stored values of a half unit, times 2^8, 1 .. SCALE_MAX.
+    samples: numbers of the samples to which the change is added, rising, out of 0, 1, 2.
+    Raises ValueError when anything is of another form.
     """
 
     amplitudes: NDArray[np.int16]
@@ -91,40 +94,46 @@ class Synthesis:
 
     @classmethod
     def together(cls, frames: Sequence[Synthesis | None]) -> Synthesis | None:
-        """The synthesis of frames that were marked one by one, or None where none was synthesised.
+        """The synthesis of frames that were written one by one; None where no frame was synthesised.
 
-        frames: one for each leading frame, each of one frame's cells; None for a frame that stays as it is. Of frames
-        that differ in scale or samples, those are taken that have most amplitudes; the others are left to the
-        correction. Raises ValueError when the frames have different numbers of cells.
+        Where frames differ in scale or samples, those with most amplitudes are taken. The others are left to the
+        correction.
+
+        frames: for each leading frame the synthesis of its cells; None for a frame that stays as it is.
+        Raises ValueError when the frames have different numbers of cells.
         """
-        present = [one for one in frames if one is not None]
+        present = [frame for frame in frames if frame is not None]
         if not present:
             return None
         cells = len(present[0].amplitudes)
-        if any(len(one.amplitudes) != cells for one in present):
+        if any(len(frame.amplitudes) != cells for frame in present):
             raise ValueError("the frames have different numbers of cells")
         explained: dict[tuple[int, tuple[int, ...]], int] = {}
-        for one in present:
-            kind = one.scale, one.samples
-            explained[kind] = explained.get(kind, 0) + int(np.count_nonzero(one.amplitudes))
+        for frame in present:
+            kind = frame.scale, frame.samples
+            explained[kind] = explained.get(kind, 0) + int(np.count_nonzero(frame.amplitudes))
         scale, samples = max(explained, key=lambda kind: explained[kind])
         amplitudes = np.zeros((len(frames), cells, BITS), np.int16)
-        for number, frame in enumerate(frames):
-            if frame is not None and (frame.scale, frame.samples) == (scale, samples):
-                amplitudes[number] = frame.amplitudes
+        for number, synthesis in enumerate(frames):
+            if synthesis is not None and (synthesis.scale, synthesis.samples) == (scale, samples):
+                amplitudes[number] = synthesis.amplitudes
         return cls(amplitudes.reshape(-1, BITS), scale, samples)
 
     def frames(self, rows: int, columns: int) -> int:
-        """How many leading frames of this size the amplitudes cover. Raises ValueError when not whole ones."""
+        """How many leading frames of this size the amplitudes cover.
+
+        Raises ValueError when they do not cover whole frames.
+        """
         cells = cells_of(1, rows, columns)
         if len(self.amplitudes) % max(cells, 1) or (len(self.amplitudes) and not cells):
             raise ValueError("the amplitudes do not cover whole frames")
         return len(self.amplitudes) // cells if cells else 0
 
     def change(self, shape: tuple[int, int, int, int]) -> NDArray[np.int32]:
-        """The change of an image of `shape` (frames, rows, columns, samples), container minus cover, in stored values.
+        """The change of an image, container minus cover, in stored values.
 
-        Returns (covered frames, rows, columns, samples); zero beyond the last whole cell and in the other samples.
+        shape: (frames, rows, columns, samples) of the image.
+        Returns (covered frames, rows, columns, samples), with zeros beyond the last whole cell and in other samples.
         Raises ValueError when the image has fewer frames or samples.
         """
         frames, rows, columns, samples = shape
@@ -146,21 +155,22 @@ class Synthesis:
 
 
 def cells_of(frames: int, rows: int, columns: int) -> int:
-    """How many cells so many frames have."""
+    """Number of whole cells in so many frames."""
     return frames * (rows // CELL) * (columns // CELL)
 
 
 def scale_of(unit: float) -> int:
-    """The scale for a strength of `unit` stored values: half of it, times 2^8, rounded to even."""
+    """The scale for a strength of `unit` stored values: half of it, times 2^8, rounded half to even."""
     return round(unit * 128)
 
 
 def synthesised(amplitudes: NDArray[np.int16] | NDArray[np.int32], scale: int) -> NDArray[np.int32]:
     """The change of each cell, (cells, 64) int32 stored values, before it is limited to the room of its pixels.
 
-    amplitudes: (cells, 16), -127 .. 127. scale: 1 .. SCALE_MAX.
+    amplitudes: (cells, 16), -127 .. 127.
+    scale: 1 .. SCALE_MAX.
     """
-    # Patterns that a writer leaves alone cost nothing. No sum of 16 products reaches 2^31, even of any 16-bit values.
+    # Patterns that were not written cost nothing. No sum of 16 products reaches 2^31, whatever the 16-bit values are.
     total = np.zeros((len(amplitudes), PIXELS), np.int32)
     for pattern in np.flatnonzero(amplitudes.any(axis=0)):
         total += amplitudes[:, pattern, np.newaxis].astype(np.int32) * PATTERNS[pattern]

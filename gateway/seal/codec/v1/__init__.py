@@ -1,1 +1,1 @@
-"""Marks of the codec ids `fidelity-v1` and `robust-v1`: read, never written. Byte-exact rules: CODEC-v1.md."""
+"""The codec ids `fidelity-v1` and `robust-v1`, which are only read. CODEC-v1.md has the byte-exact rules."""

@@ -1,4 +1,4 @@
-"""Layout of the codec ids of version 1; from the JSON card beside the networks."""
+"""Layout of the codec ids of version 1, from the JSON card beside the networks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from gateway.seal.codec.networks import ModelFileError
 
 @dataclass(frozen=True)
 class CardV1:
-    """groups: patterns in the order in which they are filled. units: strengths, in stored values of one step unit.
+    """Layout of one codec id.
 
-    range_unit: the first unit follows the range of the image instead of being the smallest.
-    luma: colour is marked in luma instead of green.
+    groups: patterns in the order in which they are filled.
+    units: strengths, in stored values of one step unit.
+    range_unit: the first unit follows the range of the image; otherwise it is the smallest one.
+    luma: in colour the payload is in luma, not in green.
     margin: units by which usable cells keep away from the extremes of the image.
     """
 
@@ -30,7 +32,10 @@ class CardV1:
 
     @classmethod
     def of(cls, card: dict[str, Any]) -> CardV1:
-        """Raises ModelFileError."""
+        """The card from its JSON.
+
+        Raises ModelFileError when an entry is missing.
+        """
         try:
             layout = card["layout"]
             return cls(
@@ -45,6 +50,9 @@ class CardV1:
             raise ModelFileError(f"a card lacks {error}") from error
 
     def usable(self, cells: NDArray[np.float32], unit: float, low: float, high: float) -> NDArray[np.bool_]:
-        """Which of the cells, (N, 64), carry bits: not flat, and away from both extremes of the image."""
+        """Which cells carry bits, (N,): those that are not flat and keep away from both extremes of the image.
+
+        cells: (N, 64), stored values.
+        """
         usable: NDArray[np.bool_] = within(cells, [self.margin * unit], low, high)[0]
         return usable

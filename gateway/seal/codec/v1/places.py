@@ -1,4 +1,4 @@
-"""Order of the places of version 1: groups of patterns one after the other, permuted place by place."""
+"""Order of the places of version 1: groups of patterns one after the other, each permuted place by place."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from gateway.seal.codec.layout import (
 )
 
 REFERENCE_MAX = 1 << 13
-"""Unwritten places that a reader looks at."""
+"""Largest number of unwritten places that a reader compares with."""
 
 
 @dataclass(frozen=True)
 class Places:
     """Places of an image, as cell * 16 + pattern.
 
-    written: in the order in which they are filled. reference: never filled, to show how the host looks unwritten.
+    written: in the order in which they are filled.
+    reference: never filled, so that they show how the image looks where nothing is written.
     """
 
     written: NDArray[np.int64]
@@ -36,8 +37,8 @@ class Places:
 def places(cells: int, groups: tuple[tuple[int, ...], ...]) -> Places:
     """The places of an image of `cells` cells.
 
-    Groups of patterns are filled one after the other; inside a group the order is a permutation keyed by the format.
-    The last eighth of each group stays unwritten; that of the first group serves as reference.
+    Groups of patterns are filled one after the other. Inside a group the order is a permutation keyed by the format.
+    The last eighth of each group stays unwritten. That of the first group serves as reference.
     """
     written: list[NDArray[np.int64]] = []
     reference = np.empty(0, np.int64)
@@ -59,7 +60,7 @@ def _of_group(start: int, stop: int, size: int, index: int, group: tuple[int, ..
 
 
 def gather(llr: NDArray[np.float32], rung: Rung) -> NDArray[np.float32]:
-    """Log-likelihood ratios of the codeword from those of the places: repeats add up, unsent bits are 0."""
+    """Log-likelihood ratios of the codeword from those of the places. Repeats add up, bits that were not sent are 0."""
     total = ldpc.code_bits(rung.lift)
     padded = np.zeros(-(-rung.length // total) * total, np.float32)
     padded[: rung.length] = llr[: rung.length]
