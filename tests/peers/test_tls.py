@@ -174,10 +174,12 @@ def test_older_versions_and_other_suites_are_refused(tls: Secured, arguments: tu
 
 def test_a_peer_without_a_certificate_is_refused_and_the_log_says_so(tls: Secured) -> None:
     context = ssl.create_default_context(cafile=str(tls.authority.certificate))
-    association = AE().associate(
-        "127.0.0.1", tls.port, [build_context(VERIFICATION)], tls_args=(context, "localhost")
-    )
-    assert not association.is_established
+    with (
+        socket.create_connection(("127.0.0.1", tls.port), timeout=HANG_S) as raw,
+        pytest.raises(OSError),
+        context.wrap_socket(raw, server_hostname="localhost") as secure,
+    ):
+        secure.recv(1)
     wait_for(
         lambda: any("It shows no certificate" in line["hint"] for line in lines(tls.gateway, code="tls")),
         what="the hint",
