@@ -26,7 +26,10 @@ from tests.support.desk import NOW, Desk
 def sealed_again(
     desk: Desk, data: bytes, *, by: Desk | None = None, **options: str
 ) -> tuple[bytes, SealResult]:
-    """What a second gateway makes of `data`; it has the keys of `by` to open records with."""
+    """The result of a second gateway for a sealed object.
+
+    by: whose keys the second gateway has to open records with.
+    """
     way_back = by and partial(reopen, trusted=by.trusted, recipient_key=by.recipient_key, codec=by.codec)
     return seal(
         data,

@@ -14,12 +14,13 @@ from gateway.seal.codec import Codec
 from tests.support import objects
 from tests.support.desk import Desk
 
-SEALED_ON = "2025-03-01"  # conftest.NOW
+# The day of tests.support.desk.NOW.
+SEALED_ON = "2025-03-01"
 
 
 @pytest.fixture
 def trusting(tmp_path: Path):
-    """A desk whose trusted signer has this validity beside its key."""
+    """Makes a desk whose trusted signer has the given validity file beside its key."""
     old = tmp_path / "old"
     keys.generate(old)
 
@@ -34,7 +35,7 @@ def trusting(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("validity", "verdict", "said"),
+    ("validity", "verdict", "detail"),
     [
         (f"not_before = {SEALED_ON}\nnot_after = {SEALED_ON}", "intact", ""),
         ("not_before = 2025-03-02", "unknown-signer", "before the signer is valid"),
@@ -43,11 +44,11 @@ def trusting(tmp_path: Path):
         ('[revoked]\ndate = 2025-03-02\nreason = "stolen"', "intact", "revoked later"),
     ],
 )
-def test_a_seal_is_believed_within_the_time_of_its_signer(trusting, codec, validity, verdict, said):
+def test_a_seal_is_believed_within_the_time_of_its_signer(trusting, codec, validity, verdict, detail):
     desk = trusting(validity, codec)
     report = desk.verify(desk.seal(objects.ct(rows=96, columns=96))[0])
     assert report.verdict == verdict
-    assert said in next(check.detail for check in report.checks if check.n == 3)
+    assert detail in next(check.detail for check in report.checks if check.n == 3)
 
 
 @pytest.mark.parametrize("wrong", ["not_befor = 2025-01-01", "[revoked]", 'not_after = "soon"', "nonsense"])
@@ -84,9 +85,9 @@ def test_an_encrypted_key_opens_with_its_passphrase_and_no_other(
     keys.generate(tmp_path / "keys", passphrase=b"correct horse")
     path = tmp_path / "keys" / "signer.key"
     assert b"ENCRYPTED" in path.read_bytes()
-    for given in (None, "wrong staple"):
-        if given:
-            monkeypatch.setenv("SEALGATE_KEYS_PASSPHRASE", given)
+    for passphrase in (None, "wrong staple"):
+        if passphrase:
+            monkeypatch.setenv("SEALGATE_KEYS_PASSPHRASE", passphrase)
         with pytest.raises(KeyFileError) as failure:
             keys.load_signer(path)
         assert "staple" not in f"{failure.value} {failure.value.hint}"

@@ -75,7 +75,7 @@ def test_every_check_has_four_message_bits():
 
 @lru_cache
 def independent_code(lift: int) -> dict[str, object]:
-    """As the library takes it: the (12 Z, 24 Z) parity-check matrix, parity bits in the accumulator's order."""
+    """The code in the form of the library: its (12 Z, 24 Z) parity-check matrix, parity bits in accumulator order."""
     half = ldpc.ROWS * lift
     place, check = np.arange(lift), np.arange(half)
     rows, columns = [check, check[1:]], [half + check, half + check[:-1]]
@@ -97,7 +97,7 @@ def independent_code(lift: int) -> dict[str, object]:
 
 
 def sent_place(lift: int) -> np.ndarray:
-    """Where the bits of the accumulator's order are in a codeword: parity by place modulo 4, first 3, then 1, 2, 0."""
+    """The places of bits in accumulator order in a codeword: parity by place modulo 4, first 3, then 1, 2, 0."""
     half = ldpc.ROWS * lift
     sent = [place for start in (3, 1, 2, 0) for place in range(start, half, 4)]
     return np.concatenate([np.arange(half), half + np.argsort(sent)])
@@ -114,23 +114,26 @@ def test_codewords_are_those_of_an_independent_encoder_and_fulfil_its_checks(lif
 
 
 def frame_errors(lift: int, eb_n0_db: float, frames: int, *, algorithm: str | None) -> int:
-    """Of our decoder, or of the library's "SPA" (sum-product) or "MSA" (min-sum), 50 iterations, on the same frames."""
+    """Number of frames that a decoder fails on, out of the same frames, after 50 iterations.
+
+    algorithm: of the library, "SPA" (sum-product) or "MSA" (min-sum); None: our decoder.
+    """
     rng, failed = np.random.default_rng(lift), 0
     for _ in range(frames):
         message = rng.integers(0, 2, ldpc.message_bits(lift)).astype(np.uint8)
         llr = ldpc_curve.received(message, lift, ldpc_curve.deviation(eb_n0_db), rng)
         if algorithm is None:
-            found = ldpc.decode(llr, lift)
+            decoded = ldpc.decode(llr, lift)
         else:
             natural = llr[sent_place(lift)].astype(np.float64)
             word, _ = ldpc_bp_decode(natural, independent_code(lift), algorithm, 50)
-            found = word[: len(message)]
-        failed += found is None or not np.array_equal(found, message)
+            decoded = word[: len(message)]
+        failed += decoded is None or not np.array_equal(decoded, message)
     return failed
 
 
 def not_worse(ours: int, library: int, frames: int) -> bool:
-    """Within the 95 % intervals of both."""
+    """Whether our decoder fails no more often, within the 95 % intervals of both."""
     return clopper_pearson(ours, frames)[0] <= clopper_pearson(library, frames)[1]
 
 
@@ -150,7 +153,7 @@ def test_short_codes_fail_no_more_than_under_an_independent_min_sum_decoder(eb_n
 
 @pytest.mark.parametrize("eb_n0_db", [1.0, 1.2])
 def test_a_usual_code_loses_at_most_a_fifth_of_a_decibel_against_independent_sum_product(eb_n0_db):
-    """What min-sum is known to lose; at 1.0 and 1.2 dB every second to tenth frame fails."""
+    """Min-sum is known to lose that much. At 1.0 and 1.2 dB every second to tenth frame fails."""
     library = frame_errors(ldpc_curve.LIFT, eb_n0_db, 60, algorithm="SPA")
     ours = frame_errors(ldpc_curve.LIFT, eb_n0_db + 0.2, 60, algorithm=None)
     assert library > 0
@@ -167,8 +170,8 @@ def test_the_payload_of_another_codeword_is_refused():
     rng, sigma, others = np.random.default_rng(1), ldpc_curve.deviation(2.0), 0
     for _ in range(800):
         message = frame(rng.bytes(30), 32)
-        found = ldpc.decode(ldpc_curve.received(message, 32, sigma, rng), 32)
-        if found is not None and not np.array_equal(found, message):
+        decoded = ldpc.decode(ldpc_curve.received(message, 32, sigma, rng), 32)
+        if decoded is not None and not np.array_equal(decoded, message):
             others += 1
-            assert unframe(found) is None
+            assert unframe(decoded) is None
     assert others > 0

@@ -8,7 +8,7 @@ from gateway.seal import DEFAULT_FIELDS
 from tests.support import objects
 from tests.support.desk import Desk
 
-# Three notes as departments write them; the capital letters of one, the umlauts of another take other alphabets.
+# Three notes as departments write them. Capital letters in one and umlauts in another need other alphabets.
 NOTES = {
     "ImageComments": "Motion in the last third; repeated once. " * 6,
     "AdditionalPatientHistory": "Status nach Hüftgelenksersatz beidseits, Schrauben L4/L5. " * 4,
@@ -37,7 +37,7 @@ def test_notes_travel_in_the_pixels_of_an_image_with_room(desk: Desk, build: obj
 
 
 def test_the_largest_payload_is_hidden_where_there_is_room(desk: Desk) -> None:
-    """Any byte at 8 bits: a payload of more than 900 of the 1000 bytes that the codec takes."""
+    """Every byte takes 8 bits, so that the payload has more than 900 of the 1000 bytes that the codec can hide."""
     notes = dict.fromkeys(NOTES, "§" * 127)
     sealed, result = desk.seal(objects.ct(rows=320, columns=320, **notes), fields=FIELDS)
     assert (result.level, result.mode) == ("full", "envelope")
