@@ -1,4 +1,4 @@
-"""The file wrapper around data set bytes."""
+"""The wrapper that makes a file of a data set."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ uids = st.from_regex(r"[0-2](\.(0|[1-9][0-9]{0,8})){1,6}", fullmatch=True)
 @given(uids, uids, uids, st.binary(max_size=40))
 def test_what_was_wrapped_is_unwrapped(sop_class: str, sop_instance: str, syntax: str, body: bytes) -> None:
     data = wrap(sop_class=sop_class, sop_instance=sop_instance, syntax=syntax) + b"\x08\x00" + body
-    found = unwrap(data)
-    assert (found.sop_class, found.sop_instance, found.syntax) == (sop_class, sop_instance, syntax)
-    assert data[found.offset :] == b"\x08\x00" + body
+    wrapper = unwrap(data)
+    assert (wrapper.sop_class, wrapper.sop_instance, wrapper.syntax) == (sop_class, sop_instance, syntax)
+    assert data[wrapper.offset :] == b"\x08\x00" + body
 
 
 def test_pydicom_reads_what_we_wrap() -> None:

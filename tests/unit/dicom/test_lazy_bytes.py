@@ -1,4 +1,4 @@
-"""What is not in memory is sealed, verified and restored to the same bytes as what is."""
+"""An object that is not in memory is sealed, verified and restored to the same bytes as one that is."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SYNTAXES = sorted(
 
 
 class Away:
-    """Octets that are not in memory as far as anybody can tell; remembers the longest slice that was taken."""
+    """Bytes that look as if they were not in memory. It remembers the longest slice that was taken."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -53,9 +53,9 @@ class Away:
         return len(self._data)
 
     def __getitem__(self, where: slice, /) -> bytes:
-        found = self._data[where]
-        self.longest = max(self.longest, len(found))
-        return found
+        content = self._data[where]
+        self.longest = max(self.longest, len(content))
+        return content
 
 
 def whole(data: ByteSource) -> bytes:
@@ -63,16 +63,16 @@ def whole(data: ByteSource) -> bytes:
 
 
 def sealed_away(desk: Desk, data: ByteSource) -> tuple[ByteSource, str]:
-    """With the same salt each time."""
-    found, result = seal(
+    """The sealed object and its level, with the same salt each time."""
+    sealed_data, result = seal(
         data, recipient=desk.recipient, signer=desk.signer, codec=desk.codec, now=NOW, entropy=bytes
     )
-    return found, result.level
+    return sealed_data, result.level
 
 
 def sealed(desk: Desk, data: ByteSource) -> tuple[bytes, str]:
-    found, level = sealed_away(desk, data)
-    return whole(found), level
+    sealed_data, level = sealed_away(desk, data)
+    return whole(sealed_data), level
 
 
 def check_same_report(desk: Desk, data: bytes) -> Report:
@@ -88,7 +88,7 @@ def kept(build: Callable[..., bytes]) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=20), max_size=6), st.integers(-3, 70), st.integers(-3, 70))
-def test_slices_of_joined_and_stretched_octets_are_those_of_bytes(
+def test_slices_of_concatenations_and_ranges_are_those_of_bytes(
     parts: list[bytes], start: int, stop: int
 ) -> None:
     plain = b"".join(parts)
@@ -163,8 +163,8 @@ def test_bits_above_the_stored_ones_are_judged_over_all_frames_alike(
         with pytest.raises(UnsupportedPixels):
             list(in_common(decode_in_pieces(away, shape), away))
     else:
-        found = [piece.samples for piece in in_common(decode_in_pieces(away, shape), away)]
-        assert np.array_equal(np.concatenate(found), pixels.samples)
+        parts = [piece.samples for piece in in_common(decode_in_pieces(away, shape), away)]
+        assert np.array_equal(np.concatenate(parts), pixels.samples)
 
 
 def test_why_pixels_can_not_be_read_is_the_same_whether_away_or_in_memory(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""Files as bytes: walked without decoding, edited without disturbing a neighbour."""
+"""Files as bytes: they are walked without decoding, and an edit changes no other element."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def deflated() -> bytes:
 def test_the_walk_finds_the_elements_that_pydicom_finds(path: Path) -> None:
     file = read(path.read_bytes())
     expected = [int(element.tag) for element in pydicom.dcmread(path, force=True)]
-    # pydicom takes a second group 0002, inside the data set, for file meta information
+    # pydicom takes a second group 0002, which is inside the data set, for file meta information.
     assert sorted(tag for tag in file.index if tag >> 16 != 2) == sorted(expected)
 
 

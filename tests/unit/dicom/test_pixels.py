@@ -1,4 +1,4 @@
-"""Pixel data: every lossless syntax, every layout, there and back."""
+"""Pixel data comes back from every lossless syntax in every layout."""
 
 from __future__ import annotations
 
@@ -147,11 +147,11 @@ def test_a_codestream_of_another_size_is_refused_before_it_is_decoded() -> None:
 @given(data=st.data())
 def test_damaged_codestreams_end_in_pixels_or_an_error_of_ours(syntax: str, data: st.DataObject) -> None:
     shape = layout((1, 16, 16), 16, 12, False, 1, "MONOCHROME2")
-    made = bytearray(compressed.encode(noise(shape, 2)[0], syntax, shape))
+    codestream = bytearray(compressed.encode(noise(shape, 2)[0], syntax, shape))
     for _ in range(3):
-        made[data.draw(st.integers(0, len(made) - 1))] = data.draw(st.integers(0, 255))
+        codestream[data.draw(st.integers(0, len(codestream) - 1))] = data.draw(st.integers(0, 255))
     try:
-        assert compressed.decode(bytes(made), syntax, shape).samples.shape == (16, 16, 1)
+        assert compressed.decode(bytes(codestream), syntax, shape).samples.shape == (16, 16, 1)
     except UnsupportedPixels:
         return
 

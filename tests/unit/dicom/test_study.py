@@ -1,4 +1,4 @@
-"""The study of a data set is found from its beginning, in every encoding, and never at the price of an error."""
+"""The study of a data set is found in its first bytes, in every encoding, and damaged bytes raise no error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of transfer syntaxes agrees with PS3.6, with the codecs, and with what is asked of it."""
+"""The table of transfer syntaxes agrees with PS3.6 and with the codecs, and gives the right substitutes."""
 
 from __future__ import annotations
 

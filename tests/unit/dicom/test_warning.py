@@ -15,7 +15,7 @@ from tests.support import objects
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_a_mark_is_the_only_change(syntax: str) -> None:
+def test_a_warning_is_the_only_change(syntax: str) -> None:
     data = transcode(objects.ct(rows=16, columns=16), syntax)
     after = dcmread(io.BytesIO(with_warning(data, "verification failed: tampered")[:]))
     assert after.ImageComments == "SEALGATE: verification failed: tampered"
@@ -23,7 +23,7 @@ def test_a_mark_is_the_only_change(syntax: str) -> None:
     assert after == dcmread(io.BytesIO(data))
 
 
-def test_a_mark_keeps_the_comment_that_was_there_and_is_set_once() -> None:
+def test_a_warning_keeps_the_comment_that_was_there_and_is_set_once() -> None:
     data = objects.ct(rows=16, columns=16, ImageComments="seen by Dr. Müller")
     once = with_warning(data, "not sealed: x")
     assert dcmread(io.BytesIO(once[:])).ImageComments.splitlines() == [
@@ -33,6 +33,6 @@ def test_a_mark_keeps_the_comment_that_was_there_and_is_set_once() -> None:
     assert with_warning(once, "not sealed: x") == once
 
 
-def test_what_cannot_be_parsed_cannot_be_marked() -> None:
+def test_what_cannot_be_parsed_gets_no_warning() -> None:
     with pytest.raises(UnreadableObject):
         with_warning(b"garbage", "x")

@@ -1,4 +1,4 @@
-"""Keys: what is written, what is refused."""
+"""Key files: what is written, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An examined object is handed on: whoever verifies and then restores does not find out anything twice."""
+"""An examined object is handed on: verifying and then restoring finds out nothing twice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CountingCodec(Codec):
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often an examination parses and decodes; both are done nevertheless."""
+    """Counts how often an examination parses and decodes. Both are still done."""
     counts: Counter[str] = Counter()
 
     def counted(name: str) -> Callable[..., Any]:

@@ -17,7 +17,8 @@ from tests.support.desk import Desk
 
 Trusting = Callable[[str, Codec], Desk]
 
-SEALED_ON = "2025-03-01"  # conftest.NOW
+# The day of tests.support.desk.NOW.
+SEALED_ON = "2025-03-01"
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def trusting(tmp_path: Path) -> Trusting:
 
 
 @pytest.mark.parametrize(
-    ("validity", "verdict", "said"),
+    ("validity", "verdict", "detail"),
     [
         (f"not_before = {SEALED_ON}\nnot_after = {SEALED_ON}", "intact", ""),
         ("not_before = 2025-03-02", "unknown-signer", "before the signer is valid"),
@@ -47,12 +48,12 @@ def trusting(tmp_path: Path) -> Trusting:
     ],
 )
 def test_a_seal_is_believed_within_the_time_of_its_signer(
-    trusting: Trusting, codec: Codec, validity: str, verdict: str, said: str
+    trusting: Trusting, codec: Codec, validity: str, verdict: str, detail: str
 ) -> None:
     desk = trusting(validity, codec)
     report = desk.verify(desk.seal(objects.ct(rows=96, columns=96))[0])
     assert report.verdict == verdict
-    assert said in next(check.detail for check in report.checks if check.n == 3)
+    assert detail in next(check.detail for check in report.checks if check.n == 3)
 
 
 @pytest.mark.parametrize("wrong", ["not_befor = 2025-01-01", "[revoked]", 'not_after = "soon"', "nonsense"])
@@ -89,9 +90,9 @@ def test_an_encrypted_key_opens_with_its_passphrase_and_no_other(
     keys.generate(tmp_path / "keys", passphrase=b"correct horse")
     path = tmp_path / "keys" / "signer.key"
     assert b"ENCRYPTED" in path.read_bytes()
-    for given in (None, "wrong staple"):
-        if given:
-            monkeypatch.setenv("SEALGATE_KEYS_PASSPHRASE", given)
+    for passphrase in (None, "wrong staple"):
+        if passphrase:
+            monkeypatch.setenv("SEALGATE_KEYS_PASSPHRASE", passphrase)
         with pytest.raises(KeyFileError) as failure:
             keys.load_signer(path)
         assert "staple" not in f"{failure.value} {failure.value.hint}"

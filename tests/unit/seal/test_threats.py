@@ -55,9 +55,9 @@ def with_block(data: bytes, new: private_block.Block) -> bytes:
 
 
 def block_of(data: bytes) -> private_block.Block:
-    found = private_block.find(read(data))
-    assert found is not None
-    return found
+    block = private_block.find(read(data))
+    assert block is not None
+    return block
 
 
 def failed(report: Report) -> set[int]:
@@ -66,7 +66,7 @@ def failed(report: Report) -> set[int]:
 
 @pytest.fixture(scope="module")
 def recomputed(desk: Desk, other_desk: Desk, original: bytes) -> bytes:
-    """An insider erases a finding and seals the result anew, with our recipient's public key and a key of his own."""
+    """An insider erases a finding, and seals the result anew with our recipient's key and a signer key of his own."""
     pixels = pixels_of(original).reshape(256, 256)
     pixels[100:110, 100:110] = pixels[100, 99]
     data, result = seal(
@@ -89,9 +89,9 @@ def test_an_insider_who_writes_the_name_of_a_trusted_signer_has_no_signature_for
     desk: Desk, recomputed: bytes, sealed: bytes
 ) -> None:
     true, forged = block_of(sealed), block_of(recomputed)
-    said, _ = statements.decode(forged.statement)
+    statement, _ = statements.decode(forged.statement)
     believed, _ = statements.decode(true.statement)
-    claimed = statements.encode(replace(said, signer_id=believed.signer_id))
+    claimed = statements.encode(replace(statement, signer_id=believed.signer_id))
     for signature in (true.signature, forged.signature):
         report = desk.verify(with_block(recomputed, replace(forged, statement=claimed, signature=signature)))
         assert report.verdict is Verdict.TAMPERED
@@ -107,7 +107,7 @@ def test_a_true_statement_does_not_fit_recomputed_pixels(
 
 
 def test_a_sealed_image_under_another_patient_is_misidentified(desk: Desk, sealed: bytes) -> None:
-    """The whole seal goes with it: pixels and block fit each other, but not the header."""
+    """The whole seal is moved: pixels and block fit each other, but not the header."""
     dataset = pydicom.dcmread(io.BytesIO(sealed))
     dataset.PatientID, dataset.PatientName = "OTHER", "Other^One"
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID("2.25.7")

@@ -1,4 +1,4 @@
-"""Published vectors: sealed files of every format version keep the findings they were published with."""
+"""Published vectors: sealed files of every format version keep the findings with which they were published."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def test_every_vector_is_found_as_published(codec: Codec, tmp_path: Path) -> Non
     for folder, name, expect in EXPECTED:
         key = tmp_path / f"{folder.name}.key"
         shutil.copyfile(folder / "keys" / "recipient.key", key)
-        key.chmod(0o600)  # version control keeps no such modes
+        # Version control does not keep such modes.
+        key.chmod(0o600)
         report = verify(
             (folder / f"{name}.dcm").read_bytes(),
             trusted=keys.load_trusted_signers(folder / "keys" / "signer.pub"),

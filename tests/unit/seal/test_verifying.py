@@ -213,7 +213,7 @@ def test_a_block_copied_to_another_image_is_found(desk: Desk, sealed: bytes) -> 
 
 
 def test_an_older_sealed_version_is_still_what_was_sealed(desk: Desk, original: bytes) -> None:
-    """Replay can't be seen in an object: both versions were sealed, and both say so."""
+    """A replay can't be seen in an object: both versions were sealed, and both say so."""
     older = desk.seal(changed_header(original, StudyTime="080000"))[0]
     newer = desk.seal(original)[0]
     assert desk.verify(older).verdict is desk.verify(newer).verdict is Verdict.INTACT
@@ -222,7 +222,7 @@ def test_an_older_sealed_version_is_still_what_was_sealed(desk: Desk, original: 
 def test_a_record_made_up_by_a_stranger_is_not_the_stated_one(
     desk: Desk, other_desk: Desk, sealed: bytes, original: bytes
 ) -> None:
-    """Everybody has the recipient's public key; not everybody has a signer key that is believed."""
+    """Everybody has the public key of the recipient, but not a signer key that is believed."""
     made_up, _ = seal(
         changed_header(original, PatientID="OTHER"),
         recipient=desk.recipient,
@@ -312,8 +312,9 @@ def test_the_json_has_the_keys_of_the_contract(desk: Desk, sealed: bytes) -> Non
 def test_no_single_changed_byte_makes_a_believed_object_out_of_another(
     desk: Desk, sealed: bytes, at: int, flip: int
 ) -> None:
-    """Bytes outside pixels, identity and block are not covered; everything that is must be noticed."""
-    at = at % (len(sealed) // 2)  # the header and half of the pixels
+    """Bytes outside pixels, identity and block are not covered. A change of any other byte must be noticed."""
+    # In the header and half of the pixels.
+    at = at % (len(sealed) // 2)
     data = sealed[:at] + bytes([sealed[at] ^ flip]) + sealed[at + 1 :]
     report = desk.verify(data)
     if report.ok:

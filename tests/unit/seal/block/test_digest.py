@@ -51,8 +51,8 @@ def test_tiles_cover_every_pixel_once() -> None:
 def test_equal_tiles_at_different_places_have_different_digests() -> None:
     file = read(objects.ct(rows=64, columns=64))
     shape = pixel_format(file)
-    found = digest.of_tiles(np.zeros(shape.shape, "u2"), shape, 8)
-    assert len({found[at : at + 4] for at in range(0, len(found), 4)}) == 64
+    digests = digest.of_tiles(np.zeros(shape.shape, "u2"), shape, 8)
+    assert len({digests[at : at + 4] for at in range(0, len(digests), 4)}) == 64
 
 
 @pytest.mark.parametrize("syntax", [IMPLICIT_VR_LE, EXPLICIT_VR_BE])

@@ -54,7 +54,7 @@ MINIMAL = Statement(
         mode=st.sampled_from(["envelope", "locator", ""]),
         payload_hash=st.binary(min_size=32, max_size=32),
         hint=st.dictionaries(st.text(max_size=8), st.integers(-(2**31), 2**31), max_size=5),
-    ).map(lambda said: replace(said, tile_edge=16 if said.domain == "pixels" else 0))
+    ).map(lambda statement: replace(statement, tile_edge=16 if statement.domain == "pixels" else 0))
 )
 def test_a_statement_comes_back_with_or_without_padding(statement: Statement) -> None:
     encoded = encode(statement)

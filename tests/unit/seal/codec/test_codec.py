@@ -64,9 +64,9 @@ def test_the_payload_comes_back_and_no_value_leaves_the_range(
     assert cover.min() <= hidden.container.min() and hidden.container.max() <= cover.max()
     assert not np.array_equal(hidden.container, cover)
     for hint in (None, hidden.hint, {"unit": 3}):
-        found = codec.reveal(hidden.container, hint=hint)
-        assert found is not None
-        assert (found.payload, found.profile) == (PAYLOAD, profile)
+        revealed = codec.reveal(hidden.container, hint=hint)
+        assert revealed is not None
+        assert (revealed.payload, revealed.profile) == (PAYLOAD, profile)
 
 
 def test_fidelity_moves_single_stored_values(codec: Codec) -> None:
@@ -80,8 +80,8 @@ def test_fidelity_moves_single_stored_values(codec: Codec) -> None:
 @given(payload=st.binary(min_size=1, max_size=250), seed=st.integers(0, 1000))
 def test_any_payload_comes_back(codec: Codec, payload: bytes, seed: int) -> None:
     cover = textured((1, 192, 192, 1), 0, 2000, np.uint16, seed)
-    found = codec.reveal(codec.hide(cover, payload).container)
-    assert found is not None and found.payload == payload
+    revealed = codec.reveal(codec.hide(cover, payload).container)
+    assert revealed is not None and revealed.payload == payload
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -129,42 +129,42 @@ def robust(codec: Codec) -> Hidden:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_robust_mark_is_read_after_lossy_compression_by_a_reader_who_knows_nothing(
+def test_a_robust_payload_is_read_after_lossy_compression_by_a_reader_who_knows_nothing(
     codec: Codec, robust: Hidden, loss: str
 ) -> None:
     found = codec.reveal(LOSSES[loss](robust.container))
     assert found is not None and (found.payload, found.profile) == (PAYLOAD, Profile.ROBUST)
 
 
-def test_a_mark_of_least_change_does_not_survive_lossy_compression(codec: Codec) -> None:
+def test_a_payload_of_least_change_does_not_survive_lossy_compression(codec: Codec) -> None:
     container = codec.hide(textured((1, 256, 256, 1), 0, 255, np.uint8), PAYLOAD).container
     assert codec.reveal(jpeg(container, 90)) is None
 
 
 @pytest.mark.parametrize("grey", [True, False], ids=["grey", "coloured"])
-def test_a_mark_in_colour_survives_subsampled_chroma_and_grey_stays_grey(codec: Codec, grey: bool) -> None:
+def test_a_payload_in_colour_survives_subsampled_chroma_and_grey_stays_grey(codec: Codec, grey: bool) -> None:
     cover = textured((1, 512, 512, 3), 0, 255, np.uint8)
     if grey:
         cover = np.repeat(cover[..., :1], 3, axis=3)
     container = codec.hide(cover, PAYLOAD, profile=Profile.ROBUST).container
-    found = codec.reveal(jpeg(container, 75))
-    assert found is not None and found.payload == PAYLOAD
+    revealed = codec.reveal(jpeg(container, 75))
+    assert revealed is not None and revealed.payload == PAYLOAD
     assert (container == container[..., :1]).all() == grey
     assert grey or np.array_equal(container[..., [0, 2]], cover[..., [0, 2]])
 
 
 @pytest.mark.parametrize("width", [2600, 1500])
-def test_a_robust_mark_survives_the_export_of_its_window_to_8_bit(codec: Codec, width: int) -> None:
+def test_a_robust_payload_survives_the_export_of_its_window_to_8_bit(codec: Codec, width: int) -> None:
     cover = textured((1, 512, 512, 1), -1024, 2000, np.int16)
     window = (500 - width / 2, 500 + width / 2)
     container = codec.hide(cover, PAYLOAD, profile=Profile.ROBUST, window=window).container
     shown = np.clip((container - window[0]) / width, 0, 1) * 255
-    found = codec.reveal(np.rint(shown).astype(np.uint8))
-    assert found is not None and found.payload == PAYLOAD
+    revealed = codec.reveal(np.rint(shown).astype(np.uint8))
+    assert revealed is not None and revealed.payload == PAYLOAD
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_what_a_robust_mark_changed_follows_from_its_synthesis(codec: Codec, name: str) -> None:
+def test_what_robust_hiding_changed_follows_from_its_synthesis(codec: Codec, name: str) -> None:
     cover = IMAGES[name]
     hidden = codec.hide(cover, PAYLOAD, profile=Profile.ROBUST)
     assert hidden.synthesis is not None
@@ -178,9 +178,9 @@ def test_covers_hidden_together_come_out_as_they_do_alone(codec: Codec) -> None:
     covers += [np.zeros((1, 64, 64, 1), np.uint8)]
     for profile in Profile:
         together = codec.hide_many([Cover(cover, PAYLOAD) for cover in covers], profile=profile)
-        for cover, one in zip(covers[:-1], together[:-1], strict=True):
-            assert isinstance(one, Hidden)
-            assert np.array_equal(one.container, codec.hide(cover, PAYLOAD, profile=profile).container)
+        for cover, result in zip(covers[:-1], together[:-1], strict=True):
+            assert isinstance(result, Hidden)
+            assert np.array_equal(result.container, codec.hide(cover, PAYLOAD, profile=profile).container)
         assert isinstance(together[-1], HideFailed) and together[-1].code == "too-small"
 
 
@@ -194,23 +194,23 @@ def test_every_frame_that_has_room_may_carry_the_payload(codec: Codec, profile: 
         alone = codec.reveal(hidden.container[frame : frame + 1])
         assert alone is not None and alone.payload == PAYLOAD
     for options in ({"hint": hidden.hint}, {"deep": True}):
-        found = codec.reveal(hidden.container, **options)
-        assert found is not None and found.payload == PAYLOAD
+        revealed = codec.reveal(hidden.container, **options)
+        assert revealed is not None and revealed.payload == PAYLOAD
 
 
 def test_smooth_synthetic_images_carry_a_payload(codec: Codec) -> None:
     row, column = np.mgrid[:256, :256]
     for cover in ((row + column) // 2, row, (row - 128) ** 2 + (column - 128) ** 2):
         pixels = cover.astype(np.uint16).reshape(1, 256, 256, 1)
-        found = codec.reveal(codec.hide(pixels, PAYLOAD).container)
-        assert found is not None and found.payload == PAYLOAD
+        revealed = codec.reveal(codec.hide(pixels, PAYLOAD).container)
+        assert revealed is not None and revealed.payload == PAYLOAD
 
 
 @pytest.mark.parametrize("step", [2, 3, 4, 16])
 def test_stretched_histograms_carry_a_payload(codec: Codec, step: int) -> None:
     cover = textured((1, 256, 256, 1), 0, 1000, np.uint16) * step
-    found = codec.reveal(codec.hide(cover, PAYLOAD).container)
-    assert found is not None and found.payload == PAYLOAD
+    revealed = codec.reveal(codec.hide(cover, PAYLOAD).container)
+    assert revealed is not None and revealed.payload == PAYLOAD
 
 
 def test_padding_stays_as_it_is_and_no_pixel_becomes_padding(codec: Codec) -> None:
@@ -257,21 +257,21 @@ def test_blank_leading_frames_are_passed_over(codec: Codec) -> None:
     cover = textured((9, 128, 128, 1), 0, 4000, np.uint16)
     cover[:3] = 0
     hidden = codec.hide(cover, PAYLOAD)
-    found = codec.reveal(hidden.container)
-    assert found is not None and found.payload == PAYLOAD
+    revealed = codec.reveal(hidden.container)
+    assert revealed is not None and revealed.payload == PAYLOAD
 
 
 def test_a_locator_fits_into_64_by_64(codec: Codec) -> None:
     cover = textured((1, 64, 64, 1), 0, 255, np.uint8)
-    found = codec.reveal(codec.hide(cover, bytes(21)).container)
-    assert found is not None and found.payload == bytes(21)
+    revealed = codec.reveal(codec.hide(cover, bytes(21)).container)
+    assert revealed is not None and revealed.payload == bytes(21)
 
 
 def test_a_damaged_corner_does_not_lose_the_payload(codec: Codec) -> None:
     container = codec.hide(textured((1, 512, 512, 1), 0, 4000, np.uint16), PAYLOAD).container
     container[:, :100, :100] = 5
-    found = codec.reveal(container)
-    assert found is not None and found.payload == PAYLOAD and 0 < found.raw_bit_error_rate < 0.1
+    revealed = codec.reveal(container)
+    assert revealed is not None and revealed.payload == PAYLOAD and 0 < revealed.raw_bit_error_rate < 0.1
 
 
 @pytest.mark.parametrize(
@@ -288,5 +288,5 @@ def test_a_damaged_corner_does_not_lose_the_payload(codec: Codec) -> None:
 )
 def test_a_wrong_hint_costs_time_and_nothing_else(codec: Codec, hint: dict[str, int]) -> None:
     container = codec.hide(IMAGES["12 bit"], PAYLOAD).container
-    found = codec.reveal(container, hint=hint)
-    assert found is not None and found.payload == PAYLOAD
+    revealed = codec.reveal(container, hint=hint)
+    assert revealed is not None and revealed.payload == PAYLOAD

@@ -84,8 +84,8 @@ def test_bits_that_share_a_cell_are_far_apart_in_the_code() -> None:
 @given(st.sampled_from(layout.RUNGS), st.sampled_from([256, 1024]))
 def test_a_header_tells_its_rung(rung: layout.Rung, width: int) -> None:
     llr = 1.0 - 2.0 * header.word(rung, width)
-    stands_out, found = header.strongest(llr[None].astype(np.float32))
-    assert found == [rung]
+    stands_out, decoded = header.strongest(llr[None].astype(np.float32))
+    assert decoded == [rung]
     assert stands_out[0] == pytest.approx(width**0.5, rel=1e-3)
 
 
@@ -94,8 +94,8 @@ def test_a_header_is_read_at_a_quarter_of_wrong_bits_and_nothing_stands_out_in_n
     rungs = [layout.RUNGS[i] for i in rng.integers(0, len(layout.RUNGS), 400)]
     sent = np.stack([1.0 - 2.0 * header.word(rung, 256) for rung in rungs])
     wrong = rng.random(sent.shape) < 0.25
-    _, found = header.strongest(np.where(wrong, -sent, sent).astype(np.float32))
-    assert found == rungs
+    _, decoded = header.strongest(np.where(wrong, -sent, sent).astype(np.float32))
+    assert decoded == rungs
     stands_out, _ = header.strongest(rng.standard_normal((2000, 256)).astype(np.float32))
     assert (stands_out > 4.5).mean() < 0.02
 

@@ -101,7 +101,7 @@ def independent_code(lift: int) -> dict[str, Any]:
 
 
 def sent_place(lift: int) -> np.ndarray:
-    """Where the bits of the accumulator's order are in a codeword: parity by place modulo 4, first 3, then 1, 2, 0."""
+    """The places of bits in accumulator order in a codeword: parity by place modulo 4, first 3, then 1, 2, 0."""
     half = ldpc.ROWS * lift
     sent = [place for start in (3, 1, 2, 0) for place in range(start, half, 4)]
     return np.concatenate([np.arange(half), half + np.argsort(sent)])
@@ -118,23 +118,26 @@ def test_codewords_are_those_of_an_independent_encoder_and_fulfil_its_checks(lif
 
 
 def frame_errors(lift: int, eb_n0_db: float, frames: int, *, algorithm: str | None) -> int:
-    """Of our decoder, or of the library's "SPA" (sum-product) or "MSA" (min-sum), 50 iterations, on the same frames."""
+    """Number of frames that a decoder fails on, out of the same frames, after 50 iterations.
+
+    algorithm: of the library, "SPA" (sum-product) or "MSA" (min-sum); None: our decoder.
+    """
     rng, failed = np.random.default_rng(lift), 0
     for _ in range(frames):
         message = rng.integers(0, 2, ldpc.message_bits(lift)).astype(np.uint8)
         llr = ldpc_curve.received(message, lift, ldpc_curve.deviation(eb_n0_db), rng)
         if algorithm is None:
-            found = ldpc.decode(llr, lift)
+            decoded = ldpc.decode(llr, lift)
         else:
             natural = llr[sent_place(lift)].astype(np.float64)
             word, _ = ldpc_bp_decode(natural, independent_code(lift), algorithm, 50)
-            found = word[: len(message)]
-        failed += found is None or not np.array_equal(found, message)
+            decoded = word[: len(message)]
+        failed += decoded is None or not np.array_equal(decoded, message)
     return failed
 
 
 def not_worse(ours: int, library: int, frames: int) -> bool:
-    """Within the 95 % intervals of both."""
+    """Whether our decoder fails no more often, within the 95 % intervals of both."""
     return clopper_pearson(ours, frames)[0] <= clopper_pearson(library, frames)[1]
 
 
@@ -177,8 +180,8 @@ def test_the_payload_of_another_codeword_is_refused() -> None:
     rng, sigma, others = np.random.default_rng(1), ldpc_curve.deviation(2.0), 0
     for _ in range(800):
         message = frame(rng.bytes(30), 32)
-        found = ldpc.decode(ldpc_curve.received(message, 32, sigma, rng), 32)
-        if found is not None and not np.array_equal(found, message):
+        decoded = ldpc.decode(ldpc_curve.received(message, 32, sigma, rng), 32)
+        if decoded is not None and not np.array_equal(decoded, message):
             others += 1
-            assert unframe(found) is None
+            assert unframe(decoded) is None
     assert others > 0

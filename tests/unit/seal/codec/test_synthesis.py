@@ -1,4 +1,4 @@
-"""The change of a mark from its amplitudes: a fixed table, integers only, in the right pixels."""
+"""The change that follows from amplitudes: a fixed table, integers only, in the right pixels."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_the_patterns_are_those_of_the_discrete_cosine_transform() -> None:
 
 @given(MAPS, st.integers(1, SCALE_MAX))
 def test_the_change_is_the_exact_sum_rounded_half_up(amplitudes: np.ndarray, scale: int) -> None:
-    made = synthesised(amplitudes, scale)
-    assert made.dtype == np.int32
-    for cell, found in zip(amplitudes.tolist(), made.tolist(), strict=True):
+    changes = synthesised(amplitudes, scale)
+    assert changes.dtype == np.int32
+    for cell, change in zip(amplitudes.tolist(), changes.tolist(), strict=True):
         for pixel in range(0, 64, 7):
             total = sum(a * int(PATTERNS[k, pixel]) for k, a in enumerate(cell)) * scale
-            assert found[pixel] == math.floor(Fraction(total, 1 << 20) + Fraction(1, 2))
+            assert change[pixel] == math.floor(Fraction(total, 1 << 20) + Fraction(1, 2))
 
 
 @given(st.data())
@@ -93,7 +93,7 @@ def test_an_image_of_another_size_is_refused(shape: tuple[int, int, int, int]) -
         Synthesis(np.zeros((8, 16), np.int16), 128, (1,)).change(shape)
 
 
-def test_frames_marked_one_by_one_make_one_synthesis() -> None:
+def test_frames_written_one_by_one_make_one_synthesis() -> None:
     ones, twos, few = np.ones((4, 16), np.int16), np.full((4, 16), 2, np.int16), np.zeros((4, 16), np.int16)
     few[0, 0] = 9
     parts = [

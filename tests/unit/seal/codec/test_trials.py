@@ -1,5 +1,6 @@
-"""Thousands of recoveries: every payload comes back exactly, every change is undone, and nothing is found in images
-that carry nothing. Real images of the collection where it is, and synthetic ones; 3,000 in the campaign, few otherwise.
+"""Many recoveries: every payload comes back exactly, every change is undone, and images without payload reveal none.
+
+The images are real ones of the collection, where it is there, and synthetic ones: 3,000 in the campaign, otherwise few.
 """
 
 from __future__ import annotations
@@ -41,7 +42,14 @@ FACTS = restoring_element.Facts(
 
 @dataclass
 class Tally:
-    """Counts. lost: sealed, yet not revealed; wrong: another payload revealed, also in images that carry none."""
+    """Counts of trials.
+
+    sealed, refused: number by profile.
+    lost: names of trials whose payload was not revealed.
+    wrong: names of trials that revealed another payload, or one in an image without.
+    not_undone: names of trials whose change was not undone.
+    unsealed: number of images without payload.
+    """
 
     sealed: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
@@ -68,7 +76,7 @@ class Tally:
 
 
 def synthetic() -> Iterator[Subject]:
-    """Shapes and noise: 8, 12 and 16 bit, one sample and three, smooth to noisy, some on a background."""
+    """Images of shapes and noise: 8, 12 and 16 bits, one sample or three, smooth to noisy, some on a background."""
     for number in itertools.count():
         rng = seeded("synthetic", number)
         rows, columns = (int(n) for n in rng.integers(SMALLEST, LARGEST + 1, 2))
@@ -92,7 +100,7 @@ def synthetic() -> Iterator[Subject]:
 
 
 def real() -> Iterator[Subject]:
-    """All images of the collection large enough, trained on or not, round after round."""
+    """All images of the collection that are large enough, round after round, whether training used them or not."""
     items = [
         i for i in manifest(COLLECTION) if i.kind.startswith(("images/", "dicom/series", "dicom/modalities"))
     ]
@@ -106,13 +114,13 @@ def real() -> Iterator[Subject]:
 
 def covers() -> Iterator[tuple[str, Subject, np.ndarray]]:
     """Name, subject, and a central crop of random size, (1, rows, columns, samples)."""
-    made = synthetic()
+    generated = synthetic()
     if COLLECTION.exists():
         mixed: Iterator[Subject] = (
-            next(made) if n % SYNTHETIC_SHARE == 0 else s for n, s in enumerate(real())
+            next(generated) if n % SYNTHETIC_SHARE == 0 else s for n, s in enumerate(real())
         )
     else:
-        mixed = made
+        mixed = generated
     for number, subject in enumerate(mixed):
         rng = seeded("crop", number)
         sizes = [int(rng.integers(SMALLEST, min(LARGEST, n) + 1)) for n in subject.cover.shape[:2]]
@@ -151,10 +159,10 @@ def _try_one(
         return
     tally.sealed[profile] += 1
     arrived = hidden.container if tally.trials % LOSSLESS_SHARE else _compressed_and_back(hidden.container)
-    found = codec.reveal(arrived)
-    if found is None:
+    revealed = codec.reveal(arrived)
+    if revealed is None:
         tally.lost.append(name)
-    elif found.payload != payload:
+    elif revealed.payload != payload:
         tally.wrong.append(name)
     if not np.array_equal(_undone(hidden, cover), cover):
         tally.not_undone.append(name)

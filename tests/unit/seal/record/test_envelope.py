@@ -52,17 +52,19 @@ def test_another_key_is_told_by_its_id(key: keys.RecipientKey, tmp_path: Path) -
 def test_no_payload_with_a_flipped_byte_opens(key: keys.RecipientKey) -> None:
     payload = close(CONTENT, key.recipient).to_payload()
     for at in range(len(payload)):
-        found = parse(payload[:at] + bytes([payload[at] ^ 1]) + payload[at + 1 :])
-        if isinstance(found, Envelope):
+        parsed = parse(payload[:at] + bytes([payload[at] ^ 1]) + payload[at + 1 :])
+        if isinstance(parsed, Envelope):
             with pytest.raises(SealBroken):
-                open_envelope(found, key)
+                open_envelope(parsed, key)
 
 
 def test_a_changed_envelope_does_not_open(key: keys.RecipientKey) -> None:
-    made = close(CONTENT, key.recipient)
+    closed = close(CONTENT, key.recipient)
     for changed in (
-        Envelope(made.suite, made.recipient_id, made.encapsulated, made.ciphertext[:-1] + b"?"),
-        Envelope(made.suite, made.recipient_id, b"\2" + bytes(len(made.encapsulated) - 1), made.ciphertext),
+        Envelope(closed.suite, closed.recipient_id, closed.encapsulated, closed.ciphertext[:-1] + b"?"),
+        Envelope(
+            closed.suite, closed.recipient_id, b"\2" + bytes(len(closed.encapsulated) - 1), closed.ciphertext
+        ),
     ):
         with pytest.raises(SealBroken, match="does not open"):
             open_envelope(changed, key)

@@ -11,7 +11,7 @@ from gateway.seal import DEFAULT_FIELDS
 from tests.support import objects
 from tests.support.desk import Desk
 
-# Three notes as departments write them; the capital letters of one, the umlauts of another take other alphabets.
+# Three notes as departments write them. Capital letters in one and umlauts in another need other alphabets.
 NOTES = {
     "ImageComments": "Motion in the last third; repeated once. " * 6,
     "AdditionalPatientHistory": "Status nach Hüftgelenksersatz beidseits, Schrauben L4/L5. " * 4,

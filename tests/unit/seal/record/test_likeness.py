@@ -1,4 +1,4 @@
-"""The likeness: the same for what an image becomes on its way, another one for another image."""
+"""The likeness: it stays the same while an image is passed on, and differs for another image."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_an_inverted_presentation_is_the_same_image() -> None:
 
 
 def test_a_payload_copied_into_another_image_is_tampered_for_the_holder_of_the_key(desk: Desk) -> None:
-    """Header, block and payload are those of one image, the pixels those of another."""
+    """Header, block and payload are those of one image, and the pixels are those of another."""
     sealed, _ = desk.seal(objects.ct())
     forged = transplanted(desk.codec, sealed, objects.ct(seed=2))
     for data in (forged, bare(forged)):

@@ -54,8 +54,8 @@ def records() -> st.SearchStrategy[Record]:
     values = st.fixed_dictionaries({}, optional={name: values_of(name) for name in DEFAULT_FIELDS + EXTRAS})
     charsets = st.sampled_from(CHARSETS) | st.binary(max_size=80)
     return st.builds(
-        lambda key, charset, found, cut, seen: Record(
-            key, charset, found, frozenset(cut) & found.keys(), seen
+        lambda key, charset, values, cut, likeness: Record(
+            key, charset, values, frozenset(cut) & values.keys(), likeness
         ),
         st.binary(min_size=16, max_size=16),
         charsets,
@@ -142,9 +142,9 @@ def test_a_long_value_is_shortened_and_says_so() -> None:
 def test_a_shortened_value_agrees_with_its_beginning_only() -> None:
     long, other = "y" * 300, "y" * 100 + "z" * 200
     record = take(header(PatientComments=long), ("PatientComments",), KEY)
-    wanted = field("PatientComments")
-    assert same_value(record, wanted, long)
-    assert not same_value(record, wanted, other)
+    identity_field = field("PatientComments")
+    assert same_value(record, identity_field, long)
+    assert not same_value(record, identity_field, other)
 
 
 @pytest.mark.parametrize("keyword", ["NoSuchElement", "PixelData", "ReferencedStudySequence"])
@@ -168,8 +168,8 @@ def test_names_in_every_character_set_come_back_byte_for_byte(path: str) -> None
     assert again == record
     raw = (object_.value(0x00100010) or b"").rstrip(b" \0")
     assert again.values.get("PatientName", b"") == raw
-    wanted = field("PatientName")
-    assert same_value(again, wanted, comparable_value(object_, wanted))
+    identity_field = field("PatientName")
+    assert same_value(again, identity_field, comparable_value(object_, identity_field))
 
 
 @pytest.mark.parametrize(
@@ -189,15 +189,15 @@ def test_the_same_name_in_another_character_set_is_the_same_name() -> None:
     record = take(
         header(SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Élise"), ("PatientName",), KEY
     )
-    wanted = field("PatientName")
+    identity_field = field("PatientName")
     unicode = header(SpecificCharacterSet="ISO_IR 192", PatientName="Müller^Élise^^^")
-    assert same_value(record, wanted, comparable_value(unicode, wanted))
+    assert same_value(record, identity_field, comparable_value(unicode, identity_field))
 
 
 # pydicom says what it can't decode.
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 @given(st.binary(max_size=80), st.binary(max_size=60), st.sampled_from(DEFAULT_FIELDS))
 def test_any_bytes_can_be_shown_compared_and_hashed(value: bytes, charset: bytes, keyword: str) -> None:
-    wanted = field(keyword)
-    shown = text(value, wanted, charset)
-    assert comparable(shown, wanted).encode() is not None
+    identity_field = field(keyword)
+    shown = text(value, identity_field, charset)
+    assert comparable(shown, identity_field).encode() is not None

@@ -1,4 +1,4 @@
-"""The amplitudes of a mark: exact, compact, and refused when damaged."""
+"""The encoded amplitudes: exact, compact, and refused when damaged."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from gateway.seal.undo.bitcoding import CodedWriter, ResidualDamaged
 
 @st.composite
 def maps(draw: st.DrawFn) -> tuple[np.ndarray, int, int]:
-    """Amplitudes, frames, cells a frame."""
+    """Amplitudes, number of frames, and number of cells in each frame."""
     frames, cells = draw(st.integers(0, 3)), draw(st.integers(0, 40))
     largest = draw(st.sampled_from([1, 24, 127]))
     values = st.integers(-largest, largest)
-    made = draw(hnp.arrays(np.int16, (frames * cells, 16), elements=values, fill=st.just(0)))
-    return made, frames, cells
+    amplitudes = draw(hnp.arrays(np.int16, (frames * cells, 16), elements=values, fill=st.just(0)))
+    return amplitudes, frames, cells
 
 
 def typical(cells: int = 4096, touched: int = 730) -> np.ndarray:
-    """As the codec fills it: the first cells of the permutation, four patterns each, |a| up to 24."""
-    made = np.zeros((cells, 16), np.int16)
+    """A map as the codec fills it: the first cells of the permutation, four patterns in each, sizes up to 24."""
+    amplitudes = np.zeros((cells, 16), np.int16)
     order = permuted(np.arange(touched), cells, PERMUTATION_KEY)
-    made[order, :4] = np.random.default_rng(7).integers(-24, 25, (touched, 4))
-    return made
+    amplitudes[order, :4] = np.random.default_rng(7).integers(-24, 25, (touched, 4))
+    return amplitudes
 
 
 @given(maps())
@@ -51,9 +51,9 @@ def test_a_typical_map_takes_hardly_more_than_its_entropy() -> None:
     assert 8 * len(encode(amplitudes, 1)) <= 1.04 * entropy
 
 
-def test_frames_marked_one_by_one_cost_no_more_than_a_single_one_each() -> None:
-    one = typical(1024, 200)
-    assert len(encode(np.tile(one, (8, 1)), 8)) <= 8 * len(encode(one, 1))
+def test_frames_written_one_by_one_cost_no_more_than_a_single_one_each() -> None:
+    single = typical(1024, 200)
+    assert len(encode(np.tile(single, (8, 1)), 8)) <= 8 * len(encode(single, 1))
 
 
 @given(maps(), st.data())
@@ -61,14 +61,14 @@ def test_damaged_bytes_are_refused_or_give_the_right_shape(
     case: tuple[np.ndarray, int, int], data: st.DataObject
 ) -> None:
     amplitudes, frames, cells = case
-    made = bytearray(encode(amplitudes, frames))
-    made[data.draw(st.integers(0, len(made) - 1))] ^= data.draw(st.integers(1, 255))
+    encoded = bytearray(encode(amplitudes, frames))
+    encoded[data.draw(st.integers(0, len(encoded) - 1))] ^= data.draw(st.integers(1, 255))
     try:
-        found = decode(bytes(made), frames, cells)
+        decoded = decode(bytes(encoded), frames, cells)
     except ResidualDamaged:
         return
-    assert found.shape == amplitudes.shape
-    assert not found.size or np.abs(found).max() <= 127
+    assert decoded.shape == amplitudes.shape
+    assert not decoded.size or np.abs(decoded).max() <= 127
 
 
 @given(st.binary(max_size=80))
@@ -84,8 +84,8 @@ def test_a_map_cut_short_or_followed_by_bytes_is_refused(
     case: tuple[np.ndarray, int, int], data: st.DataObject
 ) -> None:
     amplitudes, frames, cells = case
-    made = encode(amplitudes, frames)
-    for other in (made[: data.draw(st.integers(0, len(made) - 1))], made + b"\0"):
+    encoded = encode(amplitudes, frames)
+    for other in (encoded[: data.draw(st.integers(0, len(encoded) - 1))], encoded + b"\0"):
         with pytest.raises(ResidualDamaged):
             decode(other, frames, cells)
 

@@ -33,10 +33,10 @@ def test_sparse_changes_take_little_room(share: float, largest: int, limit: floa
 
 @given(hnp.arrays(np.int32, SHAPES, elements=st.integers(-3, 3)), st.data())
 def test_damaged_bytes_are_refused_or_give_the_right_shape(change: np.ndarray, data: st.DataObject) -> None:
-    made = bytearray(encode(change))
-    made[data.draw(st.integers(0, len(made) - 1))] ^= data.draw(st.integers(1, 255))
+    encoded = bytearray(encode(change))
+    encoded[data.draw(st.integers(0, len(encoded) - 1))] ^= data.draw(st.integers(1, 255))
     try:
-        assert decode(bytes(made), change.shape).shape == change.shape
+        assert decode(bytes(encoded), change.shape).shape == change.shape
     except ResidualDamaged:
         return
 

@@ -31,8 +31,7 @@ KEY = bytes(range(16))
 FACTS = Facts(original_digest=bytes(32), high_bits=HighBits.ZERO, transfer_syntax="1.2.840.10008.1.2.1")
 ROOT = Path(__file__).parents[4]
 
-# Imports the four modules as if their packages were empty: the packages' own `__init__` load the codec, networks and
-# all, for the convenience of those who seal.
+# Imports the modules as if their packages were empty: the `__init__` of the packages load the codec with its networks.
 ALONE = """
 import sys, types
 from pathlib import Path
@@ -63,19 +62,20 @@ def case(
     shape = (frames, int(rng.integers(8, 40)), int(rng.integers(8, 40)), 3 if max(samples) else 1)
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     cover = rng.integers(low, high, shape, endpoint=True).astype(dtype)
-    cover[:, ::3] = high  # where the change is cut off
+    # The change is cut off here.
+    cover[:, ::3] = high
     cells = cells_of(covered, *shape[1:3])
     amplitudes = np.zeros((cells, 16), np.int16)
     touched = rng.random(cells) < 0.5
     amplitudes[touched, :4] = rng.integers(-24, 25, (int(touched.sum()), 4))
     synthesis = Synthesis(amplitudes, 218, samples)
-    wanted = cover.astype(np.int64)
-    wanted[:covered] += synthesis.change(shape)
-    return cover, np.clip(wanted, low, high).astype(dtype), synthesis
+    changed = cover.astype(np.int64)
+    changed[:covered] += synthesis.change(shape)
+    return cover, np.clip(changed, low, high).astype(dtype), synthesis
 
 
 def sealed_with(content: dict[int, Any]) -> bytes:
-    """An element of this content, as anybody could make it who chose the restore key."""
+    """An element of this content, as anybody can make it who chooses the restore key."""
     cipher: ChaCha20Poly1305 = restoring_element._cipher(KEY)
     return cipher.encrypt(bytes(12), cbor2.dumps(content, canonical=True), b"sealgate restoring v1")
 
