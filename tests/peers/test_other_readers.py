@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gateway.dicom.pixels import transcode
+from gateway.seal.codec import Codec
 from gateway.seal.verifying import Verdict
 from tests.support import objects
 from tests.support.data import shipped
@@ -27,8 +29,8 @@ BUILDERS = (objects.ct, objects.signed_ct, objects.fundus, objects.multi_frame)
 
 
 @pytest.fixture(scope="module")
-def desk(key_folder: Path, codec: object) -> Desk:
-    return Desk.of(key_folder, codec)  # type: ignore[arg-type]
+def desk(key_folder: Path, codec: Codec) -> Desk:
+    return Desk.of(key_folder, codec)
 
 
 def run(command: list[str], *paths: Path) -> str:
@@ -49,9 +51,9 @@ def run(command: list[str], *paths: Path) -> str:
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
 @pytest.mark.parametrize("syntax", DECODERS)
 def test_other_decoders_read_the_pixels_that_were_sealed(
-    desk: Desk, tmp_path: Path, build: object, syntax: str
+    desk: Desk, tmp_path: Path, build: Callable[..., bytes], syntax: str
 ) -> None:
-    sealed, result = desk.seal(transcode(build(rows=120, columns=136), syntax))  # type: ignore[operator]
+    sealed, result = desk.seal(transcode(build(rows=120, columns=136), syntax))
     assert result.level == "full"
     source = tmp_path / "sealed.dcm"
     source.write_bytes(sealed)

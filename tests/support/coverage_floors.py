@@ -1,7 +1,7 @@
-"""Shows which share of the branches the last `pytest --cov` took, and fails below the floors:
+"""Shows how many of the branches the last `pytest --cov` took, and fails below the floors.
 
-`python -m tests.support.coverage_floors`, after the tests. The packages are those that pyproject.toml names as the
-source of coverage. `coverage report --show-missing` names the lines.
+`python -m tests.support.coverage_floors`, after the tests. pyproject.toml names the packages that are measured.
+`coverage report --show-missing` names the lines and branches that no test took.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from coverage import Coverage
 
-FLOORS = {"seal": 90.0, "queue": 80.0, "spool": 80.0, "receive": 0.0}
-"""Per cent of the branches of each package, a little below what was measured when the floor was set."""
+FLOORS = {"seal": 90.0, "queue": 78.0, "spool": 78.0, "receive": 90.0}
+"""Per cent of the branches of each package, a little below the share that was measured when the floor was set."""
 
 
 @dataclass(frozen=True)

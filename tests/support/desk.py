@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +65,12 @@ class Desk:
 
     def extract(self, data: bytes) -> Extraction:
         return extract(data, recipient_key=self.recipient_key, codec=self.codec)
+
+    def record(self, data: bytes) -> Mapping[str, Any]:
+        """The record hidden in the pixels, which must be there."""
+        record = self.extract(data).record
+        assert record is not None
+        return record
 
     def restore(self, data: bytes) -> tuple[bytes | None, Restoration]:
         return restore(data, recipient_key=self.recipient_key, codec=self.codec)

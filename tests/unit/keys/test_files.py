@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -114,11 +115,11 @@ def test_a_private_key_open_to_others_is_refused_with_the_command_that_mends_it(
         (keys.load_trusted_signers, "absent.pub"),
     ],
 )
-def test_a_key_of_another_kind_is_refused(folder: Path, load: object, name: str) -> None:
+def test_a_key_of_another_kind_is_refused(folder: Path, load: Callable[[Path], object], name: str) -> None:
     if (folder / name).exists():
         (folder / name).chmod(0o600)
     with pytest.raises(KeyFileError):
-        load(folder / name)  # type: ignore[operator]
+        load(folder / name)
 
 
 def test_what_holds_a_private_key_shows_its_id_only(folder: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gateway.dicom.elements import EXPLICIT_LE, encode
 from gateway.dicom.part10 import read
@@ -45,10 +47,10 @@ def changed_header(data: bytes, **elements: str) -> bytes:
     return out.getvalue()
 
 
-def changed_pixels(data: bytes, change: object) -> bytes:
+def changed_pixels(data: bytes, change: Callable[[NDArray[np.uint16]], object]) -> bytes:
     file = read(data)
     pixels = np.frombuffer(file.value(PIXEL_DATA) or b"", "<u2").reshape(256, 256).copy()
-    change(pixels)  # type: ignore[operator]
+    change(pixels)
     return file.edited({PIXEL_DATA: encode(PIXEL_DATA, b"OW", pixels.tobytes(), EXPLICIT_LE)})
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import cbor2
 import pytest
@@ -85,8 +87,8 @@ def test_a_statement_comes_back_with_or_without_padding(statement: Statement) ->
         "empty-entry", "tiles-of-no-pixels", "tile-edge", "no-tile-edge", "missing-entry", "no-map",
     ],
 )  # fmt: skip
-def test_a_malformed_statement_is_refused(change: object) -> None:
-    content = change(cbor2.loads(encode(MINIMAL)))  # type: ignore[operator]
+def test_a_malformed_statement_is_refused(change: Callable[[dict[int, Any]], object]) -> None:
+    content = change(cbor2.loads(encode(MINIMAL)))
     with pytest.raises(SealBroken):
         decode(cbor2.dumps(content, canonical=True))
 
