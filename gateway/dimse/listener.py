@@ -148,7 +148,7 @@ class Listener:
         """
         host, limits = self._config.listener.host, self._config.limits
         try:
-            made = entity.make_server(
+            threaded = entity.make_server(
                 (host, port),
                 contexts=[context for service in self._services for context in service.contexts()],
                 evt_handlers=self._event_handlers(),
@@ -158,7 +158,7 @@ class Listener:
         except OSError as error:
             problem = f"{key}: {host}:{port}: {error.strerror}"
             raise ResourceError(problem, hint=f"Change listener.host or {key}.") from error
-        server = cast(Server, made)
+        server = cast(Server, threaded)
         server.pending, server.events, server.tls = self._pending, self._connection_events(), tls
         server.deadline_s, server.network_timeout_s = limits.acse_timeout_s, limits.network_timeout_s
         self._servers.append(server)
