@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import KeyFileError, SpoolCorrupt
-from gateway.keys.files import read_private
+from gateway.keys.access import read_private
 
 MAGIC = b"SEALGATE-SPOOL-1"
 SALT_BYTES, TAG_BYTES, KEY_BYTES = 16, 16, 32
