@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.config import Config
 from gateway.config.tls import ClientTlsSettings, TlsIdentity
 from gateway.errors import KeyFileError
-from gateway.keys.files import read_private
+from gateway.keys.access import read_private
 
 # RFC 9325 4.2.1. The suites of TLS 1.3 (RFC 8446 B.4) are all good and stay as OpenSSL has them.
 SUITES_OF_1_2 = (

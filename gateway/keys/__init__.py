@@ -1,14 +1,14 @@
 """Keys by role: the recipient may open records, the signer vouches for objects."""
 
+from gateway.keys.access import read_passphrases
 from gateway.keys.files import (
     KeyFiles,
     Passphrases,
-    generate,
     load_recipient,
     load_trusted_signers,
     public_keys,
-    read_passphrases,
 )
+from gateway.keys.generation import generate
 from gateway.keys.identity import (
     RECIPIENT_ID_BYTES,
     SIGNER_ID_BYTES,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +18,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gateway.errors import KeyFileError
-from gateway.keys.identity import RecipientPublic, is_recipient
+from gateway.keys.access import check_closed_for_writing, check_folder, read, read_passphrases, read_private
+from gateway.keys.identity import is_recipient
 from gateway.keys.roles import (
     HeldOpeningKey,
     HeldSigningKey,
     Recipient,
-    RecipientPrivate,
 )
 from gateway.keys.trust import (
     TrustedSigner,
@@ -32,7 +31,6 @@ from gateway.keys.trust import (
     check_no_orphans,
     validity_of,
 )
-from gateway.runtime import durable
 from gateway.runtime.core_dumps import forbid_dumps
 
 PUBLIC_SUFFIXES = frozenset({".pub", ".pem"})
@@ -161,50 +159,12 @@ class KeyFiles:
         )
 
 
-def generate(folder: Path, *, curve: str = "x25519", passphrase: bytes | None = None) -> None:
-    """Write `recipient.key`, `recipient.pub`, `signer.key` and `signer.pub` into a folder.
-
-    Private files get mode 0600.
-
-    curve: of the recipient, x25519 or p256.
-    passphrase: encrypts the private files (PKCS #8, AES-256); None leaves them in clear.
-    Raises KeyFileError when one of the four files exists already; then nothing was written.
-    """
-    forbid_dumps()
-    recipient: RecipientPrivate
-    if curve == "x25519":
-        recipient = x25519.X25519PrivateKey.generate()
-    elif curve == "p256":
-        recipient = ec.generate_private_key(ec.SECP256R1())
-    else:
-        raise KeyFileError(f"unknown curve {curve!r}", hint="Use x25519 or p256.")
-    signer = Ed25519PrivateKey.generate()
-    files = {
-        "recipient.key": (_private_pem(recipient, passphrase), 0o600),
-        "recipient.pub": (_public_pem(recipient.public_key()), 0o644),
-        "signer.key": (_private_pem(signer, passphrase), 0o600),
-        "signer.pub": (_public_pem(signer.public_key()), 0o644),
-    }
-    for name in files:
-        if (folder / name).exists():
-            raise KeyFileError(
-                f"{folder / name} exists already",
-                hint="Keys are never overwritten: choose another folder, or move the old keys away.",
-            )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, (content, mode) in files.items():
-            durable.create(folder / name, [content], mode=mode)
-    except OSError as error:
-        raise KeyFileError(f"can't write keys to {folder}: {error.strerror}") from error
-
-
 def load_recipient(path: Path) -> Recipient:
     """The public key to which records are encrypted.
 
     Raises KeyFileError when the file holds no X25519 or P-256 public key.
     """
-    key = public_key(_read(path), path)
+    key = public_key(read(path), path)
     if not is_recipient(key):
         raise KeyFileError(
             f"{path} is not an X25519 or P-256 public key",
@@ -232,7 +192,7 @@ def load_trusted_signers(path: Path) -> TrustedSigners:
     for file in files:
         keys = [key for key in public_keys(file) if isinstance(key, Ed25519PublicKey)]
         if keys:
-            _check_closed_for_writing(file)
+            check_closed_for_writing(file)
             validity = validity_of(file)
             signers += [TrustedSigner(key, validity) for key in keys]
     if not signers:
@@ -248,7 +208,7 @@ def public_keys(path: Path) -> list[object]:
 
     Raises KeyFileError when the file can't be read, or holds something else.
     """
-    return [public_key(block, path) for block in _PEM.findall(_read(path)) or [b""]]
+    return [public_key(block, path) for block in _PEM.findall(read(path)) or [b""]]
 
 
 def public_key(pem: bytes, path: Path) -> object:
@@ -263,59 +223,6 @@ def public_key(pem: bytes, path: Path) -> object:
         raise KeyFileError(f"{path} is not a public key in PEM", hint="Give a .pub file.") from error
 
 
-def read_private(path: Path) -> bytes:
-    """The content of a file that only its owner can read.
-
-    Raises KeyFileError when others can read or replace the file.
-    """
-    content = _read(path)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise KeyFileError(
-            f"the private key {path} is open to group or others", hint=f"Run: chmod 600 {path}"
-        )
-    parent = path.absolute().parent
-    mode = parent.stat().st_mode
-    # In a sticky folder only the owner can replace the file.
-    if mode & 0o002 and not mode & stat.S_ISVTX:
-        raise KeyFileError(
-            f"everybody may replace files in {parent}, which holds a private key",
-            hint=f"Run: chmod o-w {parent}",
-        )
-    return content
-
-
-def read_passphrases(path: Path) -> list[bytes]:
-    """The lines of a file of mode 0600.
-
-    Raises KeyFileError, which never quotes them, when the file is open to others, or empty.
-    """
-    content = _read(path)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise KeyFileError(
-            f"the passphrase file {path} is open to group or others", hint=f"Run: chmod 600 {path}"
-        )
-    lines = [line for line in content.splitlines() if line]
-    if not lines:
-        raise KeyFileError(f"the passphrase file {path} is empty", hint="Write the passphrase into one line.")
-    return lines
-
-
-def check_folder(path: Path, *, forbidden: int) -> None:
-    """Raises KeyFileError when the folder has one of the forbidden permission bits."""
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & forbidden:
-        who = "everybody" if mode & 0o002 else "the group"
-        raise KeyFileError(
-            f"{who} may add keys to {path}", hint=f"Run: chmod {mode & ~forbidden & 0o777:o} {path}"
-        )
-
-
-def _check_closed_for_writing(path: Path) -> None:
-    for part in (path, path.with_suffix(".toml")):
-        if part.exists() and part.stat().st_mode & 0o002:
-            raise KeyFileError(f"everybody may change {part}", hint=f"Run: chmod o-w {part}")
-
-
 def _is_recipient_private(key: object) -> bool:
     return isinstance(key, x25519.X25519PrivateKey) or (
         isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)
@@ -324,24 +231,4 @@ def _is_recipient_private(key: object) -> bool:
 
 def _holds_private(path: Path) -> bool:
     """A *.pem file may hold a public key or a certificate as well."""
-    return b"PRIVATE KEY-----" in _read(path)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise KeyFileError(
-            f"can't read the key file {path}: {error.strerror}", hint="Check the path and its permissions."
-        ) from error
-
-
-def _private_pem(key: RecipientPrivate | Ed25519PrivateKey, passphrase: bytes | None) -> bytes:
-    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase is not None:
-        encryption = serialization.BestAvailableEncryption(passphrase)
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-
-
-def _public_pem(key: RecipientPublic | Ed25519PublicKey) -> bytes:
-    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return b"PRIVATE KEY-----" in read(path)

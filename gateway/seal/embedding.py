@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.dicom.image import PixelFormat, Pixels, pixel_format
+from gateway.dicom.image import HighBits, PixelFormat, Pixels, pixel_format
 from gateway.dicom.lazy_bytes import ByteRange
+from gateway.dicom.padding import padding_values
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.pixels import (
     decode,
@@ -29,6 +30,7 @@ from gateway.seal.attesting import Embedded, attested, covered
 from gateway.seal.block import digest, private_block
 from gateway.seal.block.statement import Level
 from gateway.seal.codec import HideFailed
+from gateway.seal.codec.layout import PAYLOAD_MAX
 from gateway.seal.context import NotEmbedded, SealContext, SealResult
 from gateway.seal.documenting import Edits
 from gateway.seal.opening import located, undone_pixels
@@ -36,10 +38,6 @@ from gateway.seal.record import envelope, likeness, record
 from gateway.seal.record.envelope import Envelope, Locator
 from gateway.seal.undo import restoring_element
 from gateway.seal.undo.restoring_element import Facts
-
-# Bytes that the codec can hide.
-PAYLOAD_MAX = 1000
-_PADDING_VALUE, _PADDING_LIMIT = 0x00280120, 0x00280121
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, context: SealCon
     syntax = writable_syntax(file.transfer_syntax, context.options.accept_syntaxes)
     if syntax is None:
         raise NotEmbedded("no-encoder")
-    if pixels.high_bits is pixels.high_bits.OTHER:
+    if pixels.high_bits is HighBits.OTHER:
         raise NotEmbedded("high-bits-in-use")
     with context.steps.step("header"):
         header = documenting.document(file, context.options.device, context.now)
@@ -235,23 +233,6 @@ def _prove(
     if not syntax_of(received.transfer_syntax).native:
         # Proves that the original can be written in this syntax.
         encoded(received, original, shape, received.transfer_syntax)
-
-
-def padding_values(file: Part10, shape: PixelFormat) -> tuple[int, ...]:
-    """The stored values that mean "no image here" (PS3.3 C.7.5.1.1.2): a range when the object gives a limit."""
-
-    def stored_value(tag: int) -> int | None:
-        raw = file.value(tag)
-        if not raw or len(raw) < 2:
-            return None
-        return int.from_bytes(raw[:2], "little" if file.encoding.little else "big", signed=shape.signed)
-
-    value = stored_value(_PADDING_VALUE)
-    if value is None:
-        return ()
-    limit = stored_value(_PADDING_LIMIT)
-    low, high = sorted((value, value if limit is None else limit))
-    return tuple(range(low, high + 1))
 
 
 def psnr_range_db(cover: NDArray[Any], change: NDArray[np.int32]) -> float | None:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import KeyFileError, SpoolCorrupt
-from gateway.keys.files import read_private
+from gateway.keys.access import read_private
 from gateway.runtime import durable
 
 MAGIC = b"SEALGATE-SPOOL-1"
