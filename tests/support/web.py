@@ -29,7 +29,7 @@ ISSUER, AUDIENCE = "https://identity.example/realms/hospital", "sealgate"
 
 
 def length(data: bytes) -> dict[str, Any]:
-    """Stands at the place of verification, so that a report can be told apart by its object."""
+    """Takes the place of verification: the report holds the length of the object."""
     if data == b"deadly":
         raise WorkerDied("the worker process ended")
     return {"sop_instance_uid": "1.2.3", "verdict": "intact", "bytes": len(data)}
