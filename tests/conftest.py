@@ -22,6 +22,13 @@ settings.register_profile("gateway", deadline=None, suppress_health_check=[Healt
 settings.load_profile("gateway")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What Hypothesis makes up may be too long or not decodable, which pydicom says; it is no finding."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.filterwarnings("ignore::UserWarning:pydicom"))
+
+
 @pytest.fixture(scope="session")
 def codec() -> Codec:
     """The shipped networks, loaded once."""

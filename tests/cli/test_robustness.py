@@ -73,7 +73,8 @@ def test_a_reader_that_leaves_ends_the_command_quietly(study: Path) -> None:
     assert running.stdout is not None and running.stderr is not None
     assert json.loads(running.stdout.readline())["verdict"] == "unsealed"
     running.stdout.close()
-    errors = running.stderr.read()
+    with running.stderr:
+        errors = running.stderr.read()
     assert running.wait(timeout=240) == Exit.FAILED
     assert errors == ""
 

@@ -389,7 +389,7 @@ def test_an_archive_that_does_not_answer_is_asked_anew_also_after_a_restart(
 
 
 def test_without_the_archives_word_nothing_is_committed(tmp_path: Path, modality: Requester) -> None:
-    """It refuses the question, and a stranger under another name answers instead of it."""
+    """The report comes from a peer with another name than the archive, and is refused."""
     terms = "[commitment]\nwait_hours = 0.004\nanswer_minutes = 1.0\n"
     with (
         Archive(free_port(), same=False, calling="MODALITY") as archive,
@@ -405,7 +405,7 @@ def test_without_the_archives_word_nothing_is_committed(tmp_path: Path, modality
     assert len(information.FailedSOPSequence) == 3
 
 
-def test_an_archive_that_refuses_the_question_is_told_in_the_log(tmp_path: Path, modality: Requester) -> None:
+def test_the_log_says_that_an_archive_refuses_the_question(tmp_path: Path, modality: Requester) -> None:
     with (
         Archive(free_port(), status=0x0110) as archive,
         archiving(tmp_path, modality, archive) as gateway,

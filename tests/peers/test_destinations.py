@@ -1,4 +1,4 @@
-"""Destinations do not disturb each other: each with its attempts, its pace, its hours, its stand-in, its pauses."""
+"""Destinations do not disturb each other: each has attempts, a rate, hours, a stand-in and pauses of its own."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def store(gateway: RunningGateway, *files: bytes) -> None:
 
 @contextmanager
 def silent_peer() -> Iterator[int]:
-    """Takes connections, and whatever is sent, and never says a word."""
+    """The port of a peer that takes connections and all that is sent, and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=16) as listening:
         yield int(listening.getsockname()[1])
 
@@ -146,7 +146,7 @@ def test_outside_its_hours_a_destination_gets_nothing_and_no_attempt_is_counted(
             wait_for(lambda: len(night.received) == 3, what="delivery when it opens")
 
 
-def test_what_is_not_taken_goes_to_the_stand_in_as_well(tmp_path: Path) -> None:
+def test_objects_that_a_destination_does_not_take_go_to_its_stand_in_as_well(tmp_path: Path) -> None:
     """One destination is down and gets its objects when it is back; one refuses for good: its jobs stay parked."""
     port, after = free_port(), "failover_after_s = 0.5"
     with StoringPeer() as other, StoringPeer() as third, StoringPeer(answer=lambda _n: 0xC000) as strict:

@@ -12,7 +12,7 @@ from tests.support.objects import ct
 
 
 def test_the_spool_holds_clear_images_and_nobody_else_on_the_machine_can_read_them(tmp_path: Path) -> None:
-    """Whoever takes the disk away can: the platform encrypts it, or nobody does."""
+    """Somebody who takes the disk away can read them, unless the platform encrypts the disk."""
     gateway = RunningGateway(
         tmp_path / "gateway",
         nodes=[DemoDestination(name="pacs", ae_title="PACS", port=free_port())],

@@ -1,4 +1,4 @@
-"""Sending: bytes untouched, refusals understood, failures retried, and nothing given up because a peer is down."""
+"""Sending: bytes stay untouched, refusals are understood, failures retried; a peer that is down loses no object."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_lossy_pixels_are_not_decompressed_to_please_a_peer() -> None:
     assert peer.received == []
 
 
-def test_a_refused_sop_class_is_told_with_a_hint() -> None:
+def test_a_refused_sop_class_is_reported_with_a_hint() -> None:
     with StoringPeer() as peer, sender(peer.port) as to_peer:
         to_peer.send(ct(rows=16, columns=16))
         with pytest.raises(RefusedByPeer, match="Encapsulated PDF") as caught:
@@ -160,7 +160,7 @@ def test_after_an_abort_a_new_association_is_opened() -> None:
         assert peer.associations == 2
 
 
-def test_nobody_there_is_told_as_that() -> None:
+def test_a_peer_that_is_not_there_is_unreachable() -> None:
     with sender(free_port()) as to_nobody, pytest.raises(PeerUnreachable, match="can't be reached"):
         to_nobody.send(ct(rows=16, columns=16))
 
@@ -202,7 +202,7 @@ def test_a_peer_that_takes_a_little_now_and_then_is_given_up() -> None:
         assert peer.received == [], "it was given up before its end"
 
 
-def test_echo_measures_and_tells_who_is_not_there() -> None:
+def test_echo_measures_the_time_and_reports_a_peer_that_is_not_there() -> None:
     with StoringPeer() as peer:
         started = time.monotonic()
         took_ms = requestor(peer.port).echo()
@@ -283,7 +283,7 @@ def holds(path: Path, file: bytes) -> bool:
     return body(path.read_bytes()) == body(file)
 
 
-def test_failures_that_pass_are_retried_and_then_parked_for_a_person(tmp_path: Path) -> None:
+def test_temporary_failures_are_retried_and_then_parked_for_a_person(tmp_path: Path) -> None:
     with (
         StoringPeer(answer=lambda n: 0xA700 if n < 3 else 0) as peer,
         passing_to(tmp_path, peer.port) as gateway,
@@ -299,7 +299,7 @@ def test_failures_that_pass_are_retried_and_then_parked_for_a_person(tmp_path: P
         wait_for(lambda: len(peer.received) == 1, what="delivery after a person said so")
 
 
-def test_a_refusal_for_good_is_parked_at_once_and_others_go_on(tmp_path: Path) -> None:
+def test_a_permanent_refusal_is_parked_at_once_and_others_go_on(tmp_path: Path) -> None:
     with (
         StoringPeer(answer=lambda n: 0xC000 if n == 0 else 0) as peer,
         passing_to(tmp_path, peer.port) as gateway,

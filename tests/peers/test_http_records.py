@@ -110,7 +110,7 @@ def _audit(running: RunningGateway) -> list[dict[str, Any]]:
     return audit_lines(running.folder / "data")
 
 
-def test_a_record_is_given_to_who_may_read_it_and_the_access_is_written_down(
+def test_a_record_is_given_to_callers_who_may_read_it_and_the_access_is_written_down(
     gateway: RunningGateway, sealed: bytes, original: bytes
 ) -> None:
     answer = _post(gateway, "/api/v1/extract", sealed, "read")
@@ -162,7 +162,7 @@ def test_what_holds_nothing_and_what_is_no_object_are_answered_and_written_down(
         assert [line["reason"] for line in _audit(gateway)][-2:] == list(reasons)
 
 
-def test_who_may_not_gets_nothing_of_the_record(gateway: RunningGateway, sealed: bytes) -> None:
+def test_a_caller_without_the_role_gets_nothing_of_the_record(gateway: RunningGateway, sealed: bytes) -> None:
     before = len(_audit(gateway))
     for path, text in (
         ("/api/v1/extract", "undo"),

@@ -31,7 +31,7 @@ PROVIDER = "tests.support.key_holder:provider"
 
 @pytest.fixture
 def socket(tmp_path: Path) -> Iterator[Path]:
-    """A running key holder's; the private keys are gone from the disk. tmp_path/public holds the public ones."""
+    """The socket of a running key holder. No private key is on the disk; tmp_path/public has the public ones."""
     secret, public = tmp_path / "secret", tmp_path / "public"
     keys.generate(secret)
     public.mkdir()
@@ -112,6 +112,6 @@ def test_a_key_holder_that_is_gone_is_a_failure_to_try_again(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "provider", ["no.such.module:provider", "tests.support.key_holder:nothing", "json:JSONDecoder"]
 )
-def test_a_provider_that_is_none_is_named(tmp_path: Path, provider: str) -> None:
+def test_the_error_names_a_provider_that_can_not_be_used(tmp_path: Path, provider: str) -> None:
     with pytest.raises(KeyFileError, match=provider):
         KeyRing.load(configured(tmp_path, tmp_path, "pass", provider).keys)

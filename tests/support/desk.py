@@ -1,4 +1,4 @@
-"""Both ends of the way, without a clock: who seals, and who verifies."""
+"""Both ends of the way with a fixed time: the keys and calls of the one who seals and of the one who verifies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOW = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Desk:
-    """Both ends of the way: who seals and who verifies."""
+    """Seals, verifies, extracts and restores with one set of keys."""
 
     recipient: keys.Recipient
     recipient_key: keys.RecipientKey

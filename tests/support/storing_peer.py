@@ -1,4 +1,4 @@
-"""A storage SCP whose answers a test decides: a real peer over TCP, with the moods that real ones have."""
+"""A storage SCP over TCP whose answers the test decides, and a slow line to it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ PLAIN = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 
 @dataclass
 class StoringPeer:
-    """answer: DIMSE status of the n-th C-STORE (from 0), or None to abort. Accepts `sop_classes` in `syntaxes`.
+    """Accepts `sop_classes` in `syntaxes`.
 
-    received: transfer syntax and data set of what was taken. priorities: of all requests. requests: how many began.
+    answer: gets the number of the C-STORE request, from 0; returns its DIMSE status, or None to abort.
+    received: transfer syntax and data set of each object that was taken.
+    priorities: of all requests.
+    associations: how many were accepted.
+    requests: how many began.
     """
 
     answer: Callable[[int], int | None] = lambda _number: 0x0000

@@ -9,7 +9,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Vitals:
-    """resident: MiB of memory. files: open descriptors."""
+    """What a process uses now.
+
+    resident: memory, MiB.
+    files: number of open descriptors.
+    """
 
     resident: float
     threads: int
@@ -28,7 +32,7 @@ def vitals(pid: int) -> Vitals:
 
 
 def peak(pid: int) -> float:
-    """MiB that were resident at most since the process started, mapped files included."""
+    """The most memory that was resident since the process started, MiB, mapped files included."""
     found = re.search(r"^VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0
 

@@ -194,8 +194,6 @@ def test_the_same_name_in_another_character_set_is_the_same_name() -> None:
     assert same_value(record, identity_field, comparable_value(unicode, identity_field))
 
 
-# pydicom says what it can't decode.
-@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 @given(st.binary(max_size=80), st.binary(max_size=60), st.sampled_from(DEFAULT_FIELDS))
 def test_any_bytes_can_be_shown_compared_and_hashed(value: bytes, charset: bytes, keyword: str) -> None:
     identity_field = field(keyword)
