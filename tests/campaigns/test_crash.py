@@ -95,6 +95,9 @@ def _campaign(progress: Progress, codec: Codec) -> dict[str, object]:
         seconds = before_s + time.monotonic() - started
         found = examined(plant, range(objects), plan["seed"], codec)
         if not found.parked:
+            # A killed worker leaves a draft, or an object that nobody wrote down. The next start removes both.
+            assert plant.gateway.stop() == 0
+            plant.gateway.start()
             wait_for(lambda: _spool(plant) == [], what="an empty spool")
     assert not found.problems, (
         f"{len(found.problems)} problems with seed {plan['seed']}: {found.problems[:5]}"
