@@ -73,10 +73,12 @@ def test_a_discarded_draft_leaves_nothing(spool: Spool) -> None:
 
 def test_drafts_of_the_last_run_are_dropped_and_objects_stay(spool: Spool) -> None:
     name = spool.put(b"x")
-    spool.draft().write(b"half")
+    draft = spool.draft()
+    draft.write(b"half")
     assert list(spool.names()) == [name]
     assert spool.clear_drafts() == 1
     assert spool.clear_drafts() == 0
+    draft.discard()
     assert spool.read(name) == b"x"
 
 
