@@ -27,6 +27,10 @@ class Verdict(StrEnum):
     UNREADABLE = "unreadable"
 
 
+# The object is what was sealed. Exit codes, routes and the demo ask for these.
+GOOD = frozenset({Verdict.INTACT, Verdict.TRANSCODED})
+
+
 @dataclass(frozen=True)
 class Check:
     """One check that was made.
@@ -83,7 +87,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """True only when the object is what was sealed."""
-        return self.verdict in {Verdict.INTACT, Verdict.TRANSCODED}
+        return self.verdict in GOOD
 
     def to_json(self) -> dict[str, Any]:
         """The keys of `sealgate verify --json` without `path`. `record` is left out when it was not opened."""

@@ -7,7 +7,9 @@ import re
 import pytest
 
 from gateway import errors
+from gateway.commands.common.printing import WORD_WIDTH
 from gateway.commands.main import COMMANDS
+from gateway.seal.findings import GOOD, Verdict
 from tests.docs.tables import REPOSITORY
 from tests.unit.test_house import PACKAGE
 
@@ -61,3 +63,21 @@ def test_files_that_the_guides_name_exist(guide: str) -> None:
     assert len(named) > 5
     coming = set(re.findall(r"^\| [^|]+ \| (?:a new room )?`([\w/]+/)`", page, re.MULTILINE))
     assert [name for name in sorted(named - coming) if not (REPOSITORY / name).exists()] == []
+
+
+@pytest.mark.parametrize("verdict", GOOD, ids=str)
+@pytest.mark.parametrize(
+    "path", ["README.md", "docs/operations.md", "SECURITY.md", "gateway/commands/verify.py"]
+)
+def test_a_good_verdict_is_named_wherever_the_good_ones_are_listed(path: str, verdict: Verdict) -> None:
+    lists = [
+        line for line in (REPOSITORY / path).read_text().splitlines() if "intact" in line and " or " in line
+    ]
+    lists += [
+        line for line in (REPOSITORY / path).read_text().splitlines() if "`sealgate_verdicts_total`" in line
+    ]
+    assert any(verdict.value in line for line in lists)
+
+
+def test_the_longest_verdict_fits_into_its_column() -> None:
+    assert max(len(verdict.value) for verdict in Verdict) <= WORD_WIDTH

@@ -21,6 +21,7 @@ from gateway.commands.verify import described
 from gateway.errors import ResourceError
 from gateway.seal.codec.codec import Codec
 from gateway.seal.examination import Examination
+from gateway.seal.findings import GOOD
 from gateway.seal.restoring import restore_examined
 from gateway.seal.verifying import (
     Report,
@@ -28,8 +29,6 @@ from gateway.seal.verifying import (
     extract,
     verify_examined,
 )
-
-GOOD = (Verdict.INTACT, Verdict.TRANSCODED)
 
 
 @dataclass(frozen=True)
