@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import threading
+from itertools import count, cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -38,47 +40,41 @@ def test_a_copy_taken_under_load_delivers_what_was_acknowledged_before_and_nothi
     enough = threading.Event()
 
     def send_all() -> None:
-        for start in range(0, OBJECTS, 4):
+        for start in cycle(range(0, OBJECTS, 4)):
             if enough.is_set():
                 return
             called = "NOW" if start % 8 else "LATER"
             assert send(parcels[start : start + 4], gateway.dicom_port, called=called) == [0] * 4
             acknowledged.extend(range(start, start + 4))
 
+    def copied(name: str) -> tuple[dict[str, Any], set[int], int]:
+        """What the command says, what was acknowledged before it, and how many while it ran."""
+        before = list(acknowledged)
+        command = [sys.executable, "-m", "gateway.commands.main", "backup", name, "--json", "--config"]
+        copy = subprocess.run(
+            [*command, gateway.config], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return json.loads(copy.stdout), set(before), len(acknowledged) - len(before)
+
     with gateway:
         sender = threading.Thread(target=send_all)
         sender.start()
         wait_for(lambda: len(acknowledged) >= 40, what="work to be copied")
-        before = set(acknowledged)
-        copy = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "gateway.commands.main",
-                "backup",
-                "copy",
-                "--json",
-                "--config",
-                gateway.config,
-            ],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        during = len(acknowledged) - len(before)
+        # On a busy machine the gateway may happen to be idle during a copy, which then shows nothing.
+        for attempt in count():
+            told, before, during = copied(f"copy-{attempt}")
+            if during:
+                break
         enough.set()
         sender.join(240)
         assert not sender.is_alive()
         gateway.kill()
-    told = json.loads(copy.stdout)
-    assert during > 0, "the gateway was idle while it was copied"
     assert (told["missing"], told["damaged"]) == ([], [])
     delivered_before = [path.read_bytes() for path in storescp.files()]
 
     again = passing(tmp_path / "second", storescp.port, late.port)
     again.prepare()
-    shutil.move(tmp_path / "copy", again.folder / "data")
+    shutil.move(tmp_path / f"copy-{attempt}", again.folder / "data")
     due = {number for number in before if number % 8 < 4}
     with late, again:
         wait_for(lambda: len(late.files()) >= len(due), what="what was acknowledged before")
