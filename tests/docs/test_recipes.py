@@ -65,7 +65,7 @@ def test_files_that_the_guides_name_exist(guide: str) -> None:
     assert [name for name in sorted(named - coming) if not (REPOSITORY / name).exists()] == []
 
 
-@pytest.mark.parametrize("verdict", GOOD, ids=str)
+@pytest.mark.parametrize("verdict", sorted(GOOD), ids=str)
 @pytest.mark.parametrize(
     "path", ["README.md", "docs/operations.md", "SECURITY.md", "gateway/commands/verify.py"]
 )
