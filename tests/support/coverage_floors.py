@@ -14,7 +14,7 @@ from pathlib import Path
 
 from coverage import Coverage
 
-FLOORS = {"seal": 90.0, "queue": 85.0, "spool": 90.0, "receive": 95.0}
+FLOORS = {"seal": 90.0, "queue": 80.0, "spool": 80.0, "receive": 90.0}
 """Per cent of the branches of each package, a little below the share that was measured when the floor was set."""
 
 
