@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from gateway.config import Config
 from gateway.dicom.lazy_bytes import pieces
 from gateway.errors import ResourceError, UsageError
 from gateway.queue import QueueAdmin, State, open_admin
+from gateway.queue.as_json import time_as_text
 from gateway.runtime import durable
 from gateway.spool.quarantine import Entry, Quarantine
 from gateway.work.keyring import spool_key
@@ -50,7 +50,7 @@ def list_objects(config_path: Path, as_json: bool) -> None:
             continue
         job = "refused" if note.job is None else f"job {note.job}"
         printer.text(
-            f"{entry.id[:ID_SHOWN]}  {_time(note.at)}  {note.calling:<16} -> {note.called:<16} "
+            f"{entry.id[:ID_SHOWN]}  {time_as_text(note.at)}  {note.calling:<16} -> {note.called:<16} "
             f"{note.bytes:>11}  {job:<10}  {note.reason}"
         )
     printer.prose(f"{len(entries)} objects, {sum(entry.note.bytes for entry in entries)} bytes")
@@ -139,8 +139,4 @@ def _opened(config_path: Path) -> Iterator[tuple[Quarantine, QueueAdmin]]:
 
 
 def _line(entry: Entry) -> dict[str, Any]:
-    return {"id": entry.id} | asdict(entry.note) | {"at": _time(entry.note.at)}
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"id": entry.id} | asdict(entry.note) | {"at": time_as_text(entry.note.at)}

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context, build_role
 
 from gateway.config import Destination, Limits
+from gateway.dicom.syntaxes import EXPLICIT_VR_LE, IMPLICIT_VR_LE
 from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, VERIFICATION
 from gateway.dimse.pynetdicom_private import (
     is_usable,
@@ -29,7 +29,7 @@ from gateway.tls import ClientContext, client_context
 # SOP class, transfer syntax.
 ContextOffer = tuple[str, str]
 
-UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+UNCOMPRESSED = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
 TLS_HINT = "Compare its certificate with destination.tls (ca, fingerprint, server_name), and ours with what it trusts."
 
 
@@ -132,7 +132,7 @@ class Requestor:
         Raises PeerUnreachable when there is no association.
         Raises PeerFailed when the answer is not success.
         """
-        with self.associated([(VERIFICATION, str(ImplicitVRLittleEndian))]) as association:
+        with self.associated([(VERIFICATION, IMPLICIT_VR_LE)]) as association:
             started = time.perf_counter()
             status = association.send_c_echo()
             took_ms = (time.perf_counter() - started) * 1000

@@ -32,13 +32,13 @@ class StoreScp:
 
         Returns the DIMSE status: success (0000) only when spool and queue hold the object for good.
         """
-        request, requestor = event.request, event.assoc.requestor.primitive
+        request = event.request
         data: Incoming = request.DataSet
         association.bytes += data.size
         answer = self._intake.accept(
             StoreRequest(
-                called=str(requestor.called_ae_title).strip(),
-                calling=str(requestor.calling_ae_title).strip(),
+                called=association.called,
+                calling=association.calling,
                 sop_class=str(request.AffectedSOPClassUID),
                 sop_instance=str(request.AffectedSOPInstanceUID),
                 syntax=str(event.context.transfer_syntax),

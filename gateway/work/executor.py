@@ -50,7 +50,7 @@ class Executor:
         """Raises KeyFileError, ResourceError."""
         self.codec = Codec.load(threads=1)
         self._keys = KeyRing.load(config.keys)
-        self.spool = worker_spool(config)
+        self._spool = worker_spool(config)
         self._spool_key = spool_key(config)
         self._options = SealOptions(
             profile=Profile(config.seal.profile),
@@ -80,7 +80,7 @@ class Executor:
             case VerifyTask():
                 return self._verify(task)
             case MarkTask():
-                return mark(self.spool, task)
+                return mark(self._spool, task)
             case VerifyOnlyTask():
                 return self._verify_only(task)
             case ExtractTask():
@@ -93,7 +93,7 @@ class Executor:
     def _seal(self, task: SealTask) -> Outcome:
         if self._keys.recipient is None or self._keys.signer is None:
             raise KeyFileError("sealing needs keys.recipient and keys.signer")
-        with self.spool.open(task.object_name) as data:
+        with self._spool.open(task.object_name) as data:
             sealed, result = seal(
                 data,
                 recipient=self._keys.recipient,
@@ -103,11 +103,11 @@ class Executor:
                 now=datetime.now(UTC),
                 reopen=self._reopen,
             )
-            outgoing = None if sealed is data else self.spool.put(sealed)
+            outgoing = None if sealed is data else self._spool.put(sealed)
         return Outcome(outgoing=outgoing, level=result.level, reason=result.reason)
 
     def _verify(self, task: VerifyTask) -> Outcome | Failure:
-        with self.spool.open(task.object_name) as data:
+        with self._spool.open(task.object_name) as data:
             examination = Examination(data, self.codec)
             report = verify_examined(
                 examination, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key
@@ -124,7 +124,7 @@ class Executor:
         original, restoration = restore_examined(examination, recipient_key=self._recipient_key())
         if original is None:
             return self._failing(data, report, f"not-restored-{restoration.reason}", task)
-        return _verified(report, restored_to=self.spool.put(original))
+        return _verified(report, restored_to=self._spool.put(original))
 
     def _failing(self, data: ByteSource, report: Report, problem: str, task: VerifyTask) -> Outcome | Failure:
         """An object that did not verify, or was not restored, goes on with a warning or is kept back."""
@@ -132,7 +132,7 @@ class Executor:
         if not task.marks_failing or report.verdict is Verdict.UNREADABLE:
             hint = "Look at it in the quarantine folder."
             return Failure(code=problem, text="verification failed", hint=hint, retry=False, verdict=verdict)
-        outgoing = self.spool.put(with_warning(data, f"verification failed: {problem}"))
+        outgoing = self._spool.put(with_warning(data, f"verification failed: {problem}"))
         return Outcome(outgoing=outgoing, level=str(report.level or ""), reason=problem, verdict=verdict)
 
     def _verify_only(self, task: VerifyOnlyTask) -> Report:

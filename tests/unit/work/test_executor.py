@@ -6,40 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from gateway import keys
-from gateway.config import Config
 from gateway.dicom import part10
 from gateway.seal import examination
 from gateway.seal.codec import Codec, Revealed
+from gateway.spool import LocalSpool
 from gateway.work.executor import Executor
 from gateway.work.tasks import Outcome, SealTask, VerifyTask
+from tests.peers.test_workers import configured
 from tests.support import objects
 
 
-@pytest.fixture
-def executor(tmp_path: Path) -> Executor:
-    keys.generate(tmp_path / "keys")
-    return Executor(
-        Config.model_validate(
-            {
-                "gateway": {"data_dir": tmp_path / "data"},
-                "keys": {
-                    "recipient": tmp_path / "keys" / "recipient.pub",
-                    "signer": tmp_path / "keys" / "signer.key",
-                    "signers": tmp_path / "keys" / "signer.pub",
-                    "recipient_key": tmp_path / "keys" / "recipient.key",
-                },
-                "destination": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}],
-                "route": [{"called": "SEALGATE", "action": "restore", "to": ["pacs"]}],
-            }
-        )
-    )
-
-
 def test_a_restore_route_parses_and_reveals_an_object_once(
-    executor: Executor, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool, original = executor.spool, objects.ct(rows=128, columns=128)
+    config = configured(tmp_path)
+    executor, spool = Executor(config), LocalSpool(config.gateway.data_dir)
+    original = objects.ct(rows=128, columns=128)
     sealed = executor.do(SealTask(object_name=spool.put(original)))
     assert isinstance(sealed, Outcome) and sealed.outgoing is not None
     calls = []
