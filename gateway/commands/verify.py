@@ -54,6 +54,7 @@ class VerifyFile:
             "checks": [{"n": 0, "name": code, "ok": False, "detail": "the file could not be examined"}],
             "header_differences": [],
             "tampered_tiles": [],
+            "format_version": None,
         }
 
 
@@ -68,7 +69,7 @@ class VerifyFile:
 def command(given: Path, signers: Path | None, recipient_key: Path | None, jobs: int, as_json: bool) -> None:
     """Verify the file IN, or every file of the folder IN.
 
-    Exit code 0 only if all are intact or transcoded; 3 if any is not.
+    Exit code 0 only if all are intact, transcoded or amended; 3 if any is not.
     """
     if signers:
         loading.trusted_signers(signers)

@@ -50,6 +50,7 @@ def test_one_object_gets_one_report(client: Callable[..., TestClient]) -> None:
         "level": "10",
         "checks": [],
         "header_differences": [],
+        "format_version": None,
         "tampered_tiles": [],
     }
 
