@@ -133,6 +133,14 @@ class PeerFailed(PeerError):
     hint = "Look at the peer's log and its free disk space."
 
 
+class ProtocolBroken(PeerError):
+    """The peer sent what the standard or our limits forbid; its association is ended."""
+
+    code = "protocol"
+    retry = False
+    hint = "Look at what this peer sends, and at the vendor's conformance statement."
+
+
 class RefusedByPeer(InputError):
     """The peer refused this object for good."""
 

@@ -74,6 +74,10 @@ class AssociationState:
         """
         return plausible(sop_class) and (self.node is None or self.node.may(sop_class))
 
+    def may_store(self, sop_class: str) -> bool:
+        """Whether objects of this SOP class are taken. It may differ from that of the presentation context."""
+        return plausible(sop_class) and (self.node is None or self.node.may_store(sop_class))
+
     @property
     def outcome(self) -> str:
         """How it ended, one word for metrics and log."""

@@ -30,10 +30,11 @@ from gateway.dimse.incoming import Messages
 from gateway.dimse.negotiation import Negotiation
 from gateway.dimse.open_associations import OpenAssociations
 from gateway.dimse.pynetdicom_private import install, set_global_options
-from gateway.dimse.services import AssociationService, EventHandler, handlers_of
+from gateway.dimse.services import AssociationService, EventHandler, handlers_of, terms_of
 from gateway.dimse.sockets import NotAssociated, WatchedSocket
+from gateway.dimse.terms import MEMORY_BYTES_MAX, MemoryBudget
 from gateway.dimse.watchdog import Watchdog
-from gateway.errors import ResourceError
+from gateway.errors import ProtocolBroken, ResourceError
 from gateway.observe import Log, Metrics, where
 from gateway.spool import Spool
 from gateway.tls import Certificates
@@ -69,6 +70,7 @@ class Listener:
         self._log = log
         limits = self._config.limits
         self._pending = PendingConnections()
+        self._memory, self._terms = MemoryBudget(MEMORY_BYTES_MAX), terms_of(services)
         self._associations = OpenAssociations(limits, nodes_configured=bool(self._config.node))
         self._acceptor = Acceptor(
             config, associations=self._associations, pending=self._pending, metrics=metrics, log=log
@@ -161,6 +163,7 @@ class Listener:
         server = cast(Server, threaded)
         server.pending, server.events, server.tls = self._pending, self._connection_events(), tls
         server.deadline_s, server.network_timeout_s = limits.acse_timeout_s, limits.network_timeout_s
+        server.pdu_bytes = limits.pdu_bytes
         self._servers.append(server)
         return int(server.server_address[1])
 
@@ -187,7 +190,8 @@ class Listener:
         watched_socket: WatchedSocket,
         negotiation: Negotiation,
     ) -> None:
-        messages = Messages(association, self._spool)
+        messages = Messages(association, spool=self._spool, memory=self._memory, terms=self._terms)
+        watched_socket.pause_while(lambda: messages.is_busy)
         install(association, dimse=messages)
         state = AssociationState(association, connection, watched_socket, negotiation, messages)
         self._associations.add(state)
@@ -210,4 +214,7 @@ class Listener:
 
     def _on_broken(self, error: BaseException) -> None:
         """The log line of the association says which peer it was."""
-        self._log.warning("protocol broken", code="protocol", problem=where(error))
+        known = isinstance(error, ProtocolBroken)
+        self._log.warning(
+            "protocol broken", code=ProtocolBroken.code, problem=str(error) if known else where(error)
+        )

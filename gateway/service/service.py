@@ -45,7 +45,7 @@ def run(config: Config, *, bypass: bool = False) -> int:
         os.environ.setdefault(variable, "1")
     # The spool holds clear images: what is made from here on is the owner's alone.
     os.umask(0o077)
-    malloc.limit_arenas()
+    malloc.keep_little()
     with only_one(config.gateway.data_dir):
         return Service(config, logger(), bypass=bypass).run()
 
