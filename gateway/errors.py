@@ -84,6 +84,20 @@ class UnreadableObject(InputError):
     hint = "Look at the quarantined bytes; the modality or the transfer damaged them."
 
 
+class HeaderTooLarge(InputError):
+    """What decides about the object stands too far behind its beginning; the service does not look further."""
+
+    code = "header-too-large"
+    hint = "Look at the quarantined bytes; if they are right, use a route without conditions on elements."
+
+
+class InstanceMismatch(InputError):
+    """The C-STORE request names another SOP class or instance than the data set."""
+
+    code = "instance-mismatch"
+    hint = "The sender must name in its request what the object says of itself; ask its vendor."
+
+
 class UnsupportedPixels(InputError):
     """The pixel data can't be decoded or encoded here."""
 

@@ -14,7 +14,7 @@ from blake3 import blake3
 from pynetdicom.association import Association
 
 from gateway.dicom.file_meta import wrap
-from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dicom.lazy_bytes import ByteRange, ByteSource
 from gateway.dimse.pynetdicom_private import (
     C_STORE_RQ,
     COMMAND,
@@ -27,7 +27,6 @@ from gateway.errors import ProtocolBroken, SpoolFull
 from gateway.spool import Draft, Spool
 from gateway.spool.stored import IN_MEMORY_BYTES
 
-BEGINNING_BYTES = 1 << 20
 # PS3.5 9.1. An object with a longer UID is refused later.
 UID_CHARACTERS_MAX = 64
 Result = TypeVar("Result")
@@ -88,23 +87,16 @@ class Incoming(BytesIO):
         """The hexadecimal BLAKE3 of transfer syntax and data set, by which a repeated arrival is recognised."""
         return (self._digest if self._draft else _started(syntax).update(self.getvalue())).hexdigest()
 
-    def beginning(self) -> bytes:
-        """The data set; if it is large, its first BEGINNING_BYTES."""
-        if self._draft is None:
-            return self.getvalue()
-        return self.read_file(lambda file: file[self._offset : self._offset + BEGINNING_BYTES])
+    def looked_at(self, look: Callable[[ByteSource], Result]) -> Result:
+        """Return what `look` returns for the data set.
 
-    def read_file(self, read: Callable[[ByteSource], Result], prefix: bytes = b"") -> Result:
-        """Return what `read` returns for the file that prefix and data set make.
-
-        prefix: the bytes that precede the data set in that file; a file of the spool has them already.
-        Raises SpoolFull when the spool can't be read, and what `read` raises.
+        Raises SpoolFull when the spool can't be read, and what `look` raises.
         """
         if self._draft is None:
-            return read(prefix + self.getvalue())
+            return look(self.getvalue())
         try:
             with self._draft.open() as file:
-                return read(file)
+                return look(ByteRange(file, self._offset, len(file)))
         except OSError as error:
             raise SpoolFull(f"the spool can't be read: {error.strerror}") from error
 

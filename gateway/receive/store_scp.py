@@ -14,6 +14,8 @@ HIGH = 1
 # PS3.4 B.2.3
 STATUS = {
     Rejection.UNREADABLE: statuses.CANNOT_UNDERSTAND,
+    Rejection.UNDECIDED: statuses.CANNOT_UNDERSTAND,
+    Rejection.MISMATCH: statuses.DATA_SET_MISMATCH,
     Rejection.NO_ROUTE: statuses.NOT_AUTHORISED,
     Rejection.CHANGED: statuses.DUPLICATE_INSTANCE,
     Rejection.NOT_DURABLE: statuses.OUT_OF_RESOURCES,
