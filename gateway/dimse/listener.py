@@ -91,6 +91,21 @@ class Listener:
         Raises ResourceError when one is taken.
         """
         set_global_options()
+        try:
+            ports = self._open_all()
+        except ResourceError:
+            # One that never served can't be stopped: it would be waited for.
+            for server in self._servers:
+                server.server_close()
+            self._servers.clear()
+            raise
+        for server in self._servers:
+            self._start_thread("listener-serve", server.serve_forever)
+        self._start_thread("listener-watchdog", self._watchdog.run)
+        return ports
+
+    def _open_all(self) -> dict[str, int]:
+        """Raises ResourceError."""
         entity, ports = self._entity(), {}
         if self._config.tls.plain:
             ports["dicom_port"] = self._open(entity, "listener.port", self._config.listener.port)
@@ -98,9 +113,6 @@ class Listener:
             ports["tls_port"] = self._open(
                 entity, "tls.port", self._config.tls.port, self._certificates.server
             )
-        for server in self._servers:
-            self._start_thread("listener-serve", server.serve_forever)
-        self._start_thread("listener-watchdog", self._watchdog.run)
         return ports
 
     def stop(self, *, drain_s: float) -> None:

@@ -47,7 +47,18 @@ def run(config: Config, *, bypass: bool = False) -> int:
     os.umask(0o077)
     malloc.keep_little()
     with only_one(config.gateway.data_dir):
-        return Service(config, logger(), bypass=bypass).run()
+        return _opened(config, bypass=bypass).run()
+
+
+def _opened(config: Config, *, bypass: bool) -> Service:
+    """Raises ResourceError, KeyFileError."""
+    try:
+        return Service(config, logger(), bypass=bypass)
+    except OSError as error:
+        raise ResourceError(
+            f"{error.filename or config.gateway.data_dir}: {error.strerror}",
+            hint="Check the disk, and owner and rights of gateway.data_dir.",
+        ) from error
 
 
 @contextmanager
