@@ -14,7 +14,7 @@ from gateway.commands.common.exits import Exit
 from gateway.commands.common.printing import Printer
 from gateway.dimse import users
 from gateway.dimse.requestor import Requestor
-from gateway.errors import PeerError
+from gateway.errors import GatewayError
 from gateway.tls import Certificate
 from gateway.work.keyring import KeyRing, spool_key
 
@@ -104,9 +104,11 @@ def _echo(destination: config.Destination, printer: Printer) -> bool:
     }
     try:
         took_ms = Requestor(destination, config.Limits(), calling="SEALGATE").echo()
-    except PeerError as error:
+    # Whatever is wrong with one, the others are asked.
+    except GatewayError as error:
         text = f"{destination.name}: {where}: {error}"
-        printer.outcome(line | {"ok": False, "echo_ms": None, "reason": error.code}, "no answer", text)
+        notes = [f"  hint: {error.hint}"] if error.hint else []
+        printer.outcome(line | {"ok": False, "echo_ms": None, "reason": error.code}, "no answer", text, notes)
         return False
     text = f"{destination.name}: {where} in {took_ms:.0f} ms"
     printer.outcome(line | {"ok": True, "echo_ms": round(took_ms, 1), "reason": None}, "answers", text)

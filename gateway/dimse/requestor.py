@@ -30,6 +30,9 @@ from gateway.tls import ClientContext, client_context
 ContextOffer = tuple[str, str]
 
 UNCOMPRESSED = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
+NAME_HINT = (
+    "Check destination.host and this machine's DNS (`getent hosts NAME`), or write the address instead."
+)
 TLS_HINT = "Compare its certificate with destination.tls (ca, fingerprint, server_name), and ours with what it trusts."
 
 
@@ -154,19 +157,25 @@ class Requestor:
         self, contexts: Iterable[ContextOffer], *, as_scp: str | None = None, handlers: Sequence[Any] = ()
     ) -> Association:
         destination = self.destination
-        association = self._entity.associate(
-            destination.host,
-            destination.port,
-            contexts=[build_context(sop_class, syntax) for sop_class, syntax in contexts],
-            ae_title=destination.ae_title,
-            ext_neg=[build_role(as_scp, scp_role=True)] if as_scp is not None else [],
-            max_pdu=self.limits.pdu_bytes,
-            evt_handlers=[(evt.EVT_CONN_OPEN, self._on_connected), *handlers],
-            tls_args=self._tls_arguments(),
-        )
+        where = f"{destination.name} ({destination.host}:{destination.port})"
+        try:
+            association = self._entity.associate(
+                destination.host,
+                destination.port,
+                contexts=[build_context(sop_class, syntax) for sop_class, syntax in contexts],
+                ae_title=destination.ae_title,
+                ext_neg=[build_role(as_scp, scp_role=True)] if as_scp is not None else [],
+                max_pdu=self.limits.pdu_bytes,
+                evt_handlers=[(evt.EVT_CONN_OPEN, self._on_connected), *handlers],
+                tls_args=self._tls_arguments(),
+            )
+        # The name is looked up before anything else. One that can be no name is a UnicodeError.
+        except (socket.gaierror, UnicodeError) as error:
+            raise PeerUnreachable(f"{where}: the name does not resolve", hint=NAME_HINT) from error
+        except OSError as error:
+            raise PeerUnreachable(f"{where} can't be reached: {error.strerror}") from error
         if association.is_established:
             return association
-        where = f"{destination.name} ({destination.host}:{destination.port})"
         if self._tls is not None and self._tls.problem is not None:
             raise PeerUnreachable(f"{where}: TLS handshake failed: {self._tls.problem}", hint=TLS_HINT)
         if association.rejected_contexts and not association.accepted_contexts:
