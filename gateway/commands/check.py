@@ -15,6 +15,7 @@ from gateway.commands.common.printing import Printer
 from gateway.dimse import users
 from gateway.dimse.requestor import Requestor
 from gateway.errors import GatewayError
+from gateway.runtime import rights
 from gateway.tls import Certificate
 from gateway.work.keyring import KeyRing, spool_key
 
@@ -29,7 +30,7 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
     """Validate the configuration, the keys and certificates it names; with --echo, C-ECHO every destination.
 
     Exit code 2 if the configuration is wrong (every error with its key and a hint), 3 if a destination does
-    not answer or a certificate of ours is expired.
+    not answer, a certificate of ours is expired, or the data folder belongs to another user.
     """
     printer = Printer(as_json=as_json)
     settings = config.load(config_path)
@@ -48,7 +49,8 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
         printer.prose("no [[node]]: nobody may associate")
     for caution in _cautions(settings):
         printer.prose(caution)
-    good = [_valid(name, certificate, printer) for name, certificate in own.items()]
+    good = [_usable(settings.gateway.data_dir, printer)]
+    good += [_valid(name, certificate, printer) for name, certificate in own.items()]
     good += [_echo(destination, printer) for destination in settings.destination] if echo else []
     sys.exit(Exit.OK if all(good) else Exit.FINDINGS)
 
@@ -75,6 +77,16 @@ def _cautions(settings: config.Config) -> list[str]:
                 f"http: the role {role} is given, but there is no keys.recipient_key: it opens nothing"
             )
     return cautions
+
+
+def _usable(data_dir: Path, printer: Printer) -> bool:
+    """Print what in the data folder the service can't use, or belongs to another user. False when there is any."""
+    problems = list(dict.fromkeys([*rights.unusable(data_dir), *rights.of_others(data_dir)]))
+    for problem in problems:
+        hint = f"  hint: chown -R USER {data_dir}, with the user that runs the gateway"
+        line = {"data_dir": str(data_dir), "ok": False, "reason": "rights", "problem": problem}
+        printer.outcome(line, "not usable", problem, [hint])
+    return not problems
 
 
 def _valid(name: str, certificate: Certificate, printer: Printer) -> bool:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from gateway.errors import UsageError
 from gateway.runtime import durable
 
+KEY_FILE = "pseudonym.key"
 KEY_BYTES = 32
 PSEUDONYM_DIGITS = 16
 
@@ -20,9 +22,23 @@ class Pseudonyms:
         self._key = key
 
     @classmethod
+    def existing(cls, data_dir: Path) -> Pseudonyms:
+        """With the key of this gateway, which the service makes and nobody else.
+
+        Raises UsageError when there is none, or it can't be read.
+        """
+        try:
+            return cls((data_dir / KEY_FILE).read_bytes())
+        except OSError as error:
+            raise UsageError(
+                f"{data_dir / KEY_FILE}: {error.strerror}",
+                hint="Look at gateway.data_dir; the key is made by `sealgate serve`, and read by its user.",
+            ) from error
+
+    @classmethod
     def load(cls, data_dir: Path) -> Pseudonyms:
         """With the key of this gateway, which the first call makes. Raises OSError."""
-        path = data_dir / "pseudonym.key"
+        path = data_dir / KEY_FILE
         if not path.exists():
             data_dir.mkdir(parents=True, exist_ok=True)
             # The first of two processes wins, and both read the same key.

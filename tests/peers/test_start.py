@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import getpass
+import json
+import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from gateway.commands.demo.process import Process, free_port
+from tests.cli.terminal import sealgate
 from tests.support.certificates import Authority
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.vitals import family
@@ -38,10 +42,20 @@ def gateway(folder: Path, *, destination: str = "", extra: str = "") -> RunningG
     return prepared
 
 
-def outcome(prepared: RunningGateway, **environment: str) -> tuple[int | None, str]:
+def outcome(
+    prepared: RunningGateway, *, wrapper: Sequence[str] = (), **environment: str
+) -> tuple[int | None, str]:
     """Exit code and output of `sealgate serve`, which has to end by itself and to leave nothing behind."""
     log = prepared.folder / "serve.log"
-    command = [prepared.python, "-m", "gateway.commands.main", "serve", "--config", str(prepared.config)]
+    command = [
+        *wrapper,
+        prepared.python,
+        "-m",
+        "gateway.commands.main",
+        "serve",
+        "--config",
+        str(prepared.config),
+    ]
     process = Process(command, log=log, environment=environment)
     process.start()
     members: set[int] = set()
@@ -144,3 +158,67 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path, spoil: Calla
     assert str(tmp_path / "data") in text
     assert "hint: " in text
     assert "Traceback" not in text
+
+
+# Root may read and write whatever the rights say; without these capabilities it is a user like others.
+LIKE_OTHERS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--") if os.geteuid() == 0 else ()
+
+
+@pytest.mark.parametrize("name", ["queue.sqlite", "pseudonym.key", "quarantine", "spool/00"])
+def test_a_part_of_the_data_folder_that_may_not_be_used_is_named_with_its_owner(
+    tmp_path: Path, name: str
+) -> None:
+    prepared = gateway(tmp_path)
+    data = tmp_path / "data"
+    (data / "quarantine").mkdir(parents=True)
+    (data / "spool" / "00").mkdir(parents=True)
+    for file in ("queue.sqlite", "pseudonym.key"):
+        (data / file).touch()
+    (data / name).chmod(0o400)
+    code, text = outcome(prepared, wrapper=LIKE_OTHERS)
+    assert code == 1
+    assert f"{data / name} ({getpass.getuser()}'s) can't be read and written" in text
+    assert f"chown -R USER {data}" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("queue list", 2),
+        ("queue list --study 1.2.3", 2),
+        ("queue show 1", 2),
+        ("queue destinations", 2),
+        ("queue pause pacs", 2),
+        ("queue retry 1", 2),
+        ("quarantine list", 0),
+        ("quarantine show 00", 2),
+        ("quarantine release 00", 2),
+        ("backup copy", 2),
+        ("check", 0),
+    ],
+)
+def test_commands_before_the_first_start_make_nothing(tmp_path: Path, words: str, code: int) -> None:
+    prepared = gateway(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    done = sealgate([*words.split(), "--config", str(prepared.config)], tmp_path)
+    assert done.returncode == code, done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+    assert "Traceback" not in done.stderr
+    if words.startswith("queue"):
+        assert "holds no queue" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_check_names_what_belongs_to_another_user_than_the_data_folder(tmp_path: Path) -> None:
+    prepared = gateway(tmp_path)
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "queue.sqlite").touch()
+    os.chown(data, 65534, 65534)
+    done = sealgate(["check", "--config", str(prepared.config), "--json"], tmp_path)
+    assert done.returncode == 3
+    (line,) = [json.loads(text) for text in done.stdout.splitlines()]
+    assert (line["data_dir"], line["ok"], line["reason"]) == (str(data), False, "rights")
+    assert line["problem"].startswith(f"{data / 'queue.sqlite'} is root's, {data} is ")
+    assert "chown -R" in done.stderr
