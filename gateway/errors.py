@@ -65,6 +65,13 @@ class SealBroken(GatewayError):
         self.check = check
 
 
+class DeliveryLoop(UsageError):
+    """A destination leads back to this gateway: what is delivered there would be kept nowhere."""
+
+    code = "loop"
+    hint = "Correct the [[destination]], then `sealgate queue retry`."
+
+
 class ConfigurationError(UsageError):
     """A configuration file is wrong; the message names the key."""
 

@@ -67,8 +67,12 @@ class Question:
 class CommitmentUser:
     """`failures` is for one thread; `on_event_report` runs in association threads."""
 
-    def __init__(self, *, metrics: Metrics, log: Log, answered: Wakeup) -> None:
-        """answered: is notified of each answer."""
+    def __init__(self, *, metrics: Metrics, log: Log, answered: Wakeup, gateway_id: str = "") -> None:
+        """answered: is notified of each answer.
+
+        gateway_id: as which we open associations.
+        """
+        self._gateway_id = gateway_id
         self._metrics = metrics
         self._log = log
         self._answered = answered
@@ -129,7 +133,12 @@ class CommitmentUser:
             self._questions[key] = question
         try:
             send_request(
-                Requestor(destination, config.limits, calling=config.listener.ae_title),
+                Requestor(
+                    destination,
+                    config.limits,
+                    calling=config.listener.ae_title,
+                    gateway_id=self._gateway_id,
+                ),
                 build_request(question.transaction_uid, references),
                 on_event_report=lambda event: self._take(
                     event, peer=destination.host, calling=destination.ae_title

@@ -11,6 +11,7 @@ from gateway.config.nodes import Node
 from gateway.dimse.connections import PendingConnection
 from gateway.dimse.incoming import Messages
 from gateway.dimse.negotiation import Negotiation, plausible
+from gateway.dimse.own_gateway import gateway_of
 from gateway.dimse.sockets import WatchedSocket
 
 
@@ -57,6 +58,12 @@ class AssociationState:
         """The called AE title, empty before a request has arrived."""
         request = self.association.requestor.primitive
         return str(request.called_ae_title).strip() if request else ""
+
+    @property
+    def gateway(self) -> str | None:
+        """The id of the gateway that opened it, None for another program."""
+        peer = self.association.requestor
+        return gateway_of(peer.implementation_class_uid, peer.implementation_version_name)
 
     @property
     def is_open(self) -> bool:

@@ -16,7 +16,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from gateway.config import Config
-from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID
 from gateway.dimse.acceptor import Acceptor
 from gateway.dimse.association import AssociationState
 from gateway.dimse.connections import (
@@ -29,6 +29,7 @@ from gateway.dimse.connections import (
 from gateway.dimse.incoming import Messages
 from gateway.dimse.negotiation import Negotiation
 from gateway.dimse.open_associations import OpenAssociations
+from gateway.dimse.own_gateway import version_name
 from gateway.dimse.pynetdicom_private import install, set_global_options
 from gateway.dimse.services import AssociationService, EventHandler, handlers_of, terms_of
 from gateway.dimse.sockets import NotAssociated, WatchedSocket
@@ -56,16 +57,18 @@ class Listener:
         services: Sequence[AssociationService],
         metrics: Metrics,
         log: Log,
+        gateway_id: str = "",
     ) -> None:
         """config: the configuration in force, asked for each association; addresses and limits are those at the start.
 
         spool: takes the data sets of large objects while they arrive.
         services: what peers may ask for; no two of them answer the same event.
+        gateway_id: by which gateways know each other; empty where that does not matter.
         """
         self._config = config()
         self._certificates = certificates
         self._spool = spool
-        self._services = services
+        self._services, self._gateway_id = services, gateway_id
         self._metrics = metrics
         self._log = log
         limits = self._config.limits
@@ -144,7 +147,7 @@ class Listener:
         limits = self._config.limits
         entity = AE(ae_title=self._config.listener.ae_title)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = IMPLEMENTATION_VERSION
+        entity.implementation_version_name = version_name(self._gateway_id)
         entity.maximum_pdu_size = limits.pdu_bytes
         # We count those that were let in; pynetdicom also counts those that were refused and are not gone yet.
         entity.maximum_associations = UNLIMITED

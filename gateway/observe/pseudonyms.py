@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gateway.runtime import durable
 KEY_FILE = "pseudonym.key"
 KEY_BYTES = 32
 PSEUDONYM_DIGITS = 16
+ID_CHARACTERS = 7
 
 
 class Pseudonyms:
@@ -44,6 +46,11 @@ class Pseudonyms:
             # The first of two processes wins, and both read the same key.
             durable.create_at_once(path, [os.urandom(KEY_BYTES)], mode=0o600)
         return cls(path.read_bytes())
+
+    def gateway_id(self) -> str:
+        """Seven characters (a-z, 2-7) that tell this gateway from others. They are no secret."""
+        digest = blake3(b"id of the gateway", key=self._key).digest()
+        return base64.b32encode(digest).decode().lower()[:ID_CHARACTERS]
 
     def of(self, sop_instance_uid: str) -> str:
         """The pseudonym of an instance, 16 hex digits."""

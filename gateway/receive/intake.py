@@ -77,6 +77,7 @@ class StoreRequest:
     syntax: transfer syntax UID of the data set.
     urgent: whether the request asks for high priority.
     data: the data set.
+    gateway: id of the gateway that sends it, None for another program.
     """
 
     called: str
@@ -86,6 +87,7 @@ class StoreRequest:
     syntax: str
     urgent: bool
     data: DataSet
+    gateway: str | None = None
 
     def head(self) -> bytes:
         """What precedes the data set in a file (PS3.10 7.1)."""
@@ -112,6 +114,8 @@ class Rejection(StrEnum):
     # Its data set names another SOP class or instance than the request.
     MISMATCH = "instance-mismatch"
     NO_ROUTE = "no-route"
+    # It has taken this route before, to another gateway: delivered in a circle, it would be kept nowhere.
+    LOOP = "loop"
     # Other bytes were received before under its UID, and the configuration refuses such objects.
     CHANGED = "changed-instance"
     # The sender should try again later.
@@ -139,10 +143,12 @@ class Intake:
         metrics: Metrics,
         log: Log,
         arrived: Callable[[], None],
+        gateway_id: str = "",
     ) -> None:
         """config: gives the configuration in force; it is asked for each object.
         spool, quarantine, queue: where objects, refused objects and jobs go.
         arrived: called when a job may be ready.
+        gateway_id: of this gateway.
         """
         self._config = config
         self._spool = spool
@@ -151,7 +157,7 @@ class Intake:
         self._pseudonyms = pseudonyms
         self._metrics = metrics
         self._log = log
-        self._arrived = arrived
+        self._arrived, self._gateway_id = arrived, gateway_id
 
     def accept(self, request: StoreRequest) -> Accepted | Rejected:
         """Take an object, or say why not. The data set of the request is discarded in any case."""
@@ -189,6 +195,13 @@ class Intake:
         if not is_named:
             # It takes no other object's place, whatever the request says.
             pseudonym = self._pseudonyms.of(UNNAMED + request.sop_instance)
+        if self._comes_back(request, pseudonym, route):
+            hint = (
+                "A destination leads back to this gateway, perhaps through another one: correct the routes."
+            )
+            self._metrics.count("sealgate_failures_total", step="receive", code=Rejection.LOOP.value)
+            self._log.error("refused", instance=pseudonym, code=Rejection.LOOP.value, hint=hint)
+            return Rejected(Rejection.LOOP)
         digest = request.data.digest(request.syntax)
         if self._queue.known(pseudonym=pseudonym, route_key=route.key, digest=digest):
             self._metrics.count("sealgate_repeated_total")
@@ -196,6 +209,18 @@ class Intake:
             self._arrived()
             return Accepted(Put.KNOWN)
         return self._enqueue(request, self._keep(request, pseudonym, digest, route, _study(seen), config))
+
+    def _comes_back(self, request: StoreRequest, pseudonym: str, route: Route) -> bool:
+        """Whether the object went out to a gateway by this route, and another gateway brings it again.
+
+        Raises ResourceError.
+        """
+        gateway = request.gateway
+        if gateway is None:
+            return False
+        return gateway == self._gateway_id or self._queue.comes_back(
+            pseudonym=pseudonym, route_key=route.key, calling=request.calling, gateway=gateway
+        )
 
     def _seen(self, request: StoreRequest, config: Config) -> Glance:
         """What is needed of the header.

@@ -16,6 +16,7 @@ STATUS = {
     Rejection.UNREADABLE: statuses.CANNOT_UNDERSTAND,
     Rejection.UNDECIDED: statuses.CANNOT_UNDERSTAND,
     Rejection.MISMATCH: statuses.DATA_SET_MISMATCH,
+    Rejection.LOOP: statuses.LOOP,
     Rejection.NO_ROUTE: statuses.NOT_AUTHORISED,
     Rejection.CHANGED: statuses.DUPLICATE_INSTANCE,
     Rejection.NOT_DURABLE: statuses.OUT_OF_RESOURCES,
@@ -45,6 +46,7 @@ class StoreScp:
                 sop_instance=str(request.AffectedSOPInstanceUID),
                 syntax=str(event.context.transfer_syntax),
                 urgent=request.Priority == HIGH,
+                gateway=association.gateway,
                 data=data,
             )
         )
