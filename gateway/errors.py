@@ -65,6 +65,13 @@ class SealBroken(GatewayError):
         self.check = check
 
 
+class DeliveryLoop(UsageError):
+    """A destination leads back to this gateway: what is delivered there would be kept nowhere."""
+
+    code = "loop"
+    hint = "Correct the [[destination]], then `sealgate queue retry`."
+
+
 class ConfigurationError(UsageError):
     """A configuration file is wrong; the message names the key."""
 
@@ -82,6 +89,20 @@ class UnreadableObject(InputError):
 
     code = "unreadable"
     hint = "Look at the quarantined bytes; the modality or the transfer damaged them."
+
+
+class HeaderTooLarge(InputError):
+    """What decides about the object stands too far behind its beginning; the service does not look further."""
+
+    code = "header-too-large"
+    hint = "Look at the quarantined bytes; if they are right, use a route without conditions on elements."
+
+
+class InstanceMismatch(InputError):
+    """The C-STORE request names another SOP class or instance than the data set."""
+
+    code = "instance-mismatch"
+    hint = "The sender must name in its request what the object says of itself; ask its vendor."
 
 
 class UnsupportedPixels(InputError):
@@ -131,6 +152,14 @@ class PeerFailed(PeerError):
 
     code = "peer-failed"
     hint = "Look at the peer's log and its free disk space."
+
+
+class ProtocolBroken(PeerError):
+    """The peer sent what the standard or our limits forbid; its association is ended."""
+
+    code = "protocol"
+    retry = False
+    hint = "Look at what this peer sends, and at the vendor's conformance statement."
 
 
 class RefusedByPeer(InputError):

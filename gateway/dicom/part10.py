@@ -169,7 +169,7 @@ def read(data: ByteSource) -> Part10:
     body: ByteSource = data[at:] if isinstance(data, bytes) else ByteRange(data, at, len(data))
     if syntax_of(syntax).form is Form.DEFLATED:
         body = _inflate(body[:])
-    encoding = _observed_encoding(body, syntax)
+    encoding = observed_encoding(body, syntax)
     elements = walk(body, 0, len(body), encoding)
     groups = {element.group for element in elements}
     if 0 in groups or not (prefix_is_dicom or groups & {0x0004, 0x0008}):
@@ -208,7 +208,7 @@ def file_meta(data: ByteSource) -> tuple[dict[int, bytes], int]:
     return meta, at
 
 
-def _observed_encoding(body: ByteSource, syntax: str) -> Encoding:
+def observed_encoding(body: ByteSource, syntax: str) -> Encoding:
     """The encoding that the first element shows, because many files declare another one than they use."""
     first = body[:8]
     if len(first) < 8:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.errors import FileMissing, ResourceError, SpoolCorrupt, UsageError
 from gateway.queue import Queue, is_file_of_queue, open_to_copy
-from gateway.runtime import durable
+from gateway.runtime import durable, rights
 from gateway.spool import LocalSpool
 from gateway.spool.quarantine import Quarantine
 
@@ -62,6 +62,8 @@ def back_up(data_dir: Path, target: Path) -> Backup:
         try:
             partial.mkdir(mode=0o700, parents=True)
             backup = _copy(queue, data_dir, partial)
+            # Made by root, it would be of no use to the service.
+            rights.give(partial, like=data_dir)
             durable.sync_tree(partial)
             durable.rename(partial, target)
         except OSError as error:
@@ -71,7 +73,7 @@ def back_up(data_dir: Path, target: Path) -> Backup:
 
 def _copy(queue: Queue, data_dir: Path, target: Path) -> Backup:
     """Raises ResourceError, OSError."""
-    source, copy = LocalSpool(data_dir), LocalSpool(target)
+    source, copy = LocalSpool(data_dir, makes=False), LocalSpool(target)
     copied: set[str] = set()
     for _ in range(ROUNDS_MAX):
         fresh = set(source.names()) - copied

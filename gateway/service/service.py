@@ -15,7 +15,7 @@ from gateway.config import Config
 from gateway.dimse.listener import Listener
 from gateway.errors import AlreadyRunning, ResourceError
 from gateway.observe import Log, configure_logging, logger
-from gateway.runtime import malloc
+from gateway.runtime import malloc, rights
 from gateway.service import assembly, reconcile
 from gateway.service.health import Health
 from gateway.service.housekeeping import Housekeeping
@@ -45,9 +45,30 @@ def run(config: Config, *, bypass: bool = False) -> int:
         os.environ.setdefault(variable, "1")
     # The spool holds clear images: what is made from here on is the owner's alone.
     os.umask(0o077)
-    malloc.limit_arenas()
+    malloc.keep_little()
+    _check_rights(config.gateway.data_dir)
     with only_one(config.gateway.data_dir):
-        return Service(config, logger(), bypass=bypass).run()
+        return _opened(config, bypass=bypass).run()
+
+
+def _check_rights(data_dir: Path) -> None:
+    """Raises ResourceError that names what this user can't use: a command that was run as root may have made it."""
+    problems = rights.unusable(data_dir)
+    if problems:
+        raise ResourceError(
+            "\n  ".join(problems), hint=f"Give it to the user that runs the gateway: chown -R USER {data_dir}"
+        )
+
+
+def _opened(config: Config, *, bypass: bool) -> Service:
+    """Raises ResourceError, KeyFileError."""
+    try:
+        return Service(config, logger(), bypass=bypass)
+    except OSError as error:
+        raise ResourceError(
+            f"{error.filename or config.gateway.data_dir}: {error.strerror}",
+            hint="Check the disk, and owner and rights of gateway.data_dir.",
+        ) from error
 
 
 @contextmanager
