@@ -18,7 +18,7 @@ def forbid_dumps() -> None:
 
     On Linux, other processes of the same user cannot attach a debugger either, nor read /proc/PID/mem and environ.
 
-    Call it before the first private key is read. Children that run another program must call it themselves.
+    Call it before the first private key or image is read. Children that run another program must call it themselves.
 
     Raises ResourceError when the system refuses.
     """

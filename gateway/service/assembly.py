@@ -66,6 +66,7 @@ class Parts:
     commitments: Commitments
     commitment_user: CommitmentUser
     pseudonyms: Pseudonyms
+    access_log: AccessLog
     certificates: Certificates
     arrived: Wakeup
     prepared: Wakeup
@@ -101,6 +102,7 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
         commitments=open_commitments(config),
         commitment_user=CommitmentUser(metrics=metrics, log=log, answered=asked),
         pseudonyms=Pseudonyms.load(config.gateway.data_dir),
+        access_log=AccessLog(config.gateway.data_dir),
         certificates=Certificates(config),
         arrived=Wakeup(),
         prepared=Wakeup(),
@@ -195,7 +197,7 @@ def records(parts: Parts) -> Records:
     return Records(
         opener=opener,
         pseudonyms=parts.pseudonyms,
-        log=AccessLog(parts.config.gateway.data_dir),
+        log=parts.access_log,
         quarantine=parts.quarantine,
     )
 

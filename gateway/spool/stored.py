@@ -67,7 +67,7 @@ def opened(path: Path, key: SpoolKey | None = None) -> Iterator[ByteSource]:
     Raises the same errors as `read_checked`.
     """
     with stored_bytes(path) as stored:
-        clear = _clear(stored, key)
+        clear = decrypted(stored, key)
         yield clear[:] if len(clear) <= IN_MEMORY_BYTES else clear
 
 
@@ -82,7 +82,7 @@ def read_checked(path: Path, key: SpoolKey | None = None) -> bytes:
     Raises KeyFileError when it is encrypted and there is no key.
     """
     with stored_bytes(path) as stored:
-        return _clear(stored, key)[:]
+        return decrypted(stored, key)[:]
 
 
 @contextmanager
@@ -101,7 +101,11 @@ def stored_bytes(path: Path) -> Iterator[ByteSource]:
         yield stored
 
 
-def _clear(stored: ByteSource, key: SpoolKey | None) -> ByteSource:
+def decrypted(stored: ByteSource, key: SpoolKey | None) -> ByteSource:
+    """The clear bytes of an encrypted file; any other file as it is.
+
+    Raises SpoolCorrupt when it was encrypted with another key, KeyFileError when there is no key.
+    """
     if not is_encrypted(stored):
         return stored
     if key is None:

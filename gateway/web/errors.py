@@ -58,7 +58,7 @@ class TooSlow(Refused):
     """The body did not come in time."""
 
     code, status, retry = "too-slow", 408, True
-    hint = "Send it faster, or raise http.request_timeout_s."
+    hint = "Send it faster, raise http.request_timeout_s, or lower http.body_bytes_s_min."
 
 
 class TooLarge(Refused):
@@ -73,6 +73,13 @@ class TooMany(Refused):
 
     code, status, retry = "rate-limit", 429, True
     hint = "Wait as long as Retry-After says, or raise http.requests_per_minute."
+
+
+class TooManyWrongTokens(Refused):
+    """Too many wrong tokens came from this address, or from all of them: this one was not looked at."""
+
+    code, status, retry = "wrong-tokens", 429, True
+    hint = "Wait as long as Retry-After says; look into the audit log for who sends wrong tokens."
 
 
 class NotConfigured(Refused):

@@ -25,7 +25,7 @@ from gateway.seal.findings import Report, Verdict
 from gateway.seal.restoring import restore, restore_examined
 from gateway.seal.verifying import extract, reopen, verify, verify_examined
 from gateway.spool import LocalSpool, Spool
-from gateway.spool.stored import opened, read_checked
+from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
 from gateway.work.tasks import (
     AnyTask,
@@ -136,20 +136,21 @@ class Executor:
         return Outcome(outgoing=outgoing, level=str(report.level or ""), reason=problem, verdict=verdict)
 
     def _verify_only(self, task: VerifyOnlyTask) -> Report:
-        # The file may be a copy from the spool or the quarantine, encrypted as it lies there.
-        with opened(task.path, self._spool_key) as data:
+        # What the caller sent may be a copy from the spool or the quarantine, encrypted as it lies there.
+        with opened(task.file.path, task.file.key) as received:
+            data = decrypted(received, self._spool_key)
             return verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
 
     def _extract(self, task: ExtractTask) -> OpenedRecord:
-        data, key = read_checked(task.path), self._recipient_key()
+        data, key = task.file.read(), self._recipient_key()
         extraction = extract(data, recipient_key=key, codec=self.codec)
         return OpenedRecord(sop_instance_uid=_sop_instance_uid(data), extraction=extraction)
 
     def _restore_only(self, task: RestoreOnlyTask) -> OpenedOriginal:
-        data, key = read_checked(task.path), self._recipient_key()
+        data, key = task.file.read(), self._recipient_key()
         original, restoration = restore(data, recipient_key=key, codec=self.codec)
         if original is not None:
-            task.target.write_bytes(original)
+            task.target.write(original)
         return OpenedOriginal(sop_instance_uid=_sop_instance_uid(data), restoration=restoration)
 
     def _recipient_key(self) -> keys.RecipientKey:
