@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.errors import GatewayError, WorkerDied
+from gateway.errors import AuditFailed, GatewayError, SpoolFull, TooMuchMemory, UnreadableObject, WorkerDied
 
 # Statuses of GatewayError codes that the caller can mend, or that pass. All others are our fault: 500.
-STATUS_OF_CODE = {"unreadable": 400, WorkerDied.code: 503, "audit-failed": 503}
+STATUS_OF_CODE = {
+    UnreadableObject.code: 400,
+    TooMuchMemory.code: 413,
+    WorkerDied.code: 503,
+    AuditFailed.code: 503,
+    SpoolFull.code: 503,
+}
 
 
 class Refused(GatewayError):
