@@ -82,11 +82,19 @@ def command(
     task = RestoreFile(recipient_key, memory)
     limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
     printer = Printer(as_json=as_json)
-    sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=printer, limits=limits))
+    sys.exit(
+        batch.run(
+            task,
+            inputs_and_outputs(given, out, aside=NOT_RESTORED),
+            jobs=jobs,
+            printer=printer,
+            limits=limits,
+        )
+    )
 
 
 def _kept_aside(item: InputFile, data: ByteSource) -> tuple[str, ...]:
-    aside = write_output(item, data, suffix=NOT_RESTORED)
+    aside = write_output(item, data, aside=True)
     if aside is None:
         return ()
     return (f"{item.source}: not restored; copied unchanged to {aside}",)

@@ -49,6 +49,7 @@ class InputFile:
     below: the input folder it was found in; None when it was named itself.
     out: the output folder that `target` is below; None when it was named itself.
     problem: why it is not worked on; empty for a regular file.
+    aside: another output, which is no target and no `aside` of another file; None where the command has none.
     """
 
     source: Path
@@ -56,6 +57,7 @@ class InputFile:
     below: Path | None = None
     out: Path | None = None
     problem: str = ""
+    aside: Path | None = None
 
 
 def inputs(given: Path) -> list[InputFile]:
@@ -91,10 +93,11 @@ def inputs(given: Path) -> list[InputFile]:
     return sorted(items, key=lambda item: item.source)
 
 
-def inputs_and_outputs(given: Path, out: Path) -> list[InputFile]:
+def inputs_and_outputs(given: Path, out: Path, *, aside: str = "") -> list[InputFile]:
     """The same inputs as `inputs`, each with an output. Relative paths are kept below the folder `out`.
 
     out: a file or a folder for one input file, a folder for an input folder.
+    aside: suffix of the other name that an output may get. It is repeated where the name is that of another output.
 
     Raises UsageError when an output would replace an input, or when `out` lies inside the input folder.
     Raises ResourceError when a folder cannot be listed.
@@ -103,7 +106,7 @@ def inputs_and_outputs(given: Path, out: Path) -> list[InputFile]:
         target = out / given.name if out.is_dir() else out
         if target.exists() and target.samefile(given):
             raise UsageError("the output would replace the input", hint="Name another output file.")
-        return [InputFile(given, target)]
+        return [InputFile(given, target, aside=_with_suffix(target, aside))]
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file", hint="For an input folder, name an output folder.")
     if out.resolve().is_relative_to(given.resolve()):
@@ -113,7 +116,7 @@ def inputs_and_outputs(given: Path, out: Path) -> list[InputFile]:
     sources = {given.resolve() / item.source.relative_to(given) for item in items}
     if any(out.resolve() / item.source.relative_to(given) in sources for item in items):
         raise UsageError("an output would replace an input", hint="Name an output folder elsewhere.")
-    return items
+    return _with_asides(items, aside) if aside else items
 
 
 @contextmanager
@@ -148,21 +151,21 @@ def opened_input(item: InputFile, memory_bytes: int) -> Iterator[ByteSource]:
         yield data
 
 
-def write_output(item: InputFile, data: ByteSource, *, suffix: str = "") -> Path | None:
+def write_output(item: InputFile, data: ByteSource, *, aside: bool = False) -> Path | None:
     """Write `data` to the item's target, durably. Others see the old file or the complete new one.
 
     Folders that are missing are made, like those of the input. The output is never open to more people than the input
     (less what the umask takes away). No link is followed, and none is replaced.
 
-    suffix: for the name of the target.
+    aside: write it to the item's other output.
 
     Returns where it is written; None when the item has no target.
     Raises OutputRefused when this output can't be written.
     Raises ResourceError when the disk or the permissions do not allow any.
     """
-    if item.target is None:
+    target = item.aside if aside else item.target
+    if target is None:
         return None
-    target = item.target.with_name(item.target.name + suffix)
     root = item.out or target.parent
     folders = target.relative_to(root).parts[:-1]
     try:
@@ -180,6 +183,22 @@ def write_output(item: InputFile, data: ByteSource, *, suffix: str = "") -> Path
         hint = "Check the folder's permissions and free space."
         raise ResourceError(f"can't write {target}: {error.strerror or error}", hint=hint) from error
     return target
+
+
+def _with_suffix(target: Path, suffix: str) -> Path | None:
+    return target.with_name(target.name + suffix) if suffix else None
+
+
+def _with_asides(items: list[InputFile], suffix: str) -> list[InputFile]:
+    taken = {item.target for item in items}
+    result = []
+    for item in items:
+        aside = item.target
+        while aside is not None and aside in taken:
+            aside = _with_suffix(aside, suffix)
+        taken.add(aside)
+        result.append(replace(item, aside=aside))
+    return result
 
 
 def _check_free(folder: int, name: str) -> None:
