@@ -178,7 +178,7 @@ def write_output(item: InputFile, data: ByteSource, *, aside: bool = False) -> P
             _check_free(folder, target.name)
             durable.replace_in(folder, target.name, pieces(data), mode=_file_mode(item))
     except OSError as error:
-        if error.errno in _OF_ONE_OUTPUT:
+        if item.out is not None and error.errno in _OF_ONE_OUTPUT:
             raise OutputRefused(f"can't write {target}: {error.strerror or error}") from error
         hint = "Check the folder's permissions and free space."
         raise ResourceError(f"can't write {target}: {error.strerror or error}", hint=hint) from error
