@@ -16,7 +16,7 @@ from gateway.dimse.listener import Listener
 from gateway.errors import AlreadyRunning, AuditFailed, ResourceError
 from gateway.observe import Log, configure_logging, logger
 from gateway.runtime import malloc
-from gateway.runtime.core_dumps import forbid_dumps
+from gateway.runtime.core_dumps import empty_dumps
 from gateway.service import assembly, reconcile
 from gateway.service.health import Health
 from gateway.service.housekeeping import Housekeeping
@@ -46,7 +46,7 @@ def run(config: Config, *, bypass: bool = False) -> int:
     for variable in ONE_THREAD_EACH:
         os.environ.setdefault(variable, "1")
     # A core dump would hold images, the key of the spool and tokens.
-    forbid_dumps()
+    empty_dumps()
     # The spool holds clear images: what is made from here on is the owner's alone.
     os.umask(0o077)
     malloc.limit_arenas()

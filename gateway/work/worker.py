@@ -15,7 +15,7 @@ from typing import Any
 from gateway.config import Config
 from gateway.errors import GatewayError, TooMuchMemory
 from gateway.observe import where
-from gateway.runtime.core_dumps import forbid_dumps
+from gateway.runtime.core_dumps import empty_dumps
 from gateway.runtime.limits import limit_memory
 from gateway.work.executor import Executor, mark, worker_spool
 from gateway.work.tasks import Failure, MarkTask, Outcome, Result
@@ -34,7 +34,7 @@ def main(connection: Connection, config: Config, marks_only: bool = False) -> No
         signal.signal(number, signal.SIG_IGN)
     limit_memory(config.limits.worker_memory_bytes)
     try:
-        forbid_dumps()
+        empty_dumps()
         do, provider = _prepared(config, marks_only=marks_only)
     except GatewayError as error:
         connection.send(Failure.of(error))
