@@ -14,6 +14,8 @@ table each. Messages name files, tags and keys, never values that could identify
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GatewayError(Exception):
     """Base of all errors below; never raised itself."""
@@ -22,8 +24,10 @@ class GatewayError(Exception):
     retry = False
     hint = ""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
+        """details: further lines of the message, for people."""
+        super().__init__("\n  ".join((message, *details)))
+        self.lines = (message, *details)
         if hint is not None:
             self.hint = hint
 
@@ -130,7 +134,14 @@ class TooMuchMemory(InputError):
     """Working on the object takes more memory than one worker may have."""
 
     code = "too-much-memory"
-    hint = "Look at what the object claims to be; if it is right, raise limits.worker_memory_bytes."
+    hint = "Look at what the object claims to be; if it is right, raise limits.worker_memory_bytes (or --memory)."
+
+
+class TookTooLong(InputError):
+    """Working on the object takes longer than one object may."""
+
+    code = "took-too-long"
+    hint = "Look at what the object claims to be; if it is right, raise --timeout (or limits.seal_timeout_s)."
 
 
 class ChangedInstance(InputError):
