@@ -11,6 +11,7 @@ from gateway.config import Config
 from gateway.dicom.inflation import check_inflated
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import read
+from gateway.dicom.pixels import transcode
 from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.dicom.warning import with_warning
 from gateway.errors import KeyFileError, UnreadableObject
@@ -30,6 +31,7 @@ from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
 from gateway.work.tasks import (
     AnyTask,
+    ConvertTask,
     ExtractTask,
     Failure,
     MarkTask,
@@ -83,6 +85,8 @@ class Executor:
                 return self._verify(task)
             case MarkTask():
                 return mark(self._spool, task)
+            case ConvertTask():
+                return convert(self._spool, task)
             case VerifyOnlyTask():
                 return self._verify_only(task)
             case ExtractTask():
@@ -176,6 +180,13 @@ def mark(spool: Spool, task: MarkTask) -> Outcome:
     with spool.open(task.object_name) as data:
         outgoing = spool.put(with_warning(data, task.warning))
     return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
+
+
+def convert(spool: Spool, task: ConvertTask) -> Outcome:
+    """The object in another transfer syntax. Raises GatewayError."""
+    with spool.open(task.object_name) as data:
+        outgoing = spool.put(transcode(data[:], task.syntax))
+    return Outcome(outgoing=outgoing, level="pass", reason="converted")
 
 
 def worker_spool(config: Config) -> Spool:

@@ -111,6 +111,14 @@ class MarkTask(Task[Outcome]):
     warning: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConvertTask(Task[Outcome]):
+    """Convert the object without loss into the transfer syntax of this UID. Needs neither networks nor keys."""
+
+    object_name: str
+    syntax: str
+
+
 # -- Tasks on demand name files that the service hands over.
 
 
@@ -136,4 +144,6 @@ class RestoreOnlyTask(Task[OpenedOriginal]):
     target: SecretFile
 
 
-AnyTask: TypeAlias = SealTask | VerifyTask | MarkTask | VerifyOnlyTask | ExtractTask | RestoreOnlyTask
+AnyTask: TypeAlias = (
+    SealTask | VerifyTask | MarkTask | ConvertTask | VerifyOnlyTask | ExtractTask | RestoreOnlyTask
+)
