@@ -62,11 +62,18 @@ class SealSettings(Table):
     impossible: Literal["hold", "forward-marked"] = "hold"
     # An object that is sealed already.
     sealed: Literal["keep", "reseal", "refuse"] = "keep"
+    # An object that standard readers could read in different ways: never sealed, and forwarded as it came or kept back.
+    ambiguous: Literal["pass", "refuse"] = "pass"
     # When to look for records that have no block, before they are written over.
     look: Literal["always", "traces"] = "always"
     # Which frames of a multi-frame image carry the record.
     frames: Literal["first", "every"] = "first"
     station_name: str = Field(default="", max_length=16)
+
+
+class VerifySettings(Table):
+    # Keyword, or "GGGG,private creator", -> class of header_classes.toml, for elements that mean something else here.
+    classes: dict[str, str] | None = None
 
 
 class QueueSettings(Table):

@@ -23,8 +23,15 @@ from gateway.seal import (
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
-from gateway.seal.restoring import restore, restore_examined
-from gateway.seal.verifying import extract, reopen, verify, verify_examined
+from gateway.seal.header.classes import moved
+from gateway.seal.verifying import (
+    extract,
+    reopen,
+    restore_reported,
+    restore_verified,
+    verify,
+    verify_examined,
+)
 from gateway.spool import LocalSpool, Spool
 from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
@@ -48,7 +55,7 @@ class Executor:
     """What a worker keeps between tasks: networks, keys, options."""
 
     def __init__(self, config: Config) -> None:
-        """Raises KeyFileError, ResourceError."""
+        """Raises KeyFileError, ResourceError; ConfigurationError where a class or an element of one is unknown."""
         self.codec = Codec.load(threads=1)
         self._keys = KeyRing.load(config.keys)
         self._spool = worker_spool(config)
@@ -60,9 +67,11 @@ class Executor:
             identity=config.seal.identity,
             device=Device(station_name=config.seal.station_name),
             sealed=config.seal.sealed,
+            ambiguous=config.seal.ambiguous,
             look=config.seal.look,
             frames=Frames(config.seal.frames),
         )
+        self._classes = moved(config.verify.classes or {})
         self._reopen = (
             partial(
                 reopen,
@@ -114,7 +123,10 @@ class Executor:
             self._check_size(data)
             examination = Examination(data, self.codec)
             report = verify_examined(
-                examination, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key
+                examination,
+                trusted=self._keys.trusted,
+                recipient_key=self._keys.recipient_key,
+                classes=self._classes,
             )
             if not report.ok:
                 return self._failing(data, report, str(report.verdict), task)
@@ -125,7 +137,7 @@ class Executor:
     def _restore(
         self, examination: Examination, data: ByteSource, report: Report, task: VerifyTask
     ) -> Outcome | Failure:
-        original, restoration = restore_examined(examination, recipient_key=self._recipient_key())
+        original, restoration = restore_reported(examination, report, recipient_key=self._recipient_key())
         if original is None:
             return self._failing(data, report, f"not-restored-{restoration.reason}", task)
         return _verified(report, restored_to=self._spool.put(original))
@@ -144,7 +156,13 @@ class Executor:
         with opened(task.file.path, task.file.key) as received:
             data = decrypted(received, self._spool_key)
             self._check_size(data)
-            return verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
+            return verify(
+                data,
+                trusted=self._keys.trusted,
+                recipient_key=None,
+                codec=self.codec,
+                classes=self._classes,
+            )
 
     def _extract(self, task: ExtractTask) -> OpenedRecord:
         data, key = task.file.read(), self._recipient_key()
@@ -155,7 +173,13 @@ class Executor:
     def _restore_only(self, task: RestoreOnlyTask) -> OpenedOriginal:
         data, key = task.file.read(), self._recipient_key()
         self._check_size(data)
-        original, restoration = restore(data, recipient_key=key, codec=self.codec)
+        original, restoration = restore_verified(
+            Examination(data, self.codec),
+            trusted=self._keys.trusted,
+            recipient_key=key,
+            classes=self._classes,
+            unverified=task.unverified,
+        )
         if original is not None:
             task.target.write(original)
         return OpenedOriginal(sop_instance_uid=_sop_instance_uid(data), restoration=restoration)

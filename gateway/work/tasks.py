@@ -130,10 +130,14 @@ class ExtractTask(Task[OpenedRecord]):
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOnlyTask(Task[OpenedOriginal]):
-    """Write the original of the file to `target`, whoever sealed it."""
+    """Write the original of the file to `target`.
+
+    unverified: also of an object that does not verify.
+    """
 
     file: SecretFile
     target: SecretFile
+    unverified: bool = False
 
 
 AnyTask: TypeAlias = SealTask | VerifyTask | MarkTask | VerifyOnlyTask | ExtractTask | RestoreOnlyTask
