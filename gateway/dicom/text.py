@@ -56,7 +56,10 @@ def _first_codec(charset: bytes) -> str:
 def _with_escapes(raw: bytes, first: str) -> str:
     """Raises UnicodeDecodeError."""
     starts = [match.start() for match in _ESCAPE.finditer(raw)]
-    pieces = [raw[: starts[0]].decode(first)] if starts else [raw.decode(first)]
+    if not starts:
+        # An escape that nobody knows.
+        return raw.decode(first)
+    pieces = [raw[: starts[0]].decode(first)]
     for start, stop in zip(starts, [*starts[1:], len(raw)], strict=True):
         fragment = raw[start:stop]
         match = _ESCAPE.match(fragment)
