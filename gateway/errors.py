@@ -133,6 +133,13 @@ class PeerFailed(PeerError):
     hint = "Look at the peer's log and its free disk space."
 
 
+class TimeStampFailed(PeerError):
+    """The time stamp authority did not answer in time, or its answer is no time stamp that we may believe."""
+
+    code = "time-stamp"
+    hint = "Look at seal.time_stamp: url and certificates; set required to false to send objects without a stamp."
+
+
 class RefusedByPeer(InputError):
     """The peer refused this object for good."""
 
