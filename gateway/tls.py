@@ -161,7 +161,10 @@ def _trust(context: ssl.SSLContext, ca: Path) -> None:
 
 
 def own_certificates(config: Config) -> dict[str, Certificate]:
-    """Our certificates: `listener`, `http`, and `destination NAME`. Reads every file of TLS. Raises KeyFileError."""
+    """Our certificates: `listener`, `http`, `destination NAME`, and `standard signature`.
+
+    Reads every file of TLS. Raises KeyFileError.
+    """
     certificates: dict[str, Certificate] = {}
     if config.tls.certificate is not None:
         server_context(config.tls)
@@ -169,6 +172,8 @@ def own_certificates(config: Config) -> dict[str, Certificate]:
     if config.http.tls is not None and config.http.tls.certificate is not None:
         server_context(config.http.tls)
         certificates["http"] = Certificate.read(config.http.tls.certificate)
+    if config.seal.standard_signature is not None:
+        certificates["standard signature"] = Certificate.read(config.seal.standard_signature.certificate)
     for destination in config.destination:
         if destination.tls is not None:
             client_context(destination.tls)

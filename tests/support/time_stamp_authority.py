@@ -71,12 +71,15 @@ class SigningAuthority:
         age_days: float = 2000,
         usage: x509.KeyUsage | None = None,
         passphrase: bytes | None = None,
+        key: Path | None = None,
     ) -> Pair:
-        """A certificate for signatures. days: from now to its end; age_days: since its beginning."""
-        key = _key(kind)
-        builder = self._builder(name, key.public_key(), days=days, age_days=age_days)
+        """A certificate for signatures. days: from now to its end; age_days: since its beginning; key: of another."""
+        private = (
+            serialization.load_pem_private_key(key.read_bytes(), None) if key is not None else _key(kind)
+        )
+        builder = self._builder(name, private.public_key(), days=days, age_days=age_days)
         builder = builder.add_extension(usage or _usage(digital_signature=True), critical=True)
-        return self._written(name, builder, key, passphrase)
+        return self._written(name, builder, private, passphrase)
 
     def stamper(self, name: str = "stamper") -> Pair:
         """A certificate for time stamps (RFC 3161 2.3)."""

@@ -39,7 +39,8 @@ _MAC_NUMBER = 0
 class StandardlySigned:
     """What came of signing.
 
-    reason: signed, stamped, or why there is no signature: not-sealed, has-signatures, structure, certificate-expired.
+    reason: signed; stamped, or unstamped where a time stamp was wanted; or why there is no signature: not-sealed,
+        has-signatures, structure, certificate-expired.
     tags: of the elements that the signature covers.
     """
 
@@ -99,7 +100,8 @@ def sign(
     signature = signer.sign(digest)
     token = time_stamp(signature) if time_stamp is not None else b""
     edits = items.written(_parameters(file, tags), _signature(facts, signer, signature, token), file.encoding)
-    return file.rewritten(edits), StandardlySigned(reason="stamped" if token else "signed", tags=tags)
+    reason = "signed" if time_stamp is None else "stamped" if token else "unstamped"
+    return file.rewritten(edits), StandardlySigned(reason=reason, tags=tags)
 
 
 def removal(file: Part10) -> dict[int, bytes | None]:
