@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,7 +174,9 @@ def own_certificates(config: Config) -> dict[str, Certificate]:
         server_context(config.http.tls)
         certificates["http"] = Certificate.read(config.http.tls.certificate)
     if config.seal.standard_signature is not None:
-        certificates["standard signature"] = Certificate.read(config.seal.standard_signature.certificate)
+        # Where it can't be read, objects wait to be sealed, and modalities are served meanwhile.
+        with suppress(KeyFileError):
+            certificates["standard signature"] = Certificate.read(config.seal.standard_signature.certificate)
     for destination in config.destination:
         if destination.tls is not None:
             client_context(destination.tls)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.config.values import AETitle, FilePath, Port, Seconds, Table
 
@@ -71,6 +72,13 @@ class TimeStampSettings(Table):
     timeout_s: float = Field(default=5.0, ge=0.1, le=60.0)
     # Whether an object without a stamp is tried again, and not sent.
     required: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _has_a_port(cls, value: str) -> str:
+        # It raises ValueError for one that is out of range.
+        urlsplit(value).port  # noqa: B018
+        return value
 
 
 class SealSettings(Table):
