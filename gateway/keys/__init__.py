@@ -2,6 +2,7 @@
 
 from gateway.keys.access import read_passphrases
 from gateway.keys.certified import (
+    CERTIFICATE_ERRORS,
     CertificateTrust,
     CertifiedSigner,
     load_certificates,
@@ -44,6 +45,7 @@ from gateway.keys.trust import TrustedSigner, TrustedSigners, Validity
 from gateway.runtime.core_dumps import forbid_dumps
 
 __all__ = [
+    "CERTIFICATE_ERRORS",
     "RECIPIENT_ID_BYTES",
     "SIGNER_ID_BYTES",
     "SUITES",

@@ -25,6 +25,15 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 }
 _SHA256 = Prehashed(_HASHES["SHA256"])
 
+# What `cryptography` raises for a damaged or strange certificate, at loading or at the first look into it.
+CERTIFICATE_ERRORS = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
 CertifiedKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
@@ -91,7 +100,7 @@ def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     check_closed_for_writing(path)
     try:
         return tuple(x509.load_pem_x509_certificates(content))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except CERTIFICATE_ERRORS as error:
         raise KeyFileError(
             f"{path} holds no certificate in PEM", hint="Convert it with openssl x509."
         ) from error
@@ -108,27 +117,24 @@ class CertificateTrust:
 
         moment: of the signature, with its time zone. Revocation is not looked at.
         """
-        if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
+        try:
+            if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
+                return False
+            if certificate in self.certificates or not self.certificates:
+                return bool(self.certificates)
+            self._verifier(moment).verify(certificate, [])
+        except (verification.VerificationError, *CERTIFICATE_ERRORS):
             return False
-        if certificate in self.certificates:
-            return True
-        if not self.certificates:
-            return False
-        verifier = (
+        return True
+
+    def _verifier(self, moment: datetime) -> verification.ClientVerifier:
+        return (
             verification.PolicyBuilder()
             .store(self._store)
             .time(moment)
-            .extension_policies(
-                ca_policy=_AUTHORITY,
-                ee_policy=verification.ExtensionPolicy.permit_all(),
-            )
+            .extension_policies(ca_policy=_AUTHORITY, ee_policy=verification.ExtensionPolicy.permit_all())
             .build_client_verifier()
         )
-        try:
-            verifier.verify(certificate, [])
-        except (verification.VerificationError, ValueError):
-            return False
-        return True
 
     @cached_property
     def _store(self) -> verification.Store:
@@ -178,7 +184,7 @@ def _for_signatures(certificate: x509.Certificate) -> bool:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return True
-    except ValueError:
+    except CERTIFICATE_ERRORS:
         return False
     return usage.digital_signature or usage.content_commitment
 
@@ -186,7 +192,7 @@ def _for_signatures(certificate: x509.Certificate) -> bool:
 def _public_bytes(certificate: x509.Certificate) -> bytes:
     try:
         return _spki(certificate.public_key())  # type: ignore[arg-type]  # every kind of key has these bytes
-    except (ValueError, UnsupportedAlgorithm):
+    except CERTIFICATE_ERRORS:
         return b""
 
 

@@ -22,7 +22,7 @@ from rfc3161_client import (
 )
 
 from gateway.errors import TimeStampFailed
-from gateway.keys.certified import CertificateTrust
+from gateway.keys.certified import CERTIFICATE_ERRORS, CertificateTrust
 
 MEDIA_TYPE_QUERY = "application/timestamp-query"
 MEDIA_TYPE_REPLY = "application/timestamp-reply"
@@ -112,7 +112,7 @@ def _is_believed(response: TimeStampResponse, stamped: bytes, trust: Certificate
     builder = VerifierBuilder(roots=list(trust.certificates))
     try:
         return builder.build().verify_message(response, stamped)
-    except VerificationError:
+    except (VerificationError, *CERTIFICATE_ERRORS):
         return False
 
 

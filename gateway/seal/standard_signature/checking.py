@@ -16,7 +16,14 @@ from gateway.dicom.elements import EXPLICIT_LE
 from gateway.dicom.part10 import Part10
 from gateway.dicom.syntaxes import syntax_of
 from gateway.errors import UnreadableObject
-from gateway.keys import CertificateTrust, TimeStamp, read_stamp, signature_verifies, unpadded
+from gateway.keys import (
+    CERTIFICATE_ERRORS,
+    CertificateTrust,
+    TimeStamp,
+    read_stamp,
+    signature_verifies,
+    unpadded,
+)
 from gateway.seal.standard_signature import items
 from gateway.seal.standard_signature.items import SignatureItem
 from gateway.seal.standard_signature.mac import ElementReader
@@ -215,7 +222,7 @@ def _certificate(item: SignatureItem) -> x509.Certificate | None:
     for content in (encoded, encoded.removesuffix(b"\0")):
         try:
             return x509.load_der_x509_certificate(content)
-        except (ValueError, UnsupportedAlgorithm):
+        except CERTIFICATE_ERRORS:
             continue
     return None
 
@@ -223,7 +230,7 @@ def _certificate(item: SignatureItem) -> x509.Certificate | None:
 def _subject(certificate: x509.Certificate | None) -> str:
     try:
         return certificate.subject.rfc4514_string() if certificate is not None else ""
-    except ValueError:
+    except CERTIFICATE_ERRORS:
         return ""
 
 

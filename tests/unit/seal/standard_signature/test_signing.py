@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.dicom.elements import EXPLICIT_LE, encode
@@ -325,6 +325,35 @@ def test_damaged_signatures_are_never_an_error(
     changed = signed_ct[:at] + bytes([value]) + signed_ct[at + 1 :]
     for checked in check_standard_signatures(read(changed), trusted=trust):
         assert checked.state in SignatureState
+
+
+@given(at=st.integers(min_value=0), value=st.integers(0, 255))
+def test_a_damaged_certificate_is_not_believed_and_no_error(
+    sealed_ct: bytes, signer: CertifiedSigner, trust: CertificateTrust, at: int, value: int
+) -> None:
+    at %= len(signer.der)
+    assume(signer.der[at] != value)
+    (checked,) = _with_certificate(sealed_ct, signer, trust, at, value)
+    assert checked.trusted is False
+
+
+def test_a_certificate_of_a_version_that_does_not_exist_is_not_checked(
+    sealed_ct: bytes, signer: CertifiedSigner, trust: CertificateTrust
+) -> None:
+    # TBSCertificate begins with [0] { INTEGER 2 } (RFC 5280 4.1).
+    at = signer.der.index(bytes.fromhex("a003020102")) + 4
+    (checked,) = _with_certificate(sealed_ct, signer, trust, at, 127)
+    assert (checked.state, checked.trusted, checked.signer) == (SignatureState.UNCHECKED, False, "")
+
+
+def _with_certificate(
+    sealed: bytes, signer: CertifiedSigner, trust: CertificateTrust, at: int, value: int
+) -> list[StandardSignature]:
+    """What is said of a signature with one byte of its certificate changed. The MAC does not cover it."""
+    signed, _ = sign(sealed, signer, now=NOW)
+    start = signed.index(signer.der) + at
+    changed = signed[:start] + bytes([value]) + signed[start + 1 :]
+    return check_standard_signatures(read(changed), trusted=trust)
 
 
 # -- What is not signed, and what is taken away.
