@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from gateway.commands.common import batch, loading, options
 from gateway.commands.common.exits import Exit
-from gateway.commands.common.files import InputFile, inputs_and_outputs, write_atomically
+from gateway.commands.common.files import InputFile, inputs_and_outputs, opened_input, write_output
 from gateway.commands.common.printing import Printer
 from gateway.config import TimeStampSettings
 from gateway.dicom.lazy_bytes import ByteSource
@@ -28,7 +28,6 @@ from gateway.seal.codec import Profile
 from gateway.seal.record.fields import field
 from gateway.seal.standard_signature.signing import sign
 from gateway.seal.verifying import reopen
-from gateway.spool.stored import opened
 
 FIELDS = (
     "sop_instance_uid", "level", "reason", "mode", "payload_bits", "coded_bits",
@@ -43,6 +42,7 @@ class SealFile:
     recipient: public key of who can read the records.
     signer: private key that signs.
     profile: what hiding is tuned for.
+    memory_bytes: that it may take.
     fields: keywords beside the default ones.
     signers, recipient_key: with both, sealed objects that verify are sealed anew.
     standard: private key and certificate of a standard signature; None: there is none.
@@ -52,6 +52,7 @@ class SealFile:
     recipient: Path
     signer: Path
     profile: Profile
+    memory_bytes: int
     fields: tuple[str, ...] = ()
     signers: Path | None = None
     recipient_key: Path | None = None
@@ -59,7 +60,7 @@ class SealFile:
     time_stamp: TimeStampSettings | None = None
 
     def __call__(self, item: InputFile) -> batch.FileResult:
-        with opened(item.source) as data:
+        with opened_input(item, self.memory_bytes) as data:
             return self._sealed(item, data)
 
     def _sealed(self, item: InputFile, data: ByteSource) -> batch.FileResult:
@@ -79,13 +80,13 @@ class SealFile:
             )
         except UnreadableObject:
             # Every input gives an output.
-            _write(item, data)
+            write_output(item, data)
             raise
         signature: str | None = None
         notes: list[str] = []
         if sealed is not data and self.standard is not None:
             sealed, signature, notes = self._signed(item, sealed)
-        _write(item, sealed)
+        write_output(item, sealed)
         line = {"path": str(item.source)} | {name: getattr(result, name) for name in FIELDS}
         return batch.FileResult(
             line=line | {"standard_signature": signature},
@@ -117,11 +118,11 @@ class SealFile:
             codec=loading.codec(),
         )
 
-    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
         return (
             {"path": str(item.source)}
             | dict.fromkeys((*FIELDS, "standard_signature"))
-            | {"level": "pass", "reason": code}
+            | {"level": "pass", "reason": code, "detail": message}
         )
 
 
@@ -164,6 +165,7 @@ class SealFile:
     help="With --standard-signature: the time stamp authority (RFC 3161), and whose stamps are believed.",
 )
 @options.jobs
+@options.limits
 @options.json_lines
 def command(
     given: Path,
@@ -178,6 +180,8 @@ def command(
     standard: tuple[Path, Path] | None,
     time_stamp: tuple[str, Path] | None,
     jobs: int,
+    memory: int,
+    timeout: float,
     as_json: bool,
 ) -> None:
     """Seal the file IN into OUT, or every file of the folder IN into the folder OUT.
@@ -199,8 +203,12 @@ def command(
     stamping = _time_stamping(time_stamp) if time_stamp else None
     if standard:
         loading.certified_signer(*standard)
-    task = SealFile(recipient, signer, Profile(profile), fields, signers, recipient_key, standard, stamping)
-    sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=Printer(as_json=as_json)))
+    task = SealFile(
+        recipient, signer, Profile(profile), memory, fields, signers, recipient_key, standard, stamping
+    )
+    limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
+    printer = Printer(as_json=as_json)
+    sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=printer, limits=limits))
 
 
 def _time_stamping(given: tuple[str, Path]) -> TimeStampSettings:
@@ -212,11 +220,6 @@ def _time_stamping(given: tuple[str, Path]) -> TimeStampSettings:
         raise click.UsageError("--time-stamp: the URL begins with http:// or https://") from error
     loading.time_stamper(settings)
     return settings
-
-
-def _write(item: InputFile, data: ByteSource) -> None:
-    if item.target is not None:
-        write_atomically(item.target, data)
 
 
 def _described(result: SealResult) -> str:

@@ -18,6 +18,7 @@ SEAL = {
 }  # fmt: skip
 VERIFY = {
     "path", "sop_instance_uid", "verdict", "level", "checks", "header_differences", "tampered_tiles",
+    "format_version",
 }  # fmt: skip
 EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate"}
 RESTORE = {"path", "restored", "original_digest", "reason"}

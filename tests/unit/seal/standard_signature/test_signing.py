@@ -303,7 +303,7 @@ def test_a_stamp_over_another_signature_is_broken(
 
 
 @given(at=st.integers(min_value=0), bit=st.integers(0, 7))
-def test_a_stamp_with_one_wrong_bit_is_not_valid_and_no_error(
+def test_one_wrong_bit_in_a_stamp_changes_no_time_and_is_no_error(
     sealed_ct: bytes, signed_ct: bytes, signer: CertifiedSigner, trust: CertificateTrust, at: int, bit: int
 ) -> None:
     (original,) = (signature.values[items.STAMP] for signature in items.signatures(read(signed_ct)))
@@ -312,7 +312,10 @@ def test_a_stamp_with_one_wrong_bit_is_not_valid_and_no_error(
     token[at] ^= 1 << bit
     signed, _ = sign(sealed_ct, signer, now=NOW, time_stamp=lambda _: bytes(token))
     checked = only(read(signed), trust)
-    assert checked.stamp in {StampState.BROKEN, StampState.UNTRUSTED}
+    # A few bits of a token are in no signature; they say nothing that is read here.
+    assert checked.stamp in {StampState.BROKEN, StampState.UNTRUSTED} or (
+        checked.stamped_at == only(read(signed_ct), trust).stamped_at
+    )
 
 
 @given(at=st.integers(min_value=0), value=st.integers(0, 255))
