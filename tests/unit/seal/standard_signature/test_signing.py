@@ -25,7 +25,7 @@ from gateway.seal.standard_signature.checking import (
 from gateway.seal.standard_signature.profile import profile_tags
 from gateway.seal.standard_signature.signing import removal, sign, signature_uid
 from tests.support import objects
-from tests.support.dcmtk import remove_private_elements, run, set_element
+from tests.support.dcmtk import remove_private_elements, run, set_element, transcode
 from tests.support.desk import Desk
 from tests.support.time_stamp_authority import Kind, SigningAuthority
 from tests.unit.seal.standard_signature.conftest import NOW
@@ -393,8 +393,28 @@ def test_what_was_added_comes_off_again_without_a_trace(
     assert removal(read(sealed)) == {}
 
 
-def test_a_signed_image_is_intact(desk: Desk, signed_ct: bytes) -> None:
-    assert desk.verify(signed_ct).verdict == "intact"
+@pytest.mark.parametrize("build", [objects.ct, objects.fundus, objects.multi_frame, objects.report])
+def test_a_signed_object_is_intact_and_its_original_comes_back_without_signatures(
+    desk: Desk, signer: CertifiedSigner, build: Callable[..., bytes]
+) -> None:
+    original = build()
+    signed, _ = sign(desk.seal(original)[0], signer, now=NOW)
+    assert desk.verify(signed).verdict == "intact"
+    assert desk.restore(signed)[0] == original
+
+
+def test_no_signature_stays_in_the_original_of_a_transcoded_object(
+    desk: Desk, signed_ct: bytes, written: Writer
+) -> None:
+    path = written(signed_ct)
+    transcode(path, path.with_suffix(".jls"), "jpeg-ls")
+    transcoded = path.with_suffix(".jls").read_bytes()
+    assert only(read(transcoded)).state is SignatureState.BROKEN
+    assert desk.verify(transcoded).verdict == "transcoded"
+    original, _ = desk.restore(transcoded)
+    assert original is not None
+    assert check_standard_signatures(read(original)) == []
+    assert not {0x4FFE0001, 0xFFFAFFFA} & set(read(original).index)
 
 
 def test_a_long_file_is_signed_as_one_in_memory(sealed_ct: bytes, signer: CertifiedSigner) -> None:
