@@ -179,6 +179,13 @@ class PeerFailed(PeerError):
     hint = "Look at the peer's log and its free disk space."
 
 
+class TimeStampFailed(PeerError):
+    """The time stamp authority did not answer in time, or its answer is no time stamp that we may believe."""
+
+    code = "time-stamp"
+    hint = "Look at seal.time_stamp: url and certificates; set required to false to send objects without a stamp."
+
+
 class ProtocolBroken(PeerError):
     """The peer sent what the standard or our limits forbid; its association is ended."""
 

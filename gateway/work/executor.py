@@ -24,6 +24,7 @@ from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
 from gateway.seal.header.classes import moved
+from gateway.seal.standard_signature.signing import sign
 from gateway.seal.verifying import (
     extract,
     reopen,
@@ -49,6 +50,7 @@ from gateway.work.tasks import (
     VerifyOnlyTask,
     VerifyTask,
 )
+from gateway.work.time_stamping import TimeStamper
 
 
 class Executor:
@@ -57,7 +59,8 @@ class Executor:
     def __init__(self, config: Config) -> None:
         """Raises KeyFileError, ResourceError; ConfigurationError where a class or an element of one is unknown."""
         self.codec = Codec.load(threads=1)
-        self._keys = KeyRing.load(config.keys)
+        self._keys = KeyRing.load(config.keys, config.seal.standard_signature)
+        self._time_stamper = TimeStamper.of(config.seal.time_stamp) if config.seal.time_stamp else None
         self._spool = worker_spool(config)
         self._spool_key = spool_key(config)
         self._memory_bytes = config.limits.worker_memory_bytes
@@ -115,8 +118,22 @@ class Executor:
                 now=datetime.now(UTC),
                 reopen=self._reopen,
             )
+            signature = problem = ""
+            if sealed is not data and self._keys.certified is not None:
+                sealed, signed = sign(
+                    sealed, self._keys.certified, now=datetime.now(UTC), time_stamp=self._time_stamper
+                )
+                signature = signed.reason
+                if signature == "unstamped" and self._time_stamper is not None:
+                    problem = self._time_stamper.problem
             outgoing = None if sealed is data else self._spool.put(sealed)
-        return Outcome(outgoing=outgoing, level=result.level, reason=result.reason)
+        return Outcome(
+            outgoing=outgoing,
+            level=result.level,
+            reason=result.reason,
+            signature=signature,
+            signature_problem=problem,
+        )
 
     def _verify(self, task: VerifyTask) -> Outcome | Failure:
         with self._spool.open(task.object_name) as data:

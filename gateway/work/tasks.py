@@ -41,6 +41,8 @@ class Outcome:
     reason: a code word.
     verdict: what verification found, None when the object was not verified.
     restored: whether `outgoing` holds the original pixels.
+    signature: what came of the standard signature, a code word; "" where none was to be made.
+    signature_problem: why it has no time stamp, for people; "" otherwise.
     """
 
     outgoing: str | None
@@ -48,6 +50,8 @@ class Outcome:
     reason: str
     verdict: str | None = None
     restored: bool = False
+    signature: str = ""
+    signature_problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
