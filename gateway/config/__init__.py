@@ -13,6 +13,8 @@ from gateway.config.tables import (
     ListenerSettings,
     QueueSettings,
     SealSettings,
+    StandardSignatureSettings,
+    TimeStampSettings,
 )
 
 __all__ = [
@@ -25,5 +27,7 @@ __all__ = [
     "QueueSettings",
     "Route",
     "SealSettings",
+    "StandardSignatureSettings",
+    "TimeStampSettings",
     "load",
 ]

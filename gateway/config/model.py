@@ -23,6 +23,7 @@ from gateway.config.tables import (
     ListenerSettings,
     QueueSettings,
     SealSettings,
+    VerifySettings,
 )
 from gateway.config.tls import TlsSettings
 from gateway.config.values import Table
@@ -44,6 +45,7 @@ class Config(Table):
     users: UserSettings = UserSettings()
     http: HttpSettings = HttpSettings()
     seal: SealSettings = SealSettings()
+    verify: VerifySettings = VerifySettings()
     queue: QueueSettings = QueueSettings()
     limits: Limits = Limits()
     commitment: CommitmentSettings = CommitmentSettings()
