@@ -61,19 +61,21 @@ def units(value: ByteSource, count: int, extended: tuple[bytes, bytes] | None) -
     Raises UnsupportedPixels when offset tables contradict the fragments or each other, or when frames can't be told.
     """
     table, starts, content = _parsed(value)
-    if count <= 1:
-        if count and (table not in ([], [0]) or (extended and _numbers(extended[0], 8) != [0])):
-            raise UnsupportedPixels("the offset table contradicts the fragments")
-        return [content] if content else []
+    if not content:
+        raise UnsupportedPixels("the encapsulated pixel data has no fragments")
     if extended:
-        if table or len(content) != count:
+        if table or len(content) != max(count, 1):
             raise UnsupportedPixels(
                 "there is an offset table beside the extended one, or not one fragment a frame"
             )
-        table = _numbers(extended[0], 8)
-        lengths = _numbers(extended[1], 8)
-        if any(len(part) - length not in (0, 1) for part, length in zip(content, lengths, strict=False)):
+        table, lengths = _numbers(extended[0], 8), _numbers(extended[1], 8)
+        equal = len(lengths) == len(content) and all(map(_has_length, content, lengths))
+        if lengths and not equal:
             raise UnsupportedPixels("the extended offset table contradicts the fragments")
+    if count <= 1:
+        if table not in ([], [0]):
+            raise UnsupportedPixels("the offset table contradicts the fragments")
+        return [content]
     if not table:
         if len(content) != count:
             raise UnsupportedPixels("without an offset table, nobody knows where frames begin")
@@ -83,6 +85,11 @@ def units(value: ByteSource, count: int, extended: tuple[bytes, bytes] | None) -
         raise UnsupportedPixels("the offset table contradicts the fragments")
     borders = [starts.index(offset) for offset in table] + [len(content)]
     return [content[first:last] for first, last in pairwise(borders)]
+
+
+def _has_length(fragment: ByteSource, length: int) -> bool:
+    """Whether a frame is so long, the byte left out that pads it to even length (PS3.5 A.4)."""
+    return length == len(fragment) or (length == len(fragment) - 1 and fragment[length:] == b"\0")
 
 
 def _parsed(value: ByteSource) -> tuple[list[int], list[int], list[ByteSource]]:

@@ -6,13 +6,16 @@ another to a radiologist, so everything is objected to here that PS3.5 and PS3.1
 
 from __future__ import annotations
 
+import re
+import struct
+import zlib
 from collections.abc import Iterator
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
+from gateway.dicom import text_reading
 from gateway.dicom.elements import (
     IMPLICIT_LE,
-    ITEM,
     ITEM_END,
     NESTING_MAX,
     SEQUENCE_END,
@@ -29,6 +32,8 @@ from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import (
     META_GROUP_LENGTH,
     PIXEL_DATA,
+    PIXEL_REPRESENTATION,
+    SPECIFIC_CHARACTER_SET,
     TRANSFER_SYNTAX_UID,
 )
 from gateway.errors import UnreadableObject, UnsupportedPixels
@@ -37,9 +42,27 @@ from gateway.errors import UnreadableObject, UnsupportedPixels
 _VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
 )
+# Those whose bytes depend on Specific Character Set.
+_CHARACTERS = frozenset(b"LO LT PN SH ST UC UT".split())
 _TEXT = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
+# Bytes of one number.
+_WIDTHS = {
+    b"US": 2, b"SS": 2, b"UL": 4, b"SL": 4, b"FL": 4, b"AT": 4, b"OF": 4, b"OL": 4,
+    b"FD": 8, b"SV": 8, b"UV": 8, b"OD": 8, b"OV": 8,
+}  # fmt: skip
+# What readers compute with, or compare: of other characters some leave out what they do not know, or end there.
+_PLAIN = {
+    b"UI": re.compile(rb"[\x21-\x7e]*"),
+    b"IS": re.compile(rb"(?:[-+]?[0-9]+(?:\.0*)?)?"),
+    b"DS": re.compile(rb"(?:[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)?"),
+}
+_UID = re.compile(rb"[0-9.]+")
 _PIXEL_SOURCES = (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA)
-_DIRECTORY_GROUP, _FIRST_GROUP = 0x0004, 0x0008
+# What tells how pixel data lies: each is one number.
+_SHAPE = (
+    0x00280002, 0x00280006, 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102, PIXEL_REPRESENTATION,
+)  # fmt: skip
+_DIRECTORY_GROUP, _FIRST_GROUP, _DELIMITERS = 0x0004, 0x0008, 0xFFFE
 
 
 def objection(file: Part10) -> str:
@@ -51,7 +74,9 @@ def objection(file: Part10) -> str:
 
 
 def _objections(file: Part10) -> Iterator[str]:
-    declared = file.meta.get(TRANSFER_SYNTAX_UID, b"").strip(b" \0")
+    declared = file.meta.get(TRANSFER_SYNTAX_UID, b"").rstrip(b" \0")
+    if declared and not _UID.fullmatch(declared):
+        yield "the transfer syntax is no UID"
     if declared and syntax_of(file.transfer_syntax).encoding != file.encoding:
         yield "the elements are not encoded as the transfer syntax says"
     length = file.meta.get(META_GROUP_LENGTH)
@@ -59,14 +84,29 @@ def _objections(file: Part10) -> Iterator[str]:
         start = 132 if file.prefix[128:132] == b"DICM" else 0
         if len(length) != 4 or int.from_bytes(length, "little") != len(file.prefix) - start - 12:
             yield "the group length of the file meta information is wrong"
+    if file.behind not in (b"", b"\0") and not _ends_like_gzip(file):
+        yield "something stands behind the deflated data set"
     for element in file.elements:
-        if element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP:
+        early = element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP
+        if early or element.group == _DELIMITERS:
             yield f"{_name(element.tag)} has no place in a data set"
-    yield from _elements(file, file.elements, file.encoding, 0)
+    charset = file.value(SPECIFIC_CHARACTER_SET) or b""
+    yield from _elements(file, file.elements, file.encoding, (charset, charset), 0)
     yield from _pixels(file)
 
 
-def _elements(file: Part10, elements: list[Element], encoding: Encoding, deep: int) -> Iterator[str]:
+def _ends_like_gzip(file: Part10) -> bool:
+    """Whether checksum and length of the data set stand behind it, as some writers leave them (RFC 1952, 2.3.1)."""
+    body = file.body[:]
+    return file.behind.removesuffix(b"\0") == struct.pack("<II", zlib.crc32(body), len(body)).removesuffix(
+        b"\0"
+    )
+
+
+def _elements(
+    file: Part10, elements: list[Element], encoding: Encoding, charsets: tuple[bytes, bytes], deep: int
+) -> Iterator[str]:
+    """charsets: Specific Character Set that holds for the elements, and the one of what is around them."""
     before = -1
     for element in elements:
         tag = element.tag
@@ -74,25 +114,51 @@ def _elements(file: Part10, elements: list[Element], encoding: Encoding, deep: i
             once = "stands more than once" if tag == before else "is out of order"
             yield f"{_name(tag)} {once}"
         before = tag
-        private = bool(element.group % 2)
-        known = "" if private or not dictionary_has_tag(tag) else dictionary_VR(tag)
-        if element.vr is not None:
-            if element.vr not in _VRS:
-                yield f"{_name(tag)} has a VR that does not exist"
-            if element.vr == b"UN" and known and not element.undefined:
-                yield f"{_name(tag)} has VR UN although it is a standard element"
+        known = "" if element.group % 2 or not dictionary_has_tag(tag) else dictionary_VR(tag)
         pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
-        if element.undefined and not pixel_data and element.vr not in (None, b"SQ", b"UN"):
-            yield f"{_name(tag)} has an undefined length"
+        why = _vr_objection(element, known, pixel_data=pixel_data)
+        if why:
+            yield f"{_name(tag)} {why}"
         vr = element.vr or known.encode()
-        is_sequence = (element.undefined and not pixel_data) or vr == b"SQ"
-        if is_sequence:
-            yield from _sequence(file, element, encoding, deep)
-        elif vr in _TEXT and b"\0" in file.body[element.value : element.end].rstrip(b" \0"):
-            yield f"{_name(tag)} holds a zero byte, at which some readers end"
+        if (element.undefined and not pixel_data) or vr == b"SQ":
+            yield from _sequence(file, element, encoding, charsets[0], deep)
+        elif not element.undefined:
+            why = _value_objection(file, element, vr, charsets)
+            if why:
+                yield f"{_name(tag)} {why}"
 
 
-def _sequence(file: Part10, element: Element, encoding: Encoding, deep: int) -> Iterator[str]:
+def _vr_objection(element: Element, known: str, *, pixel_data: bool) -> str:
+    """known: VR of a standard element in the dictionary; empty when it has none."""
+    if element.vr is not None and element.vr not in _VRS:
+        return "has a VR that does not exist"
+    if element.tag == PIXEL_DATA and not pixel_data:
+        return "is pixel data of another VR than OB or OW"
+    if element.vr == b"UN" and known and not element.undefined:
+        return "has VR UN although it is a standard element"
+    if not element.undefined or pixel_data:
+        return ""
+    # Some readers look for items there, some for a delimiter only.
+    sequence = element.vr == b"SQ" or (element.vr in (None, b"UN") and known in ("", "SQ"))
+    return "" if sequence else "has an undefined length"
+
+
+def _value_objection(file: Part10, element: Element, vr: bytes, charsets: tuple[bytes, bytes]) -> str:
+    if vr in _WIDTHS:
+        whole = not (element.end - element.value) % _WIDTHS[vr]
+        return "" if whole else "ends within a number"
+    if vr not in _TEXT:
+        return ""
+    raw = file.body[element.value : element.end]
+    plain = raw.rstrip(b" \0")
+    if b"\0" in plain:
+        return "holds a zero byte, at which some readers end"
+    if vr in _PLAIN and not all(_PLAIN[vr].fullmatch(part.strip(b" ")) for part in plain.split(b"\\")):
+        return "holds a value that its VR does not allow"
+    return text_reading.objection(plain, *charsets) if vr in _CHARACTERS else ""
+
+
+def _sequence(file: Part10, element: Element, encoding: Encoding, charset: bytes, deep: int) -> Iterator[str]:
     if deep > NESTING_MAX:
         yield "sequences are nested too deeply"
         return
@@ -107,9 +173,11 @@ def _sequence(file: Part10, element: Element, encoding: Encoding, deep: int) -> 
             if part.end != part.stop and not _delimited(file, part.stop, ITEM_END, inner):
                 yield f"{_name(element.tag)} has a damaged delimiter"
             inside = walk(file.body, part.value, part.stop, inner)
-            if any(found.group == ITEM >> 16 for found in inside):
+            if any(found.group == _DELIMITERS for found in inside):
                 yield f"{_name(element.tag)} holds a delimiter without a beginning"
-            yield from _elements(file, inside, inner, deep + 1)
+            own = next((found for found in inside if found.tag == SPECIFIC_CHARACTER_SET), None)
+            holds = charset if own is None else file.body[own.value : own.end]
+            yield from _elements(file, inside, inner, (holds, charset), deep + 1)
     except UnreadableObject:
         yield f"{_name(element.tag)} is damaged"
 
@@ -125,6 +193,14 @@ def _pixels(file: Part10) -> Iterator[str]:
     element = file.index.get(PIXEL_DATA)
     if element is None:
         return
+    for tag in _SHAPE:
+        described = file.index.get(tag)
+        if described is not None and not (
+            described.vr in (None, b"US") and len(file.value(tag) or b"") in (0, 2)
+        ):
+            yield f"{_name(tag)} is not one number"
+    if (file.value(PIXEL_REPRESENTATION) or b"").strip(b"\0") not in (b"", b"\1"):
+        yield f"{_name(PIXEL_REPRESENTATION)} is neither 0 nor 1"
     syntax = syntax_of(file.transfer_syntax)
     if element.undefined == syntax.native:
         yield "the pixel data is not in the form of its transfer syntax"
@@ -139,6 +215,8 @@ def _pixels(file: Part10) -> Iterator[str]:
         if element.undefined:
             yield str(error)
         return
+    if not file.encoding.little and shape.allocated > 8 and element.vr == b"OB":
+        yield "nobody knows the byte order of pixel data of this VR"
     length, least = element.end - element.value, shape.byte_count
     subsampled = shape.photometric.endswith(("_422", "_420"))
     if length not in (least, least + least % 2) and not subsampled:

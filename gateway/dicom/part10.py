@@ -50,6 +50,7 @@ class Part10:
     encoding: how the elements are written, as they show it.
     body: the data set, inflated if it was deflated; in memory only if the file was.
     elements: of the data set, top level only.
+    behind: what stands behind a deflated data set; a zero byte pads it to even length.
     """
 
     prefix: bytes
@@ -58,6 +59,7 @@ class Part10:
     encoding: Encoding
     body: ByteSource
     elements: list[Element]
+    behind: bytes = b""
 
     @cached_property
     def index(self) -> dict[int, Element]:
@@ -179,8 +181,9 @@ def _read(data: ByteSource, inflated_max: int) -> Part10:
     meta, at = file_meta(data)
     syntax = meta.get(TRANSFER_SYNTAX_UID, b"").decode("latin-1").strip(" \0")
     body: ByteSource = data[at:] if isinstance(data, bytes) else ByteRange(data, at, len(data))
+    behind = b""
     if syntax_of(syntax).form is Form.DEFLATED:
-        body = _inflate(body[:], inflated_max)
+        body, behind = _inflate(body[:], inflated_max)
     encoding = observed_encoding(body, syntax)
     elements = walk(body, 0, len(body), encoding)
     groups = {element.group for element in elements}
@@ -190,7 +193,7 @@ def _read(data: ByteSource, inflated_max: int) -> Part10:
         syntax = {IMPLICIT_LE: IMPLICIT_VR_LE, EXPLICIT_LE: EXPLICIT_VR_LE, EXPLICIT_BE: EXPLICIT_VR_BE}[
             encoding
         ]
-    return Part10(data[:at], meta, syntax, encoding, body, elements)
+    return Part10(data[:at], meta, syntax, encoding, body, elements, behind)
 
 
 def file_meta(data: ByteSource) -> tuple[dict[int, bytes], int]:
@@ -234,7 +237,8 @@ def observed_encoding(body: ByteSource, syntax: str) -> Encoding:
     return IMPLICIT_LE
 
 
-def _inflate(data: bytes, inflated_max: int) -> bytes:
+def _inflate(data: bytes, inflated_max: int) -> tuple[bytes, bytes]:
+    """The data set, and what stands behind it."""
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         body = engine.decompress(data, inflated_max)
@@ -242,7 +246,7 @@ def _inflate(data: bytes, inflated_max: int) -> bytes:
         raise UnreadableObject("the deflated data set is damaged") from error
     if engine.unconsumed_tail or not engine.eof:
         raise UnreadableObject(f"the deflated data set is incomplete or larger than {inflated_max} bytes")
-    return body
+    return body, engine.unused_data
 
 
 def _deflate(body: bytes) -> bytes:

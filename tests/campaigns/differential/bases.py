@@ -179,7 +179,8 @@ def _structured_report() -> bytes:
 def _jpeg() -> bytes:
     def change(dataset: Dataset) -> None:
         frames = [
-            imagecodecs.jpeg8_encode(objects.picture(EDGE, EDGE, 0, 255, seed).astype("u1")) for seed in range(3)
+            imagecodecs.jpeg8_encode(objects.picture(EDGE, EDGE, 0, 255, seed).astype("u1"))
+            for seed in range(3)
         ]
         dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
         dataset.NumberOfFrames = 3

@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from tests.campaigns.differential.readings import Reading, own_reading
 from tests.support.desk import Desk
 
 SEALED_SHARE = 0.75
+# Differences that are told of each file and reader.
+LINES_MAX = 3
 GOOD, SEALABLE = "verifies good", "would be sealed"
 
 
@@ -55,7 +58,9 @@ class Tally:
     misses: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+        return {
+            name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()
+        }
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Tally:
@@ -69,7 +74,9 @@ class Campaign:
     def __init__(self, desk: Desk, made: list[Base], folder: Path, seed: int) -> None:
         """folder: for the files of one batch, and `misses` in it for those that were one."""
         self._desk = desk
-        self._drafts = [(base.name, sealed, base.draft(sealed=sealed)) for base in made for sealed in (True, False)]
+        self._drafts = [
+            (base.name, sealed, base.draft(sealed=sealed)) for base in made for sealed in (True, False)
+        ]
         self._folder = folder
         self._seed = seed
         self._gdcm = GdcmReader()
@@ -154,7 +161,7 @@ class Campaign:
             if reading.refusal:
                 tally.refused[reader] += 1
                 continue
-            for line in differences(own, reading):
+            for line in islice(differences(own, reading), LINES_MAX):
                 fault = known.fault(reader, line, candidate.file, own)
                 if fault:
                     tally.known[f"{reader}: {fault}"] += 1
@@ -165,7 +172,9 @@ class Campaign:
                 )
                 misses = self._folder / "misses"
                 misses.mkdir(exist_ok=True)
-                shutil.copyfile(self._folder / f"{candidate.number}.dcm", misses / f"{self._seed}-{candidate.number}.dcm")
+                shutil.copyfile(
+                    self._folder / f"{candidate.number}.dcm", misses / f"{self._seed}-{candidate.number}.dcm"
+                )
 
 
 def _has_special_text(file: Part10) -> bool:

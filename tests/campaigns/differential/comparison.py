@@ -21,7 +21,7 @@ def differences(own: Reading, other: Reading) -> Iterator[str]:
     if other.refusal:
         return
     yield from _trees(own.tree, other.tree, "")
-    if own.frames is not None and other.frames is not None and own.frames != other.frames:
+    if own.frames is not None and other.frames is not None and _unpadded(own) != _unpadded(other):
         yield "frames: other borders"
     if own.samples is not None and other.samples is not None:
         theirs = other.samples.reshape(-1)
@@ -33,6 +33,11 @@ def differences(own: Reading, other: Reading) -> Iterator[str]:
             bits = np.packbits(ours, bitorder="little") if set(np.unique(ours)) <= {0, 1} else ours
             if not (np.array_equal(planes, theirs) or np.array_equal(bits, theirs)):
                 yield "samples: other values"
+
+
+def _unpadded(reading: Reading) -> list[bytes]:
+    """Frames without the byte that pads them: some readers cut it off."""
+    return [frame.removesuffix(b"\0") for frame in reading.frames or []]
 
 
 def _trees(own: Tree, other: Tree, around: str) -> Iterator[str]:
@@ -60,15 +65,23 @@ def _values(own: Value, other: Value, place: str) -> Iterator[str]:
     if own.fragments is not None:
         if other.fragments is None:
             yield f"{place}: not encapsulated"
-        elif own.fragments[1:] != other.fragments[1:] or (other.fragments[0] and other.fragments[0] != own.fragments[0]):
+        elif own.fragments[1:] != other.fragments[1:] or (
+            other.fragments[0] and other.fragments[0] != own.fragments[0]
+        ):
             yield f"{place}: other fragments"
         return
-    if other.fragments is not None or (other.items and not (other.raw is not None and _same_bytes(own, other))):
+    if other.fragments is not None or (
+        other.items and not (other.raw is not None and _same_bytes(own, other))
+    ):
         yield f"{place}: items where there are none"
         return
     if other.raw is not None and own.raw is not None and not _same_bytes(own, other):
         yield f"{place}: other bytes"
-    if own.numbers is not None and other.numbers is not None and not _same_numbers(own.numbers, other.numbers):
+    if (
+        own.numbers is not None
+        and other.numbers is not None
+        and not _same_numbers(own.numbers, other.numbers)
+    ):
         yield f"{place}: other numbers"
     kind = KINDS.get(own.vr, b"B")
     if own.text is not None and other.text is not None and kind in (b"T", b"L", b"P", b"D"):

@@ -34,7 +34,7 @@ def _elements(dataset: Any, deep: int) -> list[Found]:
         value = element.GetByteValue()
         if value is not None:
             raw = _bytes(value)
-            looks = raw.startswith((ITEM, SWAPPED_ITEM)) and deep < DEEPEST
+            looks = raw.startswith((ITEM, SWAPPED_ITEM)) and vr in ("SQ", "UN", "??") and deep < DEEPEST
             found.append((tag, vr, raw, _items(element, deep) if looks else None, None))
             continue
         fragments = element.GetSequenceOfFragments()

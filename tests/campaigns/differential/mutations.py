@@ -55,7 +55,20 @@ TRICKY_TEXT = (
     b"\x95\x5c", b"\x81\x5c", b"\x83\x5c", b"\x95\x5c\x95\x5e", b"\x81\x5e", b"\xd6\xdc", b"\xc3\xa9", b"\xe9", b"\xc0\xaf", b"\xff", b"\x80",
     b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\x85", b"\xa0", b"\xa5", b"\x81\x30\x81\x30", b"\xf0\x9f\x98\x80", b"~", b"\xdf", b"\xb1\xb2",
 )  # fmt: skip
-CONTROLS = (b"\r", b"\n", b"\t", b"\x0c", b"\x01", b"\x1f", b"\x7f", b"\x08", b"\x0e", b"\x0f", b"\x1a", b"\x85")
+CONTROLS = (
+    b"\r",
+    b"\n",
+    b"\t",
+    b"\x0c",
+    b"\x01",
+    b"\x1f",
+    b"\x7f",
+    b"\x08",
+    b"\x0e",
+    b"\x0f",
+    b"\x1a",
+    b"\x85",
+)
 
 
 def mutation(function: Mutation) -> Mutation:
@@ -74,7 +87,9 @@ def apply(rng: random.Random, draft: Draft) -> None:
 def _any(rng: random.Random, draft: Draft, *, keep: Callable[[Node], bool] = lambda _: True) -> Node | None:
     """An element at any depth; one of the top level as often as one inside."""
     found = [
-        (nodes[at], deep) for nodes, at, deep in draft.walk() if keep(nodes[at]) and nodes[at].tag >> 16 != 0x71
+        (nodes[at], deep)
+        for nodes, at, deep in draft.walk()
+        if keep(nodes[at]) and nodes[at].tag >> 16 != 0x71
     ]
     if not found:
         return None
@@ -199,8 +214,9 @@ def deflated(rng: random.Random, draft: Draft) -> None:
     draft.syntax = str(DeflatedExplicitVRLittleEndian)
     body = emit(draft.nodes, True, True)
     draft.deflated_tail = rng.choice(
-        (b"", b"\0", b"\0\0", b"\1", b"\0\0\0", rng.randbytes(8), zlib.compress(b"x")[2:-4], zlib.compress(body)[2:-4], body)
-    )
+        (b"", b"\0", b"\0\0", b"\1", b"\0\0\0", rng.randbytes(8), zlib.compress(b"x")[2:-4], zlib.compress(body)[2:-4], body,
+         struct.pack("<II", zlib.crc32(body), len(body)))
+    )  # fmt: skip
     if rng.random() < 0.1:
         draft.before = rng.randbytes(2)
 
@@ -379,7 +395,11 @@ def unknown_vr(rng: random.Random, draft: Draft) -> None:
 @mutation
 def unknown_sequence(rng: random.Random, draft: Draft) -> None:
     """UN of undefined length (PS3.5 6.2.2, note): items are implicit, or against the standard explicit."""
-    keep = (lambda one: one.is_sequence) if rng.random() < 0.8 else (lambda one: not isinstance(one.value, tuple))
+    keep = (
+        (lambda one: one.is_sequence)
+        if rng.random() < 0.8
+        else (lambda one: not isinstance(one.value, tuple))
+    )
     node = _any(rng, draft, keep=keep)
     if node is None:
         return
@@ -515,7 +535,12 @@ def zero_bytes(rng: random.Random, draft: Draft) -> None:
     if node is not None and isinstance(node.value, bytes):
         at = rng.randrange(len(node.value) + 1)
         node.value = rng.choice(
-            (node.value[:at] + b"\0" + node.value[at:], node.value + b"\0OTHER", b"\0" + node.value, node.value + b"\0\\\0")
+            (
+                node.value[:at] + b"\0" + node.value[at:],
+                node.value + b"\0OTHER",
+                b"\0" + node.value,
+                node.value + b"\0\\\0",
+            )
         )
 
 
@@ -526,7 +551,14 @@ def values(rng: random.Random, draft: Draft) -> None:
     if node is not None and isinstance(node.value, bytes):
         plain = node.value.rstrip(b" \0")
         node.value = rng.choice(
-            (plain + b"\\", b"\\" + plain, plain + b"\\" + plain, plain + b"\\ ", plain.replace(b"\\", b" \\ "), b"\\\\")
+            (
+                plain + b"\\",
+                b"\\" + plain,
+                plain + b"\\" + plain,
+                plain + b"\\ ",
+                plain.replace(b"\\", b" \\ "),
+                b"\\\\",
+            )
         )
 
 
@@ -566,7 +598,9 @@ def decimals(rng: random.Random, draft: Draft) -> None:
 
 @mutation
 def identifiers(rng: random.Random, draft: Draft) -> None:
-    node = _any(rng, draft, keep=lambda one: one.vr in (b"UI", b"DA", b"TM", b"CS", b"AE", b"DT") and bool(one.value))
+    node = _any(
+        rng, draft, keep=lambda one: one.vr in (b"UI", b"DA", b"TM", b"CS", b"AE", b"DT") and bool(one.value)
+    )
     if node is None or not isinstance(node.value, bytes):
         return
     plain = node.value.rstrip(b" \0")
@@ -586,7 +620,9 @@ def character_set(rng: random.Random, draft: Draft) -> None:
 def other_character_set(rng: random.Random, draft: Draft) -> None:
     """All text written anew in another character set: the digests stay."""
     known = draft.find(0x00080005)
-    old = CODECS.get(known.value.rstrip(b" \0") if known and isinstance(known.value, bytes) else b"ISO_IR 100")
+    old = CODECS.get(
+        known.value.rstrip(b" \0") if known and isinstance(known.value, bytes) else b"ISO_IR 100"
+    )
     term, codec = rng.choice(sorted(CODECS.items()))
     if old is None:
         return
@@ -634,7 +670,9 @@ def escapes(rng: random.Random, draft: Draft) -> None:
     if node is not None and isinstance(node.value, bytes):
         plain = node.value.rstrip(b" \0")
         at = rng.randrange(len(plain) + 1)
-        made = rng.choice(ESCAPES) + rng.choice((b"", b"", b";3ED", b"=U", b"\xb9\xcc", b"\\", b"^", b"X", b"\xe9"))
+        made = rng.choice(ESCAPES) + rng.choice(
+            (b"", b"", b";3ED", b"=U", b"\xb9\xcc", b"\\", b"^", b"X", b"\xe9")
+        )
         if rng.random() < 0.5:
             made += rng.choice(ESCAPES)
         node.value = plain[:at] + made + plain[at:]
@@ -677,7 +715,10 @@ def private_blocks(rng: random.Random, draft: Draft) -> None:
         draft.put(Node(0x00290010, b"LO", b"SIEMENS CSA HEADER"), Node(0x00291010, b"OB", rng.randbytes(20)))
     else:
         item = [Node(0x00111001, b"LO", b"inside")]
-        draft.put(Node(0x00110010, b"LO", b"ACME 2"), Node(0x00111005, b"SQ", [item], as_vr=rng.choice((None, b"UN"))))
+        draft.put(
+            Node(0x00110010, b"LO", b"ACME 2"),
+            Node(0x00111005, b"SQ", [item], as_vr=rng.choice((None, b"UN"))),
+        )
 
 
 # -- pixel data
@@ -698,7 +739,15 @@ def pixel_length(rng: random.Random, draft: Draft) -> None:
     node = _pixels(draft)
     if node is not None and isinstance(node.value, bytes):
         node.value = rng.choice(
-            (node.value + bytes(1), node.value + bytes(2), node.value[:-2], node.value[:-1], node.value * 2, node.value + b"\1", b"")
+            (
+                node.value + bytes(1),
+                node.value + bytes(2),
+                node.value[:-2],
+                node.value[:-1],
+                node.value * 2,
+                node.value + b"\1",
+                b"",
+            )
         )
         if rng.random() < 0.3:
             node.inside, node.value = node.value, b""
@@ -815,7 +864,9 @@ def shape(rng: random.Random, draft: Draft) -> None:
     elif choice == 1:
         node.value, node.as_vr = node.value + bytes(2), b"UL"
     elif choice == 2:
-        node.value = struct.pack("<H", rng.choice((0, 1, 2, number + 1, max(number - 1, 0), number // 2, 16, 12, 3)))
+        node.value = struct.pack(
+            "<H", rng.choice((0, 1, 2, number + 1, max(number - 1, 0), number // 2, 16, 12, 3))
+        )
     elif choice == 3:
         node.value, node.as_vr = str(number).encode(), b"IS"
     elif choice == 4:
@@ -866,7 +917,9 @@ def damaged_bytes(rng: random.Random, draft: Draft) -> None:
         elif choice == 3:
             del made[at : at + rng.choice((1, 2, 4, 8))]
         elif choice == 4:
-            made[at:at] = rng.choice((b"\0\0", b"\xfe\xff\0\xe0\0\0\0\0", b"\xfe\xff\x0d\xe0\0\0\0\0", rng.randbytes(2)))
+            made[at:at] = rng.choice(
+                (b"\0\0", b"\xfe\xff\0\xe0\0\0\0\0", b"\xfe\xff\x0d\xe0\0\0\0\0", rng.randbytes(2))
+            )
         else:
             del made[rng.randrange(len(made)) :]
     draft.whole = bytes(made)

@@ -52,8 +52,8 @@ def _add_pixels(dataset: Any, found: Reading) -> None:
     element = found.tree.get(PIXEL_DATA)
     if element is None:
         return
-    count = int(dataset.get("NumberOfFrames", 1) or 1)
     try:
+        count = int(dataset.get("NumberOfFrames", 1) or 1)
         if element.fragments is not None:
             offsets = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
             found.frames = list(

@@ -15,7 +15,15 @@ from gateway.dicom.pixels import codestreams, decode
 from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import PIXEL_DATA
 from gateway.errors import UnreadableObject, UnsupportedPixels
-from gateway.seal.header.canonical import KINDS, TEXT_KINDS, HeaderReading, inner_items, swapped, value_of, vr_of
+from gateway.seal.header.canonical import (
+    KINDS,
+    TEXT_KINDS,
+    HeaderReading,
+    inner_items,
+    swapped,
+    value_of,
+    vr_of,
+)
 
 
 @dataclass
@@ -59,7 +67,7 @@ def own_reading(file: Part10) -> Reading:
     element = file.index.get(PIXEL_DATA)
     if element is not None:
         try:
-            if element.undefined:
+            if element.undefined and not syntax_of(file.transfer_syntax).video:
                 frames = [b"".join(part[:] for part in frame) for frame in codestreams(file)]
             shape = pixel_format(file)
             decoded = decode(file, shape)
