@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.datadict import dictionary_VR
 
 from gateway.dicom import text_reading
 from gateway.dicom.elements import (
@@ -62,6 +62,18 @@ _PIXEL_SOURCES = (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA)
 _SHAPE = (
     0x00280002, 0x00280006, 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102, PIXEL_REPRESENTATION,
 )  # fmt: skip
+# Of a pixel (PS3.3 C.7.6.3.1.2).
+_SAMPLES = {
+    "MONOCHROME1": 1,
+    "MONOCHROME2": 1,
+    "PALETTE COLOR": 1,
+    "RGB": 3,
+    "ARGB": 4,
+    "CMYK": 4,
+    "HSV": 3,
+} | dict.fromkeys(
+    ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"), 3
+)
 _DIRECTORY_GROUP, _FIRST_GROUP, _DELIMITERS = 0x0004, 0x0008, 0xFFFE
 
 
@@ -114,7 +126,7 @@ def _elements(
             once = "stands more than once" if tag == before else "is out of order"
             yield f"{_name(tag)} {once}"
         before = tag
-        known = "" if element.group % 2 or not dictionary_has_tag(tag) else dictionary_VR(tag)
+        known = _known(tag)
         pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
         why = _vr_objection(element, known, pixel_data=pixel_data)
         if why:
@@ -126,6 +138,16 @@ def _elements(
             why = _value_objection(file, element, vr, charsets)
             if why:
                 yield f"{_name(tag)} {why}"
+
+
+def _known(tag: int) -> str:
+    """VR of a standard element in the dictionary; empty when it has none."""
+    if tag >> 16 & 1:
+        return ""
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        return ""
 
 
 def _vr_objection(element: Element, known: str, *, pixel_data: bool) -> str:
@@ -205,17 +227,25 @@ def _pixels(file: Part10) -> Iterator[str]:
     if element.undefined == syntax.native:
         yield "the pixel data is not in the form of its transfer syntax"
         return
-    try:
-        if element.undefined:
+    if element.undefined:
+        try:
             codestreams(file)
-            return
-        shape = pixel_format(file)
-    except UnsupportedPixels as error:
-        # Without a usable layout nothing is shown; only what contradicts itself could be shown in two ways.
-        if element.undefined:
+        except UnsupportedPixels as error:
             yield str(error)
+            return
+    try:
+        shape = pixel_format(file)
+    except UnsupportedPixels:
+        # Without a usable layout nothing is shown.
         return
-    if not file.encoding.little and shape.allocated > 8 and element.vr == b"OB":
+    if shape.samples != _SAMPLES.get(shape.photometric, shape.samples):
+        yield "the samples per pixel are not those of the photometric interpretation"
+    if not shape.stored - 1 <= shape.high_bit < shape.allocated:
+        yield "the high bit is not one of those that are stored"
+    if element.undefined:
+        return
+    wrong = b"OW" if shape.allocated == 1 else b"OB" if shape.allocated > 8 else b""
+    if not file.encoding.little and element.vr == wrong:
         yield "nobody knows the byte order of pixel data of this VR"
     length, least = element.end - element.value, shape.byte_count
     subsampled = shape.photometric.endswith(("_422", "_420"))

@@ -178,6 +178,9 @@ def inner_items(element: Element, reading: HeaderReading) -> list[tuple[list[Ele
         for inside in elements:
             if inside.tag == SPECIFIC_CHARACTER_SET:
                 inner = replace(inner, charset=reading.body[inside.value : inside.end].strip(b" \0"))
+            elif inside.tag == PIXEL_REPRESENTATION:
+                # Of an icon, for example: PS3.3 C.7.6.3 has ambiguous VRs depend on the data set they stand in.
+                inner = replace(inner, signed=reading.body[inside.value : inside.end].strip(b"\0") != b"")
         result.append((elements, inner))
     return result
 

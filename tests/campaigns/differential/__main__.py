@@ -1,4 +1,4 @@
-"""`python -m tests.campaigns.differential --files 100000 --seed 1`: the long run. It goes on where it was interrupted."""
+"""`python -m tests.campaigns.differential --files 100000 --seed 1`: the long run. It goes on where it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The good files that the campaign begins with: of every pixel layout, character set and depth, as they are and sealed."""
+"""The good files that the campaign begins with: of every pixel layout and character set, as they are and sealed."""
 
 from __future__ import annotations
 
@@ -112,6 +112,7 @@ def _rich(dataset: Dataset) -> None:
         icon = Dataset()
         icon.SamplesPerPixel, icon.PhotometricInterpretation, icon.Rows, icon.Columns = 1, "MONOCHROME2", 2, 2
         icon.BitsAllocated, icon.BitsStored, icon.HighBit, icon.PixelRepresentation = 8, 8, 7, 0
+        icon.add_new(0x00280106, "US", 0xFFF0)
         icon.add_new(0x7FE00010, "OB", b"\1\2\3\4")
         dataset.IconImageSequence = Sequence([icon])
     if "PixelData" in dataset and "RescaleSlope" not in dataset:
@@ -179,7 +180,7 @@ def _structured_report() -> bytes:
 def _jpeg() -> bytes:
     def change(dataset: Dataset) -> None:
         frames = [
-            imagecodecs.jpeg8_encode(objects.picture(EDGE, EDGE, 0, 255, seed).astype("u1"))
+            bytes(imagecodecs.jpeg8_encode(objects.picture(EDGE, EDGE, 0, 255, seed).astype("u1")))
             for seed in range(3)
         ]
         dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
@@ -233,7 +234,7 @@ def _palette() -> bytes:
 BUILDERS: dict[str, Callable[[], bytes]] = {
     "ct": _ct,
     "mr": _mr,
-    "signed": lambda: objects.signed_ct(rows=EDGE, columns=EDGE),
+    "signed": lambda: _changed(objects.signed_ct(rows=EDGE, columns=EDGE), _rich),
     "colour": lambda: objects.fundus(rows=EDGE, columns=EDGE),
     "full": lambda: objects.ct(rows=48, columns=48),
     "multi-frame": _multi_frame,
@@ -244,7 +245,7 @@ BUILDERS: dict[str, Callable[[], bytes]] = {
     "korean": lambda: _texts(["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동", "서울"),
     "chinese": lambda: _texts("GB18030", "Wang^XiaoDong=王^小东", "北京"),
     "gbk": lambda: _texts("GBK", "Wang^XiaoDong=王^小东", "北京"),
-    "russian": lambda: _texts("ISO_IR 144", "Люкceмбypг", "Москва"),
+    "russian": lambda: _texts("ISO_IR 144", "Шукшина^Юля", "Пушкин"),
     "utf-8": lambda: _texts("ISO_IR 192", "Wang^XiaoDong=王^小東=", "Köln"),
     "rle": lambda: transcode(_ct(), RLELossless),
     "jpeg-ls": lambda: transcode(_mr(), JPEGLSLossless),

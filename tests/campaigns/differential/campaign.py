@@ -64,8 +64,10 @@ class Tally:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Tally:
-        counters = ("counted", "made", "believed", "refused", "known")
-        return cls(*(Counter(values.get(name, {})) for name in counters), list(values.get("misses", [])))
+        tally = cls(misses=list(values.get("misses", [])))
+        for name in ("counted", "made", "believed", "refused", "known"):
+            getattr(tally, name).update(values.get(name, {}))
+        return tally
 
 
 class Campaign:
@@ -152,6 +154,8 @@ class Campaign:
             }
             if at in converted:
                 readings["DCMTK, text"] = converted[at]
+            if own.samples is not None and candidate.file.transfer_syntax in dcmtk_reader.DECODERS:
+                readings["DCMTK, pixels"] = dcmtk_reader.samples(path, candidate.file.transfer_syntax)
             self._judge_readings(candidate, own, readings, tally)
 
     def _judge_readings(
@@ -162,7 +166,7 @@ class Campaign:
                 tally.refused[reader] += 1
                 continue
             for line in islice(differences(own, reading), LINES_MAX):
-                fault = known.fault(reader, line, candidate.file, own)
+                fault = known.fault(reader, line, candidate.file)
                 if fault:
                     tally.known[f"{reader}: {fault}"] += 1
                     continue

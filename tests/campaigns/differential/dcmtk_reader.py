@@ -8,6 +8,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from pydicom import dcmread
+from pydicom.uid import JPEGLSLossless, RLELossless
+
 from tests.campaigns.differential.readings import Reading, Tree, Value
 
 DCMDUMP = "/usr/bin/dcmdump"
@@ -21,6 +25,7 @@ _NAMED = {b"lt": b"<", b"gt": b">", b"amp": b"&", b"quot": b'"', b"apos": b"'"}
 _INTEGERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q"}
 _FLOATS = {"FL": "f", "FD": "d", "OF": "f", "OD": "d"}
 BATCH_S = 120
+DECODERS = {str(RLELossless): "/usr/bin/dcmdrle", str(JPEGLSLossless): "/usr/bin/dcmdjpls"}
 
 
 def read(paths: Sequence[Path], *, utf_8: bool = False) -> list[Reading]:
@@ -51,6 +56,26 @@ def read(paths: Sequence[Path], *, utf_8: bool = False) -> list[Reading]:
         else:
             lines.append(line)
     return [_reading(found.get(str(path).encode(), []), utf_8=utf_8) for path in paths]
+
+
+def samples(path: Path, syntax: str) -> Reading:
+    """The pixel data as DCMTK decompresses it."""
+    target = path.with_suffix(".native")
+    try:
+        done = subprocess.run(
+            [DECODERS[syntax], "-q", str(path), str(target)],
+            capture_output=True,
+            check=False,
+            timeout=BATCH_S,
+        )
+        if done.returncode or not target.exists():
+            return Reading(refusal="not decompressed")
+        native = dcmread(target)
+        return Reading(samples=np.frombuffer(native.PixelData, np.uint8), only_samples=True)
+    except Exception as error:  # noqa: BLE001 - what can't be had is not compared
+        return Reading(refusal=type(error).__name__)
+    finally:
+        target.unlink(missing_ok=True)
 
 
 def _reading(lines: list[bytes], *, utf_8: bool) -> Reading:

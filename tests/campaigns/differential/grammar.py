@@ -129,7 +129,7 @@ class Draft:
         group = emit(nodes, not self.meta_implicit, True)
         if self.meta_length is None or not group:
             return group
-        length = Node(0x00020000, b"UL", struct.pack("<I", len(group) + self.meta_length))
+        length = Node(0x00020000, b"UL", struct.pack("<I", (len(group) + self.meta_length) & UNDEFINED))
         return emit([length], not self.meta_implicit, True) + group
 
 

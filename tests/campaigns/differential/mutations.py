@@ -1,6 +1,7 @@
 """What may be wrong with a file, or unusual: each mutation changes a draft or does nothing where it does not fit.
 
-Many keep what the digests of a seal cover, so that the verdict may still be good; others are for files not sealed yet.
+Many keep what the digests of a seal cover,
+so that the verdict may still be good; others are for files not sealed yet.
 """
 
 from __future__ import annotations
@@ -17,43 +18,52 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from tests.campaigns.differential.grammar import LONG, PIXEL_DATA, UNDEFINED, Draft, Node, emit
+from tests.campaigns.differential.grammar import LONG, PIXEL_DATA, TEXTS, UNDEFINED, WIDTHS, Draft, Node, emit
 
 Mutation = Callable[[random.Random, Draft], None]
 MUTATIONS: dict[str, Mutation] = {}
 
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 SYNTAXES = (
-    *map(str, NATIVE), "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.80", "1.2.840.113619.5.2",
+    *map(str, NATIVE), "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.80",
+    "1.2.840.113619.5.2",
     "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.70", "1.2.3.4", "1.3.46.670589.33.1.4.1",
 )  # fmt: skip
-ALL_VRS = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+ALL_VRS = sorted(LONG | WIDTHS.keys() | TEXTS)
 SAME_KIND = (
     b"LO SH UC".split(), b"LT ST UT".split(), b"AE AS CS DA DT TM UI UR".split(), b"DS IS".split(),
     b"US SS UL SL UV SV".split(), b"FL FD".split(), b"OB OW OF OD OL OV UN".split(),
 )  # fmt: skip
 WRONG_VRS = (b"ZZ", b"XX", b"  ", b"\0\0", b"??", b"U ", b"lo", b"OX", b"UX", b"--", b"@A", b"A\0")
 CHARSETS = (
-    b"ISO_IR 6", b"ISO_IR 100", b"ISO_IR 101", b"ISO_IR 109", b"ISO_IR 110", b"ISO_IR 144", b"ISO_IR 127", b"ISO_IR 126",
+    b"ISO_IR 6", b"ISO_IR 100", b"ISO_IR 101", b"ISO_IR 109", b"ISO_IR 110", b"ISO_IR 144", b"ISO_IR 127",
+    b"ISO_IR 126",
     b"ISO_IR 138", b"ISO_IR 148", b"ISO_IR 203", b"ISO_IR 13", b"ISO_IR 166", b"ISO_IR 192", b"GB18030", b"GBK", b"",
     b"ISO 2022 IR 6", b"ISO 2022 IR 100", b"ISO 2022 IR 144", b"\\ISO 2022 IR 87", b"ISO 2022 IR 13\\ISO 2022 IR 87",
-    b"\\ISO 2022 IR 149", b"\\ISO 2022 IR 58", b"\\ISO 2022 IR 159", b"ISO 2022 IR 6\\ISO 2022 IR 100\\ISO 2022 IR 144",
-    b"\\ISO 2022 IR 13", b"ISO_IR 192\\ISO 2022 IR 87", b"\\ISO_IR 192", b"\\\\ISO 2022 IR 100", b"ISO_IR 100\\ISO_IR 192",
-    b"iso_ir 192", b"ISO-IR 192", b"ISO IR 192", b"ISO_IR192", b"UTF-8", b"ISO_IR 1000", b" ISO_IR 192", b"ISO 2022 IR 192",
+    b"\\ISO 2022 IR 149", b"\\ISO 2022 IR 58", b"\\ISO 2022 IR 159",
+    b"ISO 2022 IR 6\\ISO 2022 IR 100\\ISO 2022 IR 144",
+    b"\\ISO 2022 IR 13", b"ISO_IR 192\\ISO 2022 IR 87", b"\\ISO_IR 192", b"\\\\ISO 2022 IR 100",
+    b"ISO_IR 100\\ISO_IR 192",
+    b"iso_ir 192", b"ISO-IR 192", b"ISO IR 192", b"ISO_IR192", b"UTF-8", b"ISO_IR 1000", b" ISO_IR 192",
+    b"ISO 2022 IR 192",
     b"ISO_IR 87", b"GB18030\\ISO 2022 IR 87", b"ISO 2022 GBK", b"ISO_IR 149", b"ISO 2022 IR 13", b"ISO_IR 165",
 )  # fmt: skip
 CODECS = {
-    b"ISO_IR 100": "latin-1", b"ISO_IR 192": "utf-8", b"GB18030": "gb18030", b"GBK": "gbk", b"ISO_IR 144": "iso8859-5",
+    b"ISO_IR 100": "latin-1", b"ISO_IR 192": "utf-8", b"GB18030": "gb18030", b"GBK": "gbk",
+    b"ISO_IR 144": "iso8859-5",
     b"ISO_IR 13": "shift_jis", b"ISO_IR 101": "iso8859-2", b"ISO_IR 203": "iso8859-15", b"ISO_IR 148": "iso8859-9",
 }  # fmt: skip
 ESCAPES = (
-    b"\x1b(B", b"\x1b-A", b"\x1b-B", b"\x1b-L", b"\x1b-F", b"\x1b)I", b"\x1b(J", b"\x1b$B", b"\x1b$(D", b"\x1b$)C", b"\x1b$)A",
+    b"\x1b(B", b"\x1b-A", b"\x1b-B", b"\x1b-L", b"\x1b-F", b"\x1b)I",
+    b"\x1b(J", b"\x1b$B", b"\x1b$(D", b"\x1b$)C", b"\x1b$)A",
     b"\x1b", b"\x1b%G", b"\x1b$A", b"\x1b$(C", b"\x1b-T", b"\x1b-M", b"\x1b(I", b"\x1b.A", b"\x1b$@",
 )  # fmt: skip
 # Bytes that mean something else in another character set: trail bytes of two-byte characters among them.
 TRICKY_TEXT = (
-    b"\x95\x5c", b"\x81\x5c", b"\x83\x5c", b"\x95\x5c\x95\x5e", b"\x81\x5e", b"\xd6\xdc", b"\xc3\xa9", b"\xe9", b"\xc0\xaf", b"\xff", b"\x80",
-    b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\x85", b"\xa0", b"\xa5", b"\x81\x30\x81\x30", b"\xf0\x9f\x98\x80", b"~", b"\xdf", b"\xb1\xb2",
+    b"\x95\x5c", b"\x81\x5c", b"\x83\x5c", b"\x95\x5c\x95\x5e", b"\x81\x5e", b"\xd6\xdc", b"\xc3\xa9", b"\xe9",
+    b"\xc0\xaf", b"\xff", b"\x80",
+    b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\x85", b"\xa0", b"\xa5", b"\x81\x30\x81\x30", b"\xf0\x9f\x98\x80", b"~",
+    b"\xdf", b"\xb1\xb2",
 )  # fmt: skip
 CONTROLS = (
     b"\r",
@@ -141,7 +151,8 @@ def declared_with_blanks(rng: random.Random, draft: Draft) -> None:
     plain = draft.syntax.encode()
     other = rng.choice(SYNTAXES).encode()
     draft.declared = rng.choice(
-        (b" " + plain, plain + b"  ", plain + b"\0\0\0", b"\0" + plain, plain + b"\\" + other, other + b"\\" + plain, plain + b".",
+        (b" " + plain, plain + b"  ", plain + b"\0\0\0", b"\0" + plain, plain + b"\\" + other,
+         other + b"\\" + plain, plain + b".",
          plain + b"\0" + b".99", plain.replace(b"1.2.840", b"1.2.0840"), plain + b"\n", other + b"\0\0" + plain)
     )  # fmt: skip
 
@@ -190,7 +201,7 @@ def meta_elements(rng: random.Random, draft: Draft) -> None:
         draft.meta = []
     elif choice == 4:
         draft.meta.append(Node(0x00020010, b"UI", rng.choice(SYNTAXES).encode(), as_vr=b"UN"))
-    elif choice == 5:
+    elif choice == 5 and draft.meta:
         node = rng.choice(draft.meta)
         node.as_vr = rng.choice((b"UN", b"LO", b"OB", b"UT"))
     else:
@@ -214,7 +225,8 @@ def deflated(rng: random.Random, draft: Draft) -> None:
     draft.syntax = str(DeflatedExplicitVRLittleEndian)
     body = emit(draft.nodes, True, True)
     draft.deflated_tail = rng.choice(
-        (b"", b"\0", b"\0\0", b"\1", b"\0\0\0", rng.randbytes(8), zlib.compress(b"x")[2:-4], zlib.compress(body)[2:-4], body,
+        (b"", b"\0", b"\0\0", b"\1", b"\0\0\0", rng.randbytes(8), zlib.compress(b"x")[2:-4],
+         zlib.compress(body)[2:-4], body,
          struct.pack("<II", zlib.crc32(body), len(body)))
     )  # fmt: skip
     if rng.random() < 0.1:
@@ -302,9 +314,11 @@ def doubled_identity(rng: random.Random, draft: Draft) -> None:
 def behind_the_pixels(rng: random.Random, draft: Draft) -> None:
     nodes = (
         Node(0x00100020, b"LO", b"OTHER"), Node(0xFFFCFFFC, b"OB", rng.randbytes(rng.choice((0, 4, 30)))),
-        Node(0xFFFEE00D, b"OB", b""), Node(0xFFFEE0DD, b"OB", b""), Node(0xFFFEE000, b"OB", b""), Node(0xFFFEE000, b"OB", b"12345678"),
+        Node(0xFFFEE00D, b"OB", b""), Node(0xFFFEE0DD, b"OB", b""), Node(0xFFFEE000, b"OB", b""),
+        Node(0xFFFEE000, b"OB", b"12345678"),
         Node(0xFFFEE00D, b"OB", b"", length=8), Node(0xFFFFFFFF, b"UN", b"xx"), Node(0xFFFAFFFA, b"SQ", []),
-        Node(0x7FE10010, b"LO", b"ACME"), Node(0x7FE00020, b"OV", bytes(8)), Node(0xFFFF0010, b"LO", b"X"), Node(0xFFFE0001, b"OB", b""),
+        Node(0x7FE10010, b"LO", b"ACME"), Node(0x7FE00020, b"OV", bytes(8)), Node(0xFFFF0010, b"LO", b"X"),
+        Node(0xFFFE0001, b"OB", b""),
     )  # fmt: skip
     draft.nodes.append(rng.choice(nodes))
     if rng.random() < 0.3:
@@ -340,12 +354,10 @@ def group_lengths(rng: random.Random, draft: Draft) -> None:
 
 def _group_lengths(rng: random.Random, draft: Draft) -> None:
     """Retired, but legal; right or wrong."""
-    lists = [draft.nodes] + [
-        item
-        for nodes, at, _ in draft.walk()
-        if isinstance(nodes[at].value, list)
-        for item in nodes[at].value  # type: ignore[union-attr]
-    ]
+    lists = [draft.nodes]
+    for around, at, _ in draft.walk():
+        value = around[at].value
+        lists += value if isinstance(value, list) else []
     nodes = draft.nodes if rng.random() < 0.7 else rng.choice(lists)
     for group in sorted({node.tag >> 16 for node in nodes}):
         if rng.random() < 0.5 or group < 8:
@@ -576,8 +588,10 @@ def names(rng: random.Random, draft: Draft) -> None:
     if node is not None and isinstance(node.value, bytes):
         plain = node.value.rstrip(b" \0")
         node.value = rng.choice(
-            (plain + b"^^", plain + b"=", plain + b"==", plain + b"^ ^", plain.replace(b"^", b"^ "), plain.replace(b"=", b" = "),
-             b"=" + plain, plain + b"^^^^^X", plain + b"=a=b=c", b" " + plain, plain.replace(b"^", b" ^"), plain + b"= ")
+            (plain + b"^^", plain + b"=", plain + b"==", plain + b"^ ^", plain.replace(b"^", b"^ "),
+             plain.replace(b"=", b" = "),
+             b"=" + plain, plain + b"^^^^^X", plain + b"=a=b=c", b" " + plain, plain.replace(b"^", b" ^"),
+             plain + b"= ")
         )  # fmt: skip
 
 
@@ -589,8 +603,10 @@ def decimals(rng: random.Random, draft: Draft) -> None:
         return
     first, *others = node.value.rstrip(b" \0").split(b"\\")
     made = rng.choice(
-        (b"+" + first, b"0" + first, first + b".", first + b".0", first + b"E0", first + b"0E-1", first + b"00e-2", b" " + first,
-         first + b"e+00", b"00" + first, first + b"E", first + b",5", first + b"\t", b"0x" + first, first + b"d0", b"." + first,
+        (b"+" + first, b"0" + first, first + b".", first + b".0", first + b"E0", first + b"0E-1", first + b"00e-2",
+         b" " + first,
+         first + b"e+00", b"00" + first, first + b"E", first + b",5", first + b"\t", b"0x" + first, first + b"d0",
+         b"." + first,
          first + b"000000000000000000E-18", first + b" 1", b"- " + first, first + b"E1", first + b"f")
     )  # fmt: skip
     node.value = b"\\".join([made, *others])
@@ -606,7 +622,8 @@ def identifiers(rng: random.Random, draft: Draft) -> None:
     plain = node.value.rstrip(b" \0")
     at = rng.randrange(len(plain) + 1)
     node.value = rng.choice(
-        (plain[:at] + b" " + plain[at:], plain.lower(), plain + b".", b"0" + plain, plain[:at] + b"\xe9" + plain[at:], plain + b" ",
+        (plain[:at] + b" " + plain[at:], plain.lower(), plain + b".", b"0" + plain,
+         plain[:at] + b"\xe9" + plain[at:], plain + b" ",
          plain[:4] + b"." + plain[4:], plain[:4] + b"-" + plain[4:], plain + b"\\" + plain, b" " + plain)
     )  # fmt: skip
 
@@ -769,6 +786,8 @@ def fragment(rng: random.Random, draft: Draft) -> None:
     if node is None or not isinstance(node.value, tuple):
         return
     table, *parts = node.value
+    if not parts:
+        return
     choice = rng.randrange(9)
     if choice == 0:
         at = rng.randrange(len(parts))
@@ -796,7 +815,8 @@ def _table(rng: random.Random, parts: list[bytes], table: bytes) -> bytes:
     offsets = [sum(8 + len(part) for part in parts[:at]) for at in range(len(parts))]
     right = struct.pack(f"<{len(offsets)}I", *offsets)
     return rng.choice(
-        (table, right, b"", right[:4], right[:-4], right + b"\0\0\0\0", right[::-1], struct.pack(f"<{len(offsets)}I", *offsets[::-1]),
+        (table, right, b"", right[:4], right[:-4], right + b"\0\0\0\0", right[::-1],
+         struct.pack(f"<{len(offsets)}I", *offsets[::-1]),
          right[4:], struct.pack("<I", 8), b"\0\0", bytes(4 * len(parts)))
     )  # fmt: skip
 
@@ -820,7 +840,7 @@ def extended_offsets(rng: random.Random, draft: Draft) -> None:
     elif change == 4:
         offsets = offsets[:-1]
     if isinstance(node.value, tuple) and rng.random() < 0.8:
-        node.value = (b"", *node.value[1:])  # type: ignore[misc]
+        node.value = (b"", *node.value[1:])
     draft.put(Node(0x7FE00001, b"OV", struct.pack(f"<{len(offsets)}Q", *offsets)))
     if change != 5:
         draft.put(Node(0x7FE00002, b"OV", struct.pack(f"<{len(sizes)}Q", *[max(size, 0) for size in sizes])))
@@ -844,7 +864,8 @@ def frame_numbers(rng: random.Random, draft: Draft) -> None:
     node = draft.find(0x00280008)
     plain = node.value.strip() if node is not None and isinstance(node.value, bytes) else b"1"
     made = rng.choice(
-        (plain + b" ", b" " + plain, b"0" + plain, b"+" + plain, plain + b".0", plain + b"\\2", b"0", b"", plain + b"E0", b"2", b"-1", plain + b"x",
+        (plain + b" ", b" " + plain, b"0" + plain, b"+" + plain, plain + b".0", plain + b"\\2", b"0", b"",
+         plain + b"E0", b"2", b"-1", plain + b"x",
          b"1" if plain != b"1" else b"1 ", plain + b"0E-1")
     )  # fmt: skip
     draft.put(Node(0x00280008, b"IS", made))
@@ -878,7 +899,8 @@ def shape(rng: random.Random, draft: Draft) -> None:
 @mutation
 def photometric(rng: random.Random, draft: Draft) -> None:
     made = rng.choice(
-        (b"MONOCHROME1", b"RGB", b"YBR_FULL", b"YBR_FULL_422", b"YBR_RCT", b"YBR_ICT", b"PALETTE COLOR", b"monochrome2", b" MONOCHROME2",
+        (b"MONOCHROME1", b"RGB", b"YBR_FULL", b"YBR_FULL_422", b"YBR_RCT", b"YBR_ICT", b"PALETTE COLOR",
+         b"monochrome2", b" MONOCHROME2",
          b"MONOCHROME2\\RGB", b"", b"ARGB", b"YBR_PARTIAL_420")
     )  # fmt: skip
     draft.put(Node(0x00280004, b"CS", made))

@@ -11,13 +11,13 @@ from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_fragments, generate_frames
-from pydicom.pixels import pixel_array
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from tests.campaigns.differential.readings import Reading, Tree, Value
 
-_NUMBERS = frozenset("US SS UL SL UV SV FL FD AT".split())
-_TEXTS = frozenset("SH LO UC ST LT UT PN DS IS".split())
+_NUMBERS = frozenset(["US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"])
+_TEXTS = frozenset(["SH", "LO", "UC", "ST", "LT", "UT", "PN", "DS", "IS"])
 PIXEL_DATA = 0x7FE00010
 # Not that of GDCM: it ends the process over damaged data.
 _PLUGINS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gateway.dicom.elements import Element, items
@@ -51,12 +52,14 @@ class Reading:
     """refusal: why the reader gives nothing; empty when it does.
 
     samples: decoded pixel data in the order in which it lies; frames: the codestreams.
+    only_samples: nothing else was looked at.
     """
 
     refusal: str = ""
     tree: Tree = field(default_factory=dict)
     samples: NDArray[Any] | None = None
     frames: list[bytes] | None = None
+    only_samples: bool = False
 
 
 def own_reading(file: Part10) -> Reading:
@@ -110,10 +113,8 @@ def _value(element: Element, reading: HeaderReading) -> Value:
     return value
 
 
-_SWAPPED = frozenset("US SS UL SL FL FD AT OW OF OL OD OV SV UV".split())
+_SWAPPED = frozenset(["US", "SS", "UL", "SL", "FL", "FD", "AT", "OW", "OF", "OL", "OD", "OV", "SV", "UV"])
 
 
 def _eights(content: bytes, *, floating: bool) -> list[float]:
-    import numpy as np
-
     return [float(n) if floating else int(n) for n in np.frombuffer(content, "<f8" if floating else "<i8")]
