@@ -74,6 +74,8 @@ _SAMPLES = {
 } | dict.fromkeys(
     ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"), 3
 )
+# With (00FF,4AA5) GDCM takes all that follows for pixel data, and it reads another length from (031E,0324) than is there.
+_TRAPS = (0x00FF4AA5, 0x031E0324)
 _DIRECTORY_GROUP, _FIRST_GROUP, _DELIMITERS = 0x0004, 0x0008, 0xFFFE
 
 
@@ -126,6 +128,8 @@ def _elements(
             once = "stands more than once" if tag == before else "is out of order"
             yield f"{_name(tag)} {once}"
         before = tag
+        if tag in _TRAPS:
+            yield f"{_name(tag)} is not what some readers take it for"
         known = _known(tag)
         pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
         why = _vr_objection(element, known, pixel_data=pixel_data)
@@ -166,8 +170,12 @@ def _vr_objection(element: Element, known: str, *, pixel_data: bool) -> str:
 
 
 def _value_objection(file: Part10, element: Element, vr: bytes, charsets: tuple[bytes, bytes]) -> str:
+    length = element.end - element.value
+    # GDCM takes 13 bytes of Implicit VR for 10 and goes on from there.
+    if length % 2 and (element.tag != PIXEL_DATA or length == 13):
+        return "has an odd length"
     if vr in _WIDTHS:
-        whole = not (element.end - element.value) % _WIDTHS[vr]
+        whole = not length % _WIDTHS[vr]
         return "" if whole else "ends within a number"
     if vr not in _TEXT:
         return ""

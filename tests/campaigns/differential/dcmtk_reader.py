@@ -17,7 +17,7 @@ from tests.campaigns.differential.readings import Reading, Tree, Value
 DCMDUMP = "/usr/bin/dcmdump"
 OPTIONS = ("-q", "+L", "+M", "+R", "4194302", "-Un", "+Qn", "+F")
 _LINE = re.compile(
-    rb"^( *)\(([0-9a-f]{4}),([0-9a-f]{4})\) (\S\S) (.*) *# *(?:u/l|\d+), *\d+ \S.*$", re.DOTALL
+    rb"^( *)\(([0-9a-f?]{4}),([0-9a-f?]{4})\) (\S\S) (.*) *# *(?:u/l|\d+), *\d+ \S.*$", re.DOTALL
 )
 _FILE = re.compile(rb"^# dcmdump \(\d+/\d+\): (.*)$")
 _ENTITY = re.compile(rb"&(?:#(\d+)|([a-z]+));")
@@ -92,7 +92,7 @@ def _reading(lines: list[bytes], *, utf_8: bool) -> Reading:
                 return Reading(refusal=f"not understood: {line[:60]!r}")
             continue
         deep = len(match[1])
-        tag = int(match[2] + match[3], 16)
+        tag = int((match[2] + match[3]).replace(b"?", b"f"), 16)
         vr, shown = match[4].decode("latin-1"), match[5].rstrip(b" ")
         if vr == "na":
             while open_trees and open_trees[-1][0] > deep:

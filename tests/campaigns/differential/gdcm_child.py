@@ -14,8 +14,6 @@ import gdcm
 
 # (tag, VR, value, items, fragments without the offset table); what does not apply is None.
 Found = tuple[int, str, bytes | None, list[list[Any]] | None, list[bytes] | None]
-ITEM = b"\xfe\xff\x00\xe0"
-SWAPPED_ITEM = b"\xff\xfe\xe0\x00"
 DEEPEST = 80
 
 
@@ -34,8 +32,7 @@ def _elements(dataset: Any, deep: int) -> list[Found]:
         value = element.GetByteValue()
         if value is not None:
             raw = _bytes(value)
-            looks = raw.startswith((ITEM, SWAPPED_ITEM)) and vr in ("SQ", "UN", "??") and deep < DEEPEST
-            found.append((tag, vr, raw, _items(element, deep) if looks else None, None))
+            found.append((tag, vr, raw, None, None))
             continue
         fragments = element.GetSequenceOfFragments()
         if fragments is not None:
@@ -43,7 +40,7 @@ def _elements(dataset: Any, deep: int) -> list[Found]:
             parts = [_bytes(fragments.GetFragment(number).GetByteValue()) for number in range(count)]
             found.append((tag, vr, None, None, parts))
             continue
-        items = None if element.IsEmpty() else _items(element, deep)
+        items = None if element.IsEmpty() or deep > DEEPEST else _items(element, deep)
         found.append((tag, vr, b"" if items is None else None, items, None))
     return found
 

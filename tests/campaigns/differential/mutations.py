@@ -467,6 +467,36 @@ def odd_length(rng: random.Random, draft: Draft) -> None:
 
 
 @mutation
+def thirteen_bytes(rng: random.Random, draft: Draft) -> None:
+    """Implicit: GDCM reads ten of thirteen bytes, takes the other three for an element, and finds another patient."""
+    if draft.syntax not in NATIVE:
+        return
+    draft.syntax = str(ImplicitVRLittleEndian)
+    other = emit(
+        [Node(0x00100010, b"PN", b"OTHER^PATIENT "), Node(0x00100020, b"LO", b"OTHER ")], False, True
+    )
+    # The header of the second element, read three bytes late, says 4352 bytes: 3 of it and 4349 of the value.
+    hidden = b" " * 4349 + other
+    rest = 0x1200 - len(hidden) - 8
+    hidden += struct.pack("<HHI", 0x0010, 0x4000, rest) + b" " * rest
+    draft.put(
+        Node(0x00090010, b"LO", b"", inside=b"ACME 1.0  \x09\x00\x01"[: rng.choice((13, 13, 12, 11))]),
+        Node(0x00090011, b"LO", hidden),
+    )
+
+
+@mutation
+def traps(rng: random.Random, draft: Draft) -> None:
+    """Elements for which readers have exceptions, for the sake of some maker's old files."""
+    size = rng.choice((0, 4, 6, 8, 20))
+    tag, vr = rng.choice(
+        ((0x00FF4AA5, b"LO"), (0x01F71070, b"OB"), (0x00091001, b"UL"), (0x031E0324, b"LO"), (0x00080001, b"UL"),
+         (0x2001E05F, b"UN"), (0x20051080, b"UN"), (0x00080070, b"LO"), (0x3F3F3F00, b"LO"), (0xFEFF00E0, b"LO"))
+    )  # fmt: skip
+    draft.put(Node(tag, vr, rng.choice((b" ", b"\0", b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")) * size))
+
+
+@mutation
 def reserved_bytes(rng: random.Random, draft: Draft) -> None:
     """What stands between a long VR and its length."""
     node = _any(rng, draft, keep=lambda one: one.vr in LONG)
