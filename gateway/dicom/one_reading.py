@@ -54,7 +54,7 @@ _WIDTHS = {
 _PLAIN = {
     b"UI": re.compile(rb"[\x21-\x7e]*"),
     b"IS": re.compile(rb"(?:[-+]?[0-9]+(?:\.0*)?)?"),
-    b"DS": re.compile(rb"(?:[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)?"),
+    b"DS": re.compile(rb"(?:[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,9})?)?"),
 }
 _UID = re.compile(rb"[0-9.]+")
 _PIXEL_SOURCES = (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA)
@@ -74,7 +74,7 @@ _SAMPLES = {
 } | dict.fromkeys(
     ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"), 3
 )
-# With (00FF,4AA5) GDCM takes all that follows for pixel data, and it reads another length from (031E,0324) than is there.
+# GDCM takes all that follows (00FF,4AA5) for pixel data, and reads (031E,0324) with another length than is there.
 _TRAPS = (0x00FF4AA5, 0x031E0324)
 _DIRECTORY_GROUP, _FIRST_GROUP, _DELIMITERS = 0x0004, 0x0008, 0xFFFE
 

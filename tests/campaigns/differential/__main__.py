@@ -8,6 +8,7 @@ import warnings
 
 from gateway import keys
 from gateway.seal.codec import Codec
+from tests.campaigns.differential import report
 from tests.campaigns.differential.bases import bases
 from tests.campaigns.differential.campaign import Campaign, Tally
 from tests.support.campaign import CAMPAIGNS, Progress, write_figures
@@ -20,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--report", action="store_true", help="write the figures into docs/differential.md")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     folder = CAMPAIGNS / f"differential-{arguments.seed}"
@@ -43,6 +45,8 @@ def main() -> None:
         campaign.close()
     for line in tally.misses:
         print(line)
+    if arguments.report:
+        report.write(tally, arguments.seed, time.strftime("%Y-%m-%d", time.gmtime()))
     write_figures("differential", seed=arguments.seed, files=arguments.files, **tally.as_json())
 
 

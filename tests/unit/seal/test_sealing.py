@@ -172,7 +172,7 @@ def test_level_digest_only_adds_the_block(desk: Desk, syntax: str) -> None:
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.2"}, "radiotherapy"),
         ({"SOPClassUID": "1.2.3.4"}, "unlisted-class"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "palette"),
-        ({"PhotometricInterpretation": "HSV"}, "unknown-photometric"),
+        ({"PhotometricInterpretation": "UNHEARD OF"}, "unknown-photometric"),
         ({"HighBit": 15}, "high-bit"),
         ({"BitsStored": 0}, "pixels-undefined"),
     ],

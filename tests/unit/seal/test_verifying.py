@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gateway.dicom.elements import EXPLICIT_LE, encode
+from gateway.dicom.elements import EXPLICIT_LE, IMPLICIT_LE, encode
 from gateway.dicom.part10 import read
 from gateway.dicom.pixels import transcode
 from gateway.dicom.tags import PIXEL_DATA
@@ -299,6 +300,36 @@ def test_a_second_patient_id_is_noticed(desk: Desk, sealed: bytes) -> None:
     report = desk.verify(sealed[:at] + second + sealed[at:])
     assert report.verdict is Verdict.TAMPERED
     assert 1 in failed(report)
+
+
+@pytest.mark.parametrize("frames", [b"\xb2 ", b"9" * 5000, b"+1", b"1\\2 "])
+def test_a_number_of_frames_that_is_none_ends_in_a_verdict(desk: Desk, sealed: bytes, frames: bytes) -> None:
+    """A superscript two is a digit to Python and no number; beyond some thousands of digits nothing is."""
+    changed = read(sealed).edited({0x00280008: encode(0x00280008, b"IS", frames, EXPLICIT_LE)})
+    assert desk.verify(changed).verdict is Verdict.TAMPERED
+
+
+def test_the_signs_of_an_icon_are_those_of_the_icon_and_not_of_the_image(desk: Desk) -> None:
+    """Without VRs, its own Pixel Representation says whether a value is US or SS."""
+    icon = pydicom.Dataset()
+    icon.PixelRepresentation = 0
+    icon.add_new(0x00280106, "US", 0xFFF0)
+    sealed, _ = desk.seal(objects.signed_ct(rows=64, columns=64, IconImageSequence=[icon]))
+    assert desk.verify(transcode(sealed, "1.2.840.10008.1.2")).verdict is Verdict.TRANSCODED
+
+
+def test_a_sealed_file_that_one_reader_takes_for_another_patient_is_tampered(
+    desk: Desk, sealed: bytes
+) -> None:
+    """In Implicit VR GDCM 3.2.6 reads 10 of 13 bytes and finds hidden elements; nothing that was sealed differs."""
+    hidden = b" " * 4349 + encode(0x00100010, b"PN", b"OTHER^PATIENT ", IMPLICIT_LE)
+    hidden += struct.pack("<HHI", 0x0010, 0x4000, 0x1200 - len(hidden) - 8)
+    creator = struct.pack("<HHI", 0x0009, 0x0010, 13) + b"ACME 1.0  \x09\0\1"
+    second = encode(0x00090011, b"LO", hidden.ljust(0x1200), IMPLICIT_LE)
+    changed = read(transcode(sealed, "1.2.840.10008.1.2")).edited({0x00090010: creator, 0x00090011: second})
+    report = desk.verify(changed)
+    assert report.verdict is Verdict.TAMPERED
+    assert [check.n for check in report.checks if not check.ok] == [0]
 
 
 def test_two_blocks_are_refused(desk: Desk, sealed: bytes) -> None:
