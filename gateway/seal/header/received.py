@@ -30,6 +30,8 @@ _ENCODINGS = (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE)
 # Longer values stay out: they are in the object already, and would make it larger once more.
 _VALUE_MAX = 4096
 _TOTAL_MAX = 128 << 10
+# A UID has 64 characters; more than this does not go into file meta information.
+_SYNTAX_MAX = 1024
 # No header that is written here becomes larger than this when it is decompressed.
 _PLAIN_MAX = 16 << 20
 
@@ -162,7 +164,7 @@ def open_element(element: bytes, restore_key: bytes) -> ReceivedHeader:
     except InvalidTag as error:
         raise SealBroken("the header as received does not open", check=CHECK) from error
     except (
-        cbor2.CBORDecodeError, zlib.error, KeyError, TypeError, ValueError, IndexError, RecursionError,
+        cbor2.CBORError, zlib.error, KeyError, TypeError, ValueError, RecursionError,
     ) as error:  # fmt: skip
         raise SealBroken("the header as received is malformed", check=CHECK) from error
 
@@ -170,6 +172,8 @@ def open_element(element: bytes, restore_key: bytes) -> ReceivedHeader:
 def _received(content: Any) -> ReceivedHeader:
     """Every type is checked, because whoever has the recipient's public key can make such an element."""
     parts: list[bytes | LeftOut] = []
+    if type(content) is not dict or type(content[3]) is not list:
+        raise ValueError("the entries have wrong types")
     for part in content[3]:
         if isinstance(part, bytes):
             parts.append(part)
@@ -178,9 +182,12 @@ def _received(content: Any) -> ReceivedHeader:
         if type(tag) is not int or type(head) is not bytes or type(length) is not int or len(head) > 12:
             raise ValueError("an element that was left out has wrong types")
         parts.append(LeftOut(tag, head, length))
-    if type(content[1]) is not str or type(content[4]) is not bytes or content[2] not in (0, 1, 2):
+    syntax, encoding, digest = content[1], content[2], content[4]
+    if type(syntax) is not str or type(encoding) is not int or type(digest) is not bytes:
         raise ValueError("the entries have wrong types")
-    received = ReceivedHeader(content[1], _ENCODINGS[content[2]], tuple(parts), content[4])
+    if len(syntax) > _SYNTAX_MAX or not 0 <= encoding < len(_ENCODINGS):
+        raise ValueError("no transfer syntax, or no encoding")
+    received = ReceivedHeader(syntax, _ENCODINGS[encoding], tuple(parts), digest)
     try:
         received.header()
     except UnreadableObject as error:

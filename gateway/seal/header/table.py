@@ -34,6 +34,7 @@ _KEY_CONTEXT = "sealgate header element v2"
 CHECK = 2
 _OWN_CREATOR = "SEALGATE"
 _OWN_GROUP = 0x0071
+_TAG_MAX = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,16 +142,13 @@ def decode(data: bytes) -> HeaderTable:
     stream = io.BytesIO(data)
     try:
         content = cbor2.load(stream)
-        if (
-            stream.tell() != len(data)
-            or not isinstance(content, dict)
-            or content.get(1) != dictionary.EDITION
-        ):
+        edition = content.get(1) if isinstance(content, dict) else None
+        if stream.tell() != len(data) or type(edition) is not int or edition != dictionary.EDITION:
             raise ValueError("not this edition, or bytes follow")
         frames, private = content.get(3, b""), content.get(4, {})
         table = HeaderTable(
-            edition=content[1],
-            elements=dict(content[2]),
+            edition=edition,
+            elements=dict(content[2].items()),
             frames=tuple(frames[at : at + DIGEST_BYTES] for at in range(0, len(frames), DIGEST_BYTES)),
             private={
                 (group, creator): digest
@@ -161,9 +159,14 @@ def decode(data: bytes) -> HeaderTable:
         digests = (*table.elements.values(), *table.frames, *table.private.values())
         if not all(type(digest) is bytes and len(digest) == DIGEST_BYTES for digest in digests):
             raise ValueError("digests of a wrong length")
+        tags = (*table.elements, *(group << 16 for group, _ in table.private))
+        if not all(type(tag) is int and 0 <= tag <= _TAG_MAX for tag in tags):
+            raise ValueError("tags that are none")
+        if not all(type(creator) is str for _, creator in table.private):
+            raise ValueError("private creators that are no text")
         if encode(table) != data:
             raise ValueError("not the deterministic encoding")
-    except (cbor2.CBORDecodeError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (cbor2.CBORError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SealBroken("the signed header is malformed", check=CHECK) from error
     return table
 
