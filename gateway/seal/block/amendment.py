@@ -25,6 +25,8 @@ _KEYS = frozenset(range(1, 9))
 _TAG_MAX = 0xFFFFFFFF
 # More than a patient's record sees in a life; each costs a signature to check.
 AMENDMENTS_MAX = 1000
+# Nobody signed the whole of the element, so that anybody can make it long; parsed, it takes up to 75 times as much.
+ELEMENT_MAX = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def appended(element: bytes, amendment: Amendment, statement: bytes, signer: Sig
 
     element: as it is; empty when there is none.
     statement: the encoded statement of the seal.
-    Raises SealBroken when the element is malformed.
+    Raises SealBroken when the element is malformed, or would become longer than readers take.
     """
     entries = _entries(element) if element else []
     content = {
@@ -83,7 +85,10 @@ def appended(element: bytes, amendment: Amendment, statement: bytes, signer: Sig
         8: signer.key_id,
     }
     encoded = cbor2.dumps(content, canonical=True)
-    return cbor2.dumps([*entries, [encoded, signer.sign(_PREFIX + encoded)]], canonical=True)
+    longer = cbor2.dumps([*entries, [encoded, signer.sign(_PREFIX + encoded)]], canonical=True)
+    if len(longer) > ELEMENT_MAX or len(entries) >= AMENDMENTS_MAX:
+        raise SealBroken("the object was amended too often", check=CHECK)
+    return longer
 
 
 def decode(element: bytes, statement: bytes) -> tuple[Amendment, ...]:
@@ -136,6 +141,8 @@ def covered(amendments: tuple[Amendment, ...], sealed: HeaderTable) -> dict[int,
 
 
 def _entries(element: bytes) -> list[list[bytes]]:
+    if len(element) > ELEMENT_MAX:
+        raise SealBroken("the amendments are too long", check=CHECK)
     stream = io.BytesIO(element)
     try:
         entries = cbor2.load(stream)
@@ -152,7 +159,11 @@ def _entries(element: bytes) -> list[list[bytes]]:
 def _decoded(encoded: bytes, statement_hash: bytes, previous: bytes) -> Amendment:
     try:
         content = cbor2.loads(encoded)
-        if type(content) is not dict or content.keys() != _KEYS or [type(content[1]), content[1]] != [int, _VERSION]:
+        if (
+            type(content) is not dict
+            or content.keys() != _KEYS
+            or [type(content[1]), content[1]] != [int, _VERSION]
+        ):
             raise ValueError("not this version")
         if cbor2.dumps(content, canonical=True) != encoded:
             raise ValueError("not the deterministic encoding")

@@ -32,8 +32,8 @@ _VALUE_MAX = 4096
 _TOTAL_MAX = 128 << 10
 # A UID has 64 characters; more than this does not go into file meta information.
 _SYNTAX_MAX = 1024
-# No header that is written here becomes larger than this when it is decompressed.
-_PLAIN_MAX = 16 << 20
+# No header becomes larger than this when it is decompressed: parsed, it takes up to 75 times as much.
+PLAIN_MAX = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,15 @@ def close(received: ReceivedHeader, restore_key: bytes) -> bytes:
     """The encrypted content of the element.
 
     restore_key: of the record, so that who opens the record opens this too.
+    Raises SealBroken as `pack` does.
+    """
+    return _cipher(restore_key).encrypt(_NONCE, pack(received), _ASSOCIATED)
+
+
+def pack(received: ReceivedHeader) -> bytes:
+    """The content before it is encrypted: compressed CBOR.
+
+    Raises SealBroken when there are so many elements that no reader would take it.
     """
     content = {
         1: received.transfer_syntax,
@@ -144,9 +153,11 @@ def close(received: ReceivedHeader, restore_key: bytes) -> bytes:
         ],
         4: received.digest,
     }
+    plain = cbor2.dumps(content, canonical=True)
+    if len(plain) > PLAIN_MAX:
+        raise SealBroken("the header has more elements than can be kept", check=CHECK)
     engine = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packed = engine.compress(cbor2.dumps(content, canonical=True)) + engine.flush()
-    return _cipher(restore_key).encrypt(_NONCE, packed, _ASSOCIATED)
+    return engine.compress(plain) + engine.flush()
 
 
 def open_element(element: bytes, restore_key: bytes) -> ReceivedHeader:
@@ -155,14 +166,22 @@ def open_element(element: bytes, restore_key: bytes) -> ReceivedHeader:
     Raises SealBroken when the element was changed, is of another object, or holds something else.
     """
     try:
-        packed = _cipher(restore_key).decrypt(_NONCE, element, _ASSOCIATED)
+        return unpack(_cipher(restore_key).decrypt(_NONCE, element, _ASSOCIATED))
+    except InvalidTag as error:
+        raise SealBroken("the header as received does not open", check=CHECK) from error
+
+
+def unpack(packed: bytes) -> ReceivedHeader:
+    """The inverse of `pack`.
+
+    Raises SealBroken when the content is malformed, or too large.
+    """
+    try:
         engine = zlib.decompressobj(-zlib.MAX_WBITS)
-        plain = engine.decompress(packed, _PLAIN_MAX)
+        plain = engine.decompress(packed, PLAIN_MAX)
         if not engine.eof or engine.unused_data:
             raise ValueError("not one deflated stream")
         return _received(cbor2.loads(plain))
-    except InvalidTag as error:
-        raise SealBroken("the header as received does not open", check=CHECK) from error
     except (
         cbor2.CBORError, zlib.error, KeyError, TypeError, ValueError, RecursionError,
     ) as error:  # fmt: skip
