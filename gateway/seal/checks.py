@@ -253,7 +253,10 @@ class Checks:
         present = self.examination.present_table.elements
         for tag, digest_after in corrected.items():
             name = dictionary.name_of(tag)
-            if name in self._differences and digest_after == present.get(tag, b""):
+            if digest_after != present.get(tag, b""):
+                # Also where somebody put back what was sealed: a correction that is signed can't be undone unseen.
+                self._differs(tag, None, self._shown(tag))
+            elif name in self._differences:
                 self._differences[name] = replace(self._differences[name], amended=True)
         return self._note(12, True, f"{len(self.amendments)} amendments are signed by trusted signers")
 

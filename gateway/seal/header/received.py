@@ -30,6 +30,20 @@ _ENCODINGS = (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE)
 # Longer values stay out: they are in the object already, and would make it larger once more.
 _VALUE_MAX = 4096
 _TOTAL_MAX = 128 << 10
+# What sealing may write anew (FORMAT.md, "What sealing writes"), and what the other values are read by: always kept.
+_ALWAYS_KEPT = frozenset(
+    {
+        0x00080005,
+        0x00080008,
+        0x00080018,
+        0x00082111,
+        0x00082112,
+        0x00089215,
+        0x0018A001,
+        0x00280004,
+        0x00280103,
+    }
+)
 # A UID has 64 characters; more than this does not go into file meta information.
 _SYNTAX_MAX = 1024
 # No header becomes larger than this when it is decompressed: parsed, it takes up to 75 times as much.
@@ -113,13 +127,15 @@ def digest_of(data_set: ByteSource) -> bytes:
 
 def capture(file: Part10) -> ReceivedHeader:
     """What is to be kept of an object as it was received."""
+    lengths = [element.end - element.value for element in file.elements if element.tag != PIXEL_DATA]
     longest = _VALUE_MAX
-    while sum(_kept(element, longest) for element in file.elements) > _TOTAL_MAX and longest:
+    while sum(length for length in lengths if length <= longest) > _TOTAL_MAX and longest:
         longest //= 4
     parts: list[bytes | LeftOut] = []
     begin = 0
     for element in file.elements:
-        if element.tag != PIXEL_DATA and element.end - element.value <= longest:
+        short = element.end - element.value <= longest or element.tag in _ALWAYS_KEPT
+        if short and element.tag != PIXEL_DATA:
             continue
         if element.start > begin:
             parts.append(file.body[begin : element.start])
@@ -212,11 +228,6 @@ def _received(content: Any) -> ReceivedHeader:
     except UnreadableObject as error:
         raise ValueError("the elements can't be read") from error
     return received
-
-
-def _kept(element: Any, longest: int) -> int:
-    length = int(element.end - element.value)
-    return length if element.tag != PIXEL_DATA and length <= longest else 0
 
 
 def _cipher(restore_key: bytes) -> ChaCha20Poly1305:

@@ -14,9 +14,9 @@ from typing import Any
 import cbor2
 from blake3 import blake3
 
-from gateway.dicom.elements import Element, walk
+from gateway.dicom.elements import IMPLICIT_LE, Element, items, walk
 from gateway.dicom.part10 import Part10
-from gateway.errors import SealBroken
+from gateway.errors import SealBroken, UnreadableObject
 from gateway.seal.header import dictionary
 from gateway.seal.header.canonical import (
     Canonical,
@@ -35,6 +35,7 @@ CHECK = 2
 _OWN_CREATOR = "SEALGATE"
 _OWN_GROUP = 0x0071
 _TAG_MAX = 0xFFFFFFFF
+_ITEM_TAG = b"\xfe\xff\x00\xe0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,8 +230,23 @@ def _private(file: Part10, reading: HeaderReading, key: bytes) -> dict[tuple[int
 
 
 def _private_value(number: int, element: Element, reading: HeaderReading) -> Iterable[bytes]:
+    contents = _private_items(element, reading)
+    if contents:
+        return (struct.pack("<BcI", number, b"S", len(contents)), *contents)
+    is_sequence = element.undefined or element.vr == b"SQ"
+    value = b"" if is_sequence else reading.body[element.value : element.end].rstrip(b" \0")
+    return (struct.pack("<BcQ", number, b"B", len(value)), value)
+
+
+def _private_items(element: Element, reading: HeaderReading) -> list[bytes]:
+    """The items of a private element. Without a VR, or with UN, it is a sequence when it can be read as one."""
     if element.undefined or element.vr == b"SQ":
-        contents = item_contents(element, reading)
-        return (struct.pack("<BI", number, len(contents)), *contents)
-    value = reading.body[element.value : element.end].rstrip(b" \0")
-    return (struct.pack("<BQ", number, len(value)), value)
+        return item_contents(element, reading)
+    if element.vr not in (None, b"UN") or reading.body[element.value : element.value + 4] != _ITEM_TAG:
+        return []
+    try:
+        if items(reading.body, element, IMPLICIT_LE)[-1].end != element.end:
+            return []
+        return item_contents(element, reading)
+    except UnreadableObject:
+        return []
