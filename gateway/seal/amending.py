@@ -121,9 +121,9 @@ def amend(
 
 def _amendable(examination: Examination, report: Report, tags: Mapping[int, str]) -> HeaderTable:
     """The signed header of an object that can be amended. Raises NotAmendable."""
-    table = examination.attestation.table
     if report.verdict not in _AMENDABLE:
         raise NotAmendable(f"the object verifies {report.verdict}")
+    table = examination.attestation.table
     if table is None:
         raise NotAmendable("the object has no signed header: it was sealed in format version 1")
     others = [
@@ -139,7 +139,8 @@ def _amendable(examination: Examination, report: Report, tags: Mapping[int, str]
 
 
 def _tag(keyword: str) -> int:
-    tag = tag_for_keyword(keyword)
+    # Retired elements have an empty keyword.
+    tag = tag_for_keyword(keyword) if keyword else None
     if tag is None or tag not in dictionary.vrs():
         raise UsageError(f"{keyword!r} is not a DICOM keyword", hint="See PS3.6 for the keywords.")
     vr = dictionary.vrs()[tag]

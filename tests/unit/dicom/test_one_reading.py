@@ -39,8 +39,14 @@ def of_body(body: bytes, syntax: str = EXPLICIT_VR_LE) -> str:
 
 @pytest.mark.parametrize(
     ("encoding", "syntax"),
-    [(IMPLICIT_LE, EXPLICIT_VR_LE), (EXPLICIT_LE, IMPLICIT_VR_LE), (EXPLICIT_BE, EXPLICIT_VR_LE), (EXPLICIT_LE, EXPLICIT_VR_BE), (IMPLICIT_LE, JPEG)],
-)  # fmt: skip
+    [
+        (IMPLICIT_LE, EXPLICIT_VR_LE),
+        (EXPLICIT_LE, IMPLICIT_VR_LE),
+        (EXPLICIT_BE, EXPLICIT_VR_LE),
+        (EXPLICIT_LE, EXPLICIT_VR_BE),
+        (IMPLICIT_LE, JPEG),
+    ],
+)
 def test_elements_that_are_encoded_otherwise_than_declared(encoding: Encoding, syntax: str) -> None:
     assert "not encoded as the transfer syntax says" in of_body(written([CLASS], encoding), syntax)
 
@@ -133,11 +139,16 @@ UNDEFINED_ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
 @pytest.mark.parametrize(
     ("content", "undefined"),
     [
-        (b"", False), (item(b"", EXPLICIT_LE), False), (item(ELEMENT, EXPLICIT_LE) * 2, False),
-        (UNDEFINED_ITEM + ELEMENT + delimiter(0xFFFEE00D), False), (UNDEFINED_ITEM + delimiter(0xFFFEE00D), True),
-        (b"", True), (item(b"", EXPLICIT_LE), True), (item(ELEMENT, EXPLICIT_LE), True),
+        (b"", False),
+        (item(b"", EXPLICIT_LE), False),
+        (item(ELEMENT, EXPLICIT_LE) * 2, False),
+        (UNDEFINED_ITEM + ELEMENT + delimiter(0xFFFEE00D), False),
+        (UNDEFINED_ITEM + delimiter(0xFFFEE00D), True),
+        (b"", True),
+        (item(b"", EXPLICIT_LE), True),
+        (item(ELEMENT, EXPLICIT_LE), True),
     ],
-)  # fmt: skip
+)
 def test_sequences_as_the_standard_has_them(content: bytes, undefined: bool) -> None:
     end = delimiter(0xFFFEE0DD) if undefined else b""
     length = 0xFFFFFFFF if undefined else None
@@ -147,13 +158,18 @@ def test_sequences_as_the_standard_has_them(content: bytes, undefined: bool) -> 
 @pytest.mark.parametrize(
     "content",
     [
-        item(ELEMENT, EXPLICIT_LE) + b"\0\0", item(ELEMENT, EXPLICIT_LE) + delimiter(0xFFFEE0DD),
-        delimiter(0xFFFEE0DD) + item(ELEMENT, EXPLICIT_LE), ELEMENT, item(ELEMENT + b"\0\0\0\0", EXPLICIT_LE),
-        item(ELEMENT + delimiter(0xFFFEE00D), EXPLICIT_LE), item(ELEMENT, EXPLICIT_LE)[:-1],
-        UNDEFINED_ITEM + ELEMENT + delimiter(0xFFFEE00D, length=2), UNDEFINED_ITEM + ELEMENT,
+        item(ELEMENT, EXPLICIT_LE) + b"\0\0",
+        item(ELEMENT, EXPLICIT_LE) + delimiter(0xFFFEE0DD),
+        delimiter(0xFFFEE0DD) + item(ELEMENT, EXPLICIT_LE),
+        ELEMENT,
+        item(ELEMENT + b"\0\0\0\0", EXPLICIT_LE),
+        item(ELEMENT + delimiter(0xFFFEE00D), EXPLICIT_LE),
+        item(ELEMENT, EXPLICIT_LE)[:-1],
+        UNDEFINED_ITEM + ELEMENT + delimiter(0xFFFEE00D, length=2),
+        UNDEFINED_ITEM + ELEMENT,
     ],
     ids=["tail", "delimiter", "early", "no-item", "rest", "stray", "short", "long-delimiter", "open"],
-)  # fmt: skip
+)
 def test_items_that_do_not_fill_their_sequence(content: bytes) -> None:
     said_of_it = of_body(START + raw(REFERENCED, "SQ", content))
     assert any(word in said_of_it for word in ("damaged", "ends before", "delimiter"))
@@ -204,13 +220,23 @@ def image(pixels: bytes, *, frames: str = "", bits: int = 8, photometric: bytes 
 @pytest.mark.parametrize(
     ("size", "bits", "photometric", "good"),
     [
-        (9, 8, b"MONOCHROME2", True), (10, 8, b"MONOCHROME2", True), (11, 8, b"MONOCHROME2", False),
-        (8, 8, b"MONOCHROME2", False), (0, 8, b"MONOCHROME2", False), (18, 16, b"MONOCHROME2", True),
-        (19, 16, b"MONOCHROME2", False), (20, 16, b"MONOCHROME2", False), (2, 1, b"MONOCHROME2", True),
-        (3, 1, b"MONOCHROME2", False), (27, 8, b"RGB", True), (28, 8, b"RGB", True), (26, 8, b"RGB", False),
-        (18, 8, b"YBR_FULL_422", True), (14, 8, b"YBR_PARTIAL_420", True),
+        (9, 8, b"MONOCHROME2", True),
+        (10, 8, b"MONOCHROME2", True),
+        (11, 8, b"MONOCHROME2", False),
+        (8, 8, b"MONOCHROME2", False),
+        (0, 8, b"MONOCHROME2", False),
+        (18, 16, b"MONOCHROME2", True),
+        (19, 16, b"MONOCHROME2", False),
+        (20, 16, b"MONOCHROME2", False),
+        (2, 1, b"MONOCHROME2", True),
+        (3, 1, b"MONOCHROME2", False),
+        (27, 8, b"RGB", True),
+        (28, 8, b"RGB", True),
+        (26, 8, b"RGB", False),
+        (18, 8, b"YBR_FULL_422", True),
+        (14, 8, b"YBR_PARTIAL_420", True),
     ],
-)  # fmt: skip
+)
 def test_native_pixel_data_is_as_long_as_its_description_says(
     size: int, bits: int, photometric: bytes, good: bool
 ) -> None:
@@ -258,14 +284,22 @@ FOUR, SIX = b"AAAA", b"BBBBBB"
 @pytest.mark.parametrize(
     ("frames", "syntax", "pixels"),
     [
-        ("", JPEG, encapsulated(FOUR)), ("1", JPEG, encapsulated(FOUR, SIX)), ("0", JPEG, encapsulated(FOUR, SIX)),
-        ("1", JPEG, encapsulated(FOUR, SIX, table=numbers(0))), ("2", JPEG, encapsulated(FOUR, SIX)), ("2 ", JPEG, encapsulated(FOUR, SIX)),
-        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 12))), ("2", JPEG, encapsulated(FOUR, SIX, FOUR, table=numbers(0, 12))),
+        ("", JPEG, encapsulated(FOUR)),
+        ("1", JPEG, encapsulated(FOUR, SIX)),
+        ("0", JPEG, encapsulated(FOUR, SIX)),
+        ("1", JPEG, encapsulated(FOUR, SIX, table=numbers(0))),
+        ("2", JPEG, encapsulated(FOUR, SIX)),
+        ("2 ", JPEG, encapsulated(FOUR, SIX)),
+        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 12))),
+        ("2", JPEG, encapsulated(FOUR, SIX, FOUR, table=numbers(0, 12))),
         ("2", JPEG, encapsulated(FOUR, SIX, FOUR, table=numbers(0, 26))),
-        ("2", JPEG, extended((0, 12), (4, 6)) + encapsulated(FOUR, SIX)), ("2", JPEG, extended((0, 12), (4, 5)) + encapsulated(FOUR, SIX)),
-        ("1", JPEG, extended((0,), (4,)) + encapsulated(FOUR)), ("9", MPEG, encapsulated(FOUR, SIX)), ("9", MPEG, encapsulated(FOUR)),
+        ("2", JPEG, extended((0, 12), (4, 6)) + encapsulated(FOUR, SIX)),
+        ("2", JPEG, extended((0, 12), (4, 5)) + encapsulated(FOUR, SIX)),
+        ("1", JPEG, extended((0,), (4,)) + encapsulated(FOUR)),
+        ("9", MPEG, encapsulated(FOUR, SIX)),
+        ("9", MPEG, encapsulated(FOUR)),
     ],
-)  # fmt: skip
+)
 def test_fragments_that_belong_to_frames_in_one_way(frames: str, syntax: str, pixels: bytes) -> None:
     assert of_body(image(pixels, frames=frames), syntax) == ""
 
@@ -273,23 +307,38 @@ def test_fragments_that_belong_to_frames_in_one_way(frames: str, syntax: str, pi
 @pytest.mark.parametrize(
     ("frames", "syntax", "pixels"),
     [
-        ("1", JPEG, encapsulated(FOUR, SIX, table=numbers(12))), ("1", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 12))),
-        ("2", JPEG, encapsulated(FOUR)), ("2", JPEG, encapsulated(FOUR, SIX, FOUR)), ("3", JPEG, encapsulated(FOUR, SIX)),
-        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0))), ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(12, 0))),
-        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 0))), ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 11))),
-        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(4, 12))), ("2", JPEG, encapsulated(FOUR, SIX, FOUR, table=numbers(12, 26))),
-        ("2", JPEG, encapsulated(FOUR, SIX, table=b"\0\0")), ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 12, 26))),
+        ("1", JPEG, encapsulated(FOUR, SIX, table=numbers(12))),
+        ("1", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 12))),
+        ("2", JPEG, encapsulated(FOUR)),
+        ("2", JPEG, encapsulated(FOUR, SIX, FOUR)),
+        ("3", JPEG, encapsulated(FOUR, SIX)),
+        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0))),
+        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(12, 0))),
+        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 0))),
+        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 11))),
+        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(4, 12))),
+        ("2", JPEG, encapsulated(FOUR, SIX, FOUR, table=numbers(12, 26))),
+        ("2", JPEG, encapsulated(FOUR, SIX, table=b"\0\0")),
+        ("2", JPEG, encapsulated(FOUR, SIX, table=numbers(0, 12, 26))),
         ("2", JPEG, extended((0, 12), (4, 6)) + encapsulated(FOUR, SIX, table=numbers(0, 12))),
-        ("2", JPEG, extended((0, 12), (4, 4)) + encapsulated(FOUR, SIX)), ("2", JPEG, extended((0, 12), (4, 7)) + encapsulated(FOUR, SIX)),
-        ("2", JPEG, extended((0, 12), (4,)) + encapsulated(FOUR, SIX)), ("2", JPEG, extended((0, 12), None) + encapsulated(FOUR, SIX)),
-        ("2", JPEG, extended((0, 13), (4, 6)) + encapsulated(FOUR, SIX)), ("2", JPEG, extended((0,), (4,)) + encapsulated(FOUR, SIX)),
-        ("2", JPEG, extended((0, 12), (4, 6)) + encapsulated(FOUR, SIX, SIX)), ("1", JPEG, extended((12,), (6,)) + encapsulated(FOUR, SIX)),
+        ("2", JPEG, extended((0, 12), (4, 4)) + encapsulated(FOUR, SIX)),
+        ("2", JPEG, extended((0, 12), (4, 7)) + encapsulated(FOUR, SIX)),
+        ("2", JPEG, extended((0, 12), (4,)) + encapsulated(FOUR, SIX)),
+        ("2", JPEG, extended((0, 12), None) + encapsulated(FOUR, SIX)),
+        ("2", JPEG, extended((0, 13), (4, 6)) + encapsulated(FOUR, SIX)),
+        ("2", JPEG, extended((0,), (4,)) + encapsulated(FOUR, SIX)),
+        ("2", JPEG, extended((0, 12), (4, 6)) + encapsulated(FOUR, SIX, SIX)),
+        ("1", JPEG, extended((12,), (6,)) + encapsulated(FOUR, SIX)),
         ("9", MPEG, encapsulated(FOUR, SIX, table=numbers(12))),
-        ("x", JPEG, encapsulated(FOUR)), ("\xb2", JPEG, encapsulated(FOUR, SIX)), ("-1", JPEG, encapsulated(FOUR)),
-        ("9" * 5000, JPEG, encapsulated(FOUR)), ("1\\2", JPEG, encapsulated(FOUR)), ("2.0", JPEG, encapsulated(FOUR, SIX)),
+        ("x", JPEG, encapsulated(FOUR)),
+        ("\xb2", JPEG, encapsulated(FOUR, SIX)),
+        ("-1", JPEG, encapsulated(FOUR)),
+        ("9" * 5000, JPEG, encapsulated(FOUR)),
+        ("1\\2", JPEG, encapsulated(FOUR)),
+        ("2.0", JPEG, encapsulated(FOUR, SIX)),
         ("1", JPEG, encapsulated(FOUR, end=4)),
     ],
-)  # fmt: skip
+)
 def test_fragments_that_could_be_shared_out_otherwise(frames: str, syntax: str, pixels: bytes) -> None:
     assert of_body(image(pixels, frames=frames), syntax) != ""
 

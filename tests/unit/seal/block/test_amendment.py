@@ -68,11 +68,14 @@ def test_where_an_element_must_end_is_the_last_of_its_corrections(desk: Desk) ->
 @pytest.mark.parametrize(
     "corrections",
     [
-        [correct(NAME, B, C)], [correct(NAME, b"", B)], [correct(BIRTH, A, B)],
-        [correct(NAME, A, B), correct(NAME, A, C)], [correct(NAME, A, B), correct(NAME, C, A)],
+        [correct(NAME, B, C)],
+        [correct(NAME, b"", B)],
+        [correct(BIRTH, A, B)],
+        [correct(NAME, A, B), correct(NAME, A, C)],
+        [correct(NAME, A, B), correct(NAME, C, A)],
     ],
     ids=["other", "absent", "element", "again", "gap"],
-)  # fmt: skip
+)
 def test_a_correction_begins_where_the_last_one_ended(desk: Desk, corrections: list[Correction]) -> None:
     amendments = read(desk, chain(desk, *corrections))
     with pytest.raises(SealBroken, match="another value than the one that was there"):
@@ -138,8 +141,15 @@ def test_more_than_a_thousand_amendments_are_neither_written_nor_read(desk: Desk
 
 
 CONTENT: dict[Any, Any] = {
-    1: 2, 2: blake3(STATEMENT).digest(), 3: b"", 4: [[NAME, A, B, "before", "after"]], 5: "why", 6: "who", 7: 0, 8: bytes(8),
-}  # fmt: skip
+    1: 2,
+    2: blake3(STATEMENT).digest(),
+    3: b"",
+    4: [[NAME, A, B, "before", "after"]],
+    5: "why",
+    6: "who",
+    7: 0,
+    8: bytes(8),
+}
 
 
 def test_the_content_that_is_broken_below_is_good() -> None:
@@ -150,20 +160,54 @@ def test_the_content_that_is_broken_below_is_good() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        None, 5, "text", [], {}, list(range(8)), [0, 2, b"", b"", [], "", "", 0], [2] * 9,
-        *({key: value for key, value in CONTENT.items() if key != left} for left in CONTENT), CONTENT | {9: 1},
-        CONTENT | {1: 1}, CONTENT | {1: 2.0}, CONTENT | {1: "2"}, CONTENT | {2: "x"}, CONTENT | {2: b""}, CONTENT | {3: b"x"},
-        CONTENT | {3: None}, CONTENT | {4: []}, CONTENT | {4: None}, CONTENT | {4: 5}, CONTENT | {4: "abc"}, CONTENT | {4: {}},
-        CONTENT | {4: [5]}, CONTENT | {4: [[]]}, CONTENT | {4: ["abcde"]}, CONTENT | {4: [[NAME, A, B, "", "", ""]]},
-        CONTENT | {4: [["1", A, B, "", ""]]}, CONTENT | {4: [[True, A, B, "", ""]]}, CONTENT | {4: [[NAME, A[1:], B, "", ""]]},
-        CONTENT | {4: [[NAME, "x" * 12, B, "", ""]]}, CONTENT | {4: [[NAME, A, None, "", ""]]},
-        CONTENT | {4: [[NAME, A, B, b"", ""]]}, CONTENT | {4: [[NAME, A, B, "", None]]},
-        CONTENT | {4: [[1 << 32 | NAME, A, B, "", ""]]}, CONTENT | {4: [[-1, A, B, "", ""]]}, CONTENT | {4: [[1 << 80, A, B, "", ""]]},
-        CONTENT | {4: [[0x00080005, A, B, "", ""]]}, CONTENT | {4: [[0x00091001, A, B, "", ""]]},
-        CONTENT | {4: [[0x7FE00010, A, B, "", ""]]}, CONTENT | {5: b"why"}, CONTENT | {6: None}, CONTENT | {7: 1.5},
-        CONTENT | {7: "1"}, CONTENT | {7: True}, CONTENT | {8: "x"}, CONTENT | {8: None},
+        None,
+        5,
+        "text",
+        [],
+        {},
+        list(range(8)),
+        [0, 2, b"", b"", [], "", "", 0],
+        [2] * 9,
+        *({key: value for key, value in CONTENT.items() if key != left} for left in CONTENT),
+        CONTENT | {9: 1},
+        CONTENT | {1: 1},
+        CONTENT | {1: 2.0},
+        CONTENT | {1: "2"},
+        CONTENT | {2: "x"},
+        CONTENT | {2: b""},
+        CONTENT | {3: b"x"},
+        CONTENT | {3: None},
+        CONTENT | {4: []},
+        CONTENT | {4: None},
+        CONTENT | {4: 5},
+        CONTENT | {4: "abc"},
+        CONTENT | {4: {}},
+        CONTENT | {4: [5]},
+        CONTENT | {4: [[]]},
+        CONTENT | {4: ["abcde"]},
+        CONTENT | {4: [[NAME, A, B, "", "", ""]]},
+        CONTENT | {4: [["1", A, B, "", ""]]},
+        CONTENT | {4: [[True, A, B, "", ""]]},
+        CONTENT | {4: [[NAME, A[1:], B, "", ""]]},
+        CONTENT | {4: [[NAME, "x" * 12, B, "", ""]]},
+        CONTENT | {4: [[NAME, A, None, "", ""]]},
+        CONTENT | {4: [[NAME, A, B, b"", ""]]},
+        CONTENT | {4: [[NAME, A, B, "", None]]},
+        CONTENT | {4: [[1 << 32 | NAME, A, B, "", ""]]},
+        CONTENT | {4: [[-1, A, B, "", ""]]},
+        CONTENT | {4: [[1 << 80, A, B, "", ""]]},
+        CONTENT | {4: [[0x00080005, A, B, "", ""]]},
+        CONTENT | {4: [[0x00091001, A, B, "", ""]]},
+        CONTENT | {4: [[0x7FE00010, A, B, "", ""]]},
+        CONTENT | {5: b"why"},
+        CONTENT | {6: None},
+        CONTENT | {7: 1.5},
+        CONTENT | {7: "1"},
+        CONTENT | {7: True},
+        CONTENT | {8: "x"},
+        CONTENT | {8: None},
     ],
-)  # fmt: skip
+)
 def test_another_content_is_refused(content: object) -> None:
     with pytest.raises(SealBroken) as caught:
         amendment.decode(cbor2.dumps([[cbor2.dumps(content, canonical=True), b""]]), STATEMENT)
@@ -173,15 +217,32 @@ def test_another_content_is_refused(content: object) -> None:
 @pytest.mark.parametrize(
     "element",
     [
-        b"", b"\xff", b"\x81", b"\x80\0", b"\xa0", b"\x01", b"\x81\x80", b"\x81\x81\x40", b"\x81\x82\x01\x40", b"\x81\x82\x40\x60",
-        b"\x81\xa0", b"\x81\x83\x40\x40\x40", b"\x81\x40", b"\x81\x01", b"\x9b" + b"\x7f" * 8, b"\x81" * 100_000,
-        bytes.fromhex("d81c81d81d00"), bytes.fromhex("81824000d81d00"),
+        b"",
+        b"\xff",
+        b"\x81",
+        b"\x80\0",
+        b"\xa0",
+        b"\x01",
+        b"\x81\x80",
+        b"\x81\x81\x40",
+        b"\x81\x82\x01\x40",
+        b"\x81\x82\x40\x60",
+        b"\x81\xa0",
+        b"\x81\x83\x40\x40\x40",
+        b"\x81\x40",
+        b"\x81\x01",
+        b"\x9b" + b"\x7f" * 8,
+        b"\x81" * 100_000,
+        bytes.fromhex("d81c81d81d00"),
+        bytes.fromhex("81824000d81d00"),
         # What CBOR can say and no amendment holds: a message, a structure that holds itself, a number without end.
-        cbor2.dumps([[bytes.fromhex("d8246161"), b""]]), cbor2.dumps([[bytes.fromhex("d81c81d81d00"), b""]]),
-        cbor2.dumps([[bytes.fromhex("c4821b000000ffffffffff03"), b""]]), cbor2.dumps([[b"", b""]]),
+        cbor2.dumps([[bytes.fromhex("d8246161"), b""]]),
+        cbor2.dumps([[bytes.fromhex("d81c81d81d00"), b""]]),
+        cbor2.dumps([[bytes.fromhex("c4821b000000ffffffffff03"), b""]]),
+        cbor2.dumps([[b"", b""]]),
         cbor2.dumps([[bytes.fromhex("bf0102ff"), b""]]),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_list_of_amendments_is_refused(element: bytes) -> None:
     with pytest.raises(SealBroken) as caught:
         amendment.decode(element, STATEMENT)

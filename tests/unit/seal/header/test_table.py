@@ -61,18 +61,56 @@ GOOD: dict[Any, Any] = {1: 1, 2: {0x00100010: D}}
 @pytest.mark.parametrize(
     "content",
     [
-        None, 1, [], {}, [1, 2, 3], {1: 1}, {2: {}}, {1: 2, 2: {}}, {1: True, 2: {}}, {1: 1.0, 2: {}}, {1: "1", 2: {}},
-        {1: 1, 2: []}, {1: 1, 2: [[1, D]]}, {1: 1, 2: "text"}, {1: 1, 2: None},
-        {1: 1, 2: {"PatientName": D}}, {1: 1, 2: {None: D}}, {1: 1, 2: {(1, 2): D}}, {1: 1, 2: {1.5: D}},
-        {1: 1, 2: {True: D}}, {1: 1, 2: {-1: D}}, {1: 1, 2: {1 << 32: D}}, {1: 1, 2: {1 << 70: D}},
-        {1: 1, 2: {0x00100010: D[1:]}}, {1: 1, 2: {0x00100010: D + D}}, {1: 1, 2: {0x00100010: "x" * 12}},
-        {1: 1, 2: {0x00100010: b""}}, {1: 1, 2: {0x00100010: None}}, {1: 1, 2: {0x00100010: [D]}},
-        GOOD | {3: b""}, GOOD | {3: D[1:]}, GOOD | {3: D + b"\0"}, GOOD | {3: "x" * 12}, GOOD | {3: [D]}, GOOD | {3: 5},
-        GOOD | {4: {}}, GOOD | {4: []}, GOOD | {4: {9: {}}}, GOOD | {4: {9: D}}, GOOD | {4: {9: {"A": D[1:]}}},
-        GOOD | {4: {9: {5: D}}}, GOOD | {4: {"9": {"A": D}}}, GOOD | {4: {1 << 16: {"A": D}}}, GOOD | {4: {-9: {"A": D}}},
-        GOOD | {4: {9: {b"A": D}}}, GOOD | {5: 1}, GOOD | {"1": 1}, GOOD | {0: 0},
+        None,
+        1,
+        [],
+        {},
+        [1, 2, 3],
+        {1: 1},
+        {2: {}},
+        {1: 2, 2: {}},
+        {1: True, 2: {}},
+        {1: 1.0, 2: {}},
+        {1: "1", 2: {}},
+        {1: 1, 2: []},
+        {1: 1, 2: [[1, D]]},
+        {1: 1, 2: "text"},
+        {1: 1, 2: None},
+        {1: 1, 2: {"PatientName": D}},
+        {1: 1, 2: {None: D}},
+        {1: 1, 2: {(1, 2): D}},
+        {1: 1, 2: {1.5: D}},
+        {1: 1, 2: {True: D}},
+        {1: 1, 2: {-1: D}},
+        {1: 1, 2: {1 << 32: D}},
+        {1: 1, 2: {1 << 70: D}},
+        {1: 1, 2: {0x00100010: D[1:]}},
+        {1: 1, 2: {0x00100010: D + D}},
+        {1: 1, 2: {0x00100010: "x" * 12}},
+        {1: 1, 2: {0x00100010: b""}},
+        {1: 1, 2: {0x00100010: None}},
+        {1: 1, 2: {0x00100010: [D]}},
+        GOOD | {3: b""},
+        GOOD | {3: D[1:]},
+        GOOD | {3: D + b"\0"},
+        GOOD | {3: "x" * 12},
+        GOOD | {3: [D]},
+        GOOD | {3: 5},
+        GOOD | {4: {}},
+        GOOD | {4: []},
+        GOOD | {4: {9: {}}},
+        GOOD | {4: {9: D}},
+        GOOD | {4: {9: {"A": D[1:]}}},
+        GOOD | {4: {9: {5: D}}},
+        GOOD | {4: {"9": {"A": D}}},
+        GOOD | {4: {1 << 16: {"A": D}}},
+        GOOD | {4: {-9: {"A": D}}},
+        GOOD | {4: {9: {b"A": D}}},
+        GOOD | {5: 1},
+        GOOD | {"1": 1},
+        GOOD | {0: 0},
     ],
-)  # fmt: skip
+)
 def test_another_content_is_refused(content: object) -> None:
     with pytest.raises(SealBroken) as caught:
         table.decode(cbor2.dumps(content, canonical=True))
@@ -82,15 +120,24 @@ def test_another_content_is_refused(content: object) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"\xff", b"\xa2", table.encode(HeaderTable()) + b"\0", table.encode(HeaderTable())[:-1],
-        bytes.fromhex("a20102" "0102"),  # an entry twice
+        b"",
+        b"\xff",
+        b"\xa2",
+        table.encode(HeaderTable()) + b"\0",
+        table.encode(HeaderTable())[:-1],
+        bytes.fromhex("a201020102"),  # an entry twice
         bytes.fromhex("a202a00101"),  # out of order
-        bytes.fromhex("a2180101" "02a0"),  # a longer form
+        bytes.fromhex("a218010102a0"),  # a longer form
         bytes.fromhex("bf010102a0ff"),  # of indefinite length
-        bytes.fromhex("d81c81d81d00"), bytes.fromhex("d8246161"), bytes.fromhex("a20102d8246161"),
-        b"\x81" * 100_000, b"\x9b" + b"\x7f" * 8, b"\xbb" + b"\xff" * 8, b"\x5b" + b"\x7f" * 8,
+        bytes.fromhex("d81c81d81d00"),
+        bytes.fromhex("d8246161"),
+        bytes.fromhex("a20102d8246161"),
+        b"\x81" * 100_000,
+        b"\x9b" + b"\x7f" * 8,
+        b"\xbb" + b"\xff" * 8,
+        b"\x5b" + b"\x7f" * 8,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_deterministic_cbor_is_refused(data: bytes) -> None:
     with pytest.raises(SealBroken):
         table.decode(data)
