@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import cbor2
@@ -51,6 +51,19 @@ def amended(
     reason: str = "wrong patient at the console",
     by: str = "Dr. Ä",
     **values: str,
+) -> tuple[bytes, Report]:
+    return amended_with(desk, data, values, signer=signer, at=at, reason=reason, by=by)
+
+
+def amended_with(
+    desk: Desk,
+    data: bytes,
+    values: Mapping[str, str],
+    *,
+    signer: Signer | None = None,
+    at: datetime = LATER,
+    reason: str = "why",
+    by: str = "who",
 ) -> tuple[bytes, Report]:
     return amend(
         data,
@@ -246,13 +259,13 @@ def test_amendments_of_another_object_are_none_of_this(desk: Desk, sealed: bytes
 )
 def test_elements_that_can_not_be_amended(desk: Desk, sealed: bytes, keyword: str) -> None:
     with pytest.raises(NotAmendable, match="can't be amended"):
-        amended(desk, sealed, **{keyword: "1"})
+        amended_with(desk, sealed, {keyword: "1"})
 
 
 @pytest.mark.parametrize("keyword", ["", "Nonsense", "TransferSyntaxUID", "patientname", "(0010,0010)"])
 def test_names_that_are_none(desk: Desk, sealed: bytes, keyword: str) -> None:
     with pytest.raises(UsageError, match="is not a DICOM keyword"):
-        amended(desk, sealed, **{keyword: "1"})
+        amended_with(desk, sealed, {keyword: "1"})
 
 
 @pytest.mark.parametrize(
@@ -279,7 +292,7 @@ def test_names_that_are_none(desk: Desk, sealed: bytes, keyword: str) -> None:
 )
 def test_values_that_are_none(desk: Desk, sealed: bytes, keyword: str, text: str) -> None:
     with pytest.raises(UsageError):
-        amended(desk, sealed, **{keyword: text})
+        amended_with(desk, sealed, {keyword: text})
 
 
 @pytest.mark.parametrize(
@@ -329,7 +342,7 @@ def test_a_value_that_the_character_set_does_not_hold(desk: Desk) -> None:
 def test_numbers_removals_and_elements_that_were_absent(
     desk: Desk, sealed: bytes, keyword: str, text: str, shown: str, syntax: str
 ) -> None:
-    data, report = amended(desk, transcode(sealed, syntax) if syntax else sealed, **{keyword: text})
+    data, report = amended_with(desk, transcode(sealed, syntax) if syntax else sealed, {keyword: text})
     assert report.verdict is Verdict.AMENDED
     assert report.amendments[0]["to"] == shown
     if syntax != EXPLICIT_VR_BE:
