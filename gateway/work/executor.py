@@ -21,6 +21,7 @@ from gateway.seal import (
     SealOptions,
     seal,
 )
+from gateway.seal.amending import amend
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
@@ -38,6 +39,8 @@ from gateway.spool import LocalSpool, Spool
 from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
 from gateway.work.tasks import (
+    AmendedObject,
+    AmendTask,
     AnyTask,
     ConvertTask,
     ExtractTask,
@@ -105,6 +108,8 @@ class Executor:
                 return self._extract(task)
             case RestoreOnlyTask():
                 return self._restore_only(task)
+            case AmendTask():
+                return self._amend(task)
             case _:
                 assert_never(task)
 
@@ -183,6 +188,7 @@ class Executor:
                 recipient_key=None,
                 codec=self.codec,
                 classes=self._classes,
+                certificates=self._keys.certificates,
             )
 
     def _extract(self, task: ExtractTask) -> OpenedRecord:
@@ -204,6 +210,17 @@ class Executor:
         if original is not None:
             task.target.write(original)
         return OpenedOriginal(sop_instance_uid=_sop_instance_uid(data), restoration=restoration)
+
+    def _amend(self, task: AmendTask) -> AmendedObject:
+        """Raises NotAmendable, UsageError, KeyFileError."""
+        signer, data = self._keys.signer, task.file.read()
+        if signer is None:
+            raise KeyFileError("there is no keys.signer")
+        self._check_size(data)
+        trusted = (self._keys.trusted or keys.TrustedSigners([])).with_key(signer.public)
+        amended, report = amend(data, task.correcting, signer=signer, trusted=trusted, codec=self.codec)
+        task.target.write(amended)
+        return AmendedObject(sop_instance_uid=report.sop_instance_uid)
 
     def _check_size(self, data: ByteSource) -> None:
         """Raises TooMuchMemory before an object takes it."""
