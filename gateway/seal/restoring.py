@@ -85,7 +85,7 @@ def with_corrections(original: ByteSource, amended: Part10, tags: Iterable[int])
             if translated is None:
                 return None
             value = translated
-        if KINDS[vr] == b"I" and amended.encoding.little != file.encoding.little:
+        if KINDS[vr] in (b"I", b"F") and amended.encoding.little != file.encoding.little:
             value = swapped(value, vr)
         edits[tag] = encode(tag, vr.encode(), value, file.encoding)
     return file.rewritten(edits)

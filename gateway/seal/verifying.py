@@ -335,7 +335,12 @@ def _verdict_without_block(checks: Checks, key: RecipientKey | None) -> Verdict:
         checks.check_record(key)
         if checks.check_likeness() is False:
             return Verdict.TAMPERED
-        if any(difference.header_class is HeaderClass.IDENTITY for difference in checks.differences):
-            # The swap is worse than the missing block, so it is named first.
+        swapped = [
+            difference
+            for difference in checks.differences
+            if difference.header_class is HeaderClass.IDENTITY and difference.tag != SOP_INSTANCE_UID
+        ]
+        if swapped:
+            # The swap is worse than the missing block, so it is named first. A new instance of the same is none.
             return Verdict.MISIDENTIFIED
     return Verdict.STRIPPED
