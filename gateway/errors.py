@@ -65,6 +65,20 @@ class SealBroken(GatewayError):
         self.check = check
 
 
+class OtherRecipient(SealBroken):
+    """The record is whole, as far as can be told, but encrypted to a key that is not here; `recipient_id` names it."""
+
+    code = "other-key"
+    hint = "Use the recipient key of that id; `sealgate keys show FILE` tells the id of each."
+
+    def __init__(self, recipient_id: str, *, check: int) -> None:
+        """recipient_id: of the key that opens the record, in hex."""
+        super().__init__(
+            f"a record for another key: it is encrypted to recipient {recipient_id}", check=check
+        )
+        self.recipient_id = recipient_id
+
+
 class ConfigurationError(UsageError):
     """A configuration file is wrong; the message names the key."""
 

@@ -92,7 +92,7 @@ def described(report: Report) -> str:
         ]
         more = len(report.tampered_tiles) - len(shown)
         findings.append("pixels changed in " + "; ".join(shown) + (f" and {more} more" if more else ""))
-    if not findings and not report.ok:
+    if not findings:
         failed = [check for check in report.checks if not check.ok]
         findings += [f"check {check.n}, {check.name}: {check.detail}" for check in failed[:1]]
     return f"  ({'; '.join(findings)})" if findings else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import overload
 
 from gateway.dicom.lazy_bytes import ByteSource
-from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
+from gateway.errors import OtherRecipient, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
@@ -67,8 +67,8 @@ def _restored(examination: Examination, key: RecipientKey) -> tuple[ByteSource |
         return None, _refused("nothing-hidden")
     try:
         record = open_record(envelope_of(examination.payload, block), key)
-    except SealBroken:
-        return None, _refused("not-opened")
+    except SealBroken as error:
+        return None, _refused("other-key" if isinstance(error, OtherRecipient) else "not-opened")
     try:
         original, original_digest = undone(file, *examination.image, block, record.restore_key)
     except (SealBroken, UnsupportedPixels):

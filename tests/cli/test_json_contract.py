@@ -19,7 +19,7 @@ SEAL = {
 VERIFY = {
     "path", "sop_instance_uid", "verdict", "level", "checks", "header_differences", "tampered_tiles",
 }  # fmt: skip
-EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate"}
+EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate", "reason", "recipient_id"}
 RESTORE = {"path", "restored", "original_digest", "reason"}
 
 DEFAULT_FIELDS = {
