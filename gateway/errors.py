@@ -133,6 +133,13 @@ class ChangedInstance(InputError):
     hint = "Send it under a SOP Instance UID of its own, or set queue.changed to update or hold."
 
 
+class DeidentificationFailed(InputError):
+    """The site's own command did not de-identify the object; it is not released."""
+
+    code = "not-deidentified"
+    hint = "Run release.command by hand on an object that `sealgate release` wrote without it."
+
+
 class PeerUnreachable(PeerError):
     """No association: nobody listens, the network fails, or the peer rejected it."""
 

@@ -12,6 +12,7 @@ from gateway.config.tables import (
     KeySettings,
     ListenerSettings,
     QueueSettings,
+    ReleaseSettings,
     SealSettings,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "Limits",
     "ListenerSettings",
     "QueueSettings",
+    "ReleaseSettings",
     "Route",
     "SealSettings",
     "load",

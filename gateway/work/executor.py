@@ -1,4 +1,4 @@
-"""The tasks of a worker process, done: seal, verify, restore, mark, and the tasks of HTTP callers."""
+"""The tasks of a worker process, done: seal, verify, restore, release, mark, and the tasks of HTTP callers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from gateway.seal import (
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
+from gateway.seal.releasing import ReleaseRules, release
 from gateway.seal.restoring import restore, restore_examined
 from gateway.seal.verifying import extract, reopen, verify, verify_examined
 from gateway.spool import LocalSpool, Spool
@@ -35,6 +36,7 @@ from gateway.work.tasks import (
     OpenedOriginal,
     OpenedRecord,
     Outcome,
+    ReleaseTask,
     RestoreOnlyTask,
     Result,
     SealTask,
@@ -61,6 +63,10 @@ class Executor:
             look=config.seal.look,
             frames=Frames(config.seal.frames),
         )
+        self._release_rules = ReleaseRules(
+            unsealed=config.release.unsealed == "release",
+            undecodable=config.release.undecodable == "release",
+        )
         self._reopen = (
             partial(
                 reopen,
@@ -79,6 +85,8 @@ class Executor:
                 return self._seal(task)
             case VerifyTask():
                 return self._verify(task)
+            case ReleaseTask():
+                return self._release(task)
             case MarkTask():
                 return mark(self._spool, task)
             case VerifyOnlyTask():
@@ -125,6 +133,29 @@ class Executor:
         if original is None:
             return self._failing(data, report, f"not-restored-{restoration.reason}", task)
         return _verified(report, restored_to=self._spool.put(original))
+
+    def _release(self, task: ReleaseTask) -> Outcome | Failure:
+        with self._spool.open(task.object_name) as data:
+            released, result = release(
+                data,
+                trusted=self._keys.trusted,
+                recipient_key=self._recipient_key(),
+                codec=self.codec,
+                rules=self._release_rules,
+            )
+            verdict = str(result.report.verdict)
+            if released is None:
+                hint = "It may still carry its patient. Look at it in the quarantine folder."
+                return Failure(
+                    code=result.reason, text="not released", hint=hint, retry=False, verdict=verdict
+                )
+            return Outcome(
+                outgoing=None if released is data else self._spool.put(released),
+                level=str(result.report.level or ""),
+                reason=result.reason,
+                verdict=verdict,
+                restored=result.statement is not None,
+            )
 
     def _failing(self, data: ByteSource, report: Report, problem: str, task: VerifyTask) -> Outcome | Failure:
         """An object that did not verify, or was not restored, goes on with a warning or is kept back."""
