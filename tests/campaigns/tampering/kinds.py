@@ -30,6 +30,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from gateway.dicom.syntaxes import syntax_of
 from tests.support import objects
 from tests.support.data import COLLECTION, collection, shipped
 
@@ -57,7 +58,7 @@ SHIPPED = (
     "waveform_ecg.dcm",
 )
 # Larger files take minutes for all their changes, and show nothing else.
-LARGEST = 4 << 20
+LARGEST = 1 << 20
 BIG_ENDIAN = str(ExplicitVRBigEndian)
 GEOMETRY: dict[str, Any] = {
     "ImagePositionPatient": ["-100", "-100", "12.5"],
@@ -301,7 +302,7 @@ def _words_swapped(dataset: Dataset) -> Dataset:
 
 
 def real() -> Iterator[tuple[str, bytes]]:
-    """Files of the pydicom package; of the collection the first of each kind: class, modality, syntax and layout."""
+    """Files of the pydicom package; of the collection the first of each kind: class, colours, frames, syntax."""
     seen: set[tuple[str, ...]] = set()
     named = [(f"pydicom {name}", shipped(name)) for name in SHIPPED]
     folders = ("modalities", "nonpixel", "transfer_syntaxes", "series")
@@ -324,10 +325,17 @@ def _kind(path: Path) -> tuple[str, ...] | None:
         return None
     if "SOPInstanceUID" not in dataset or "TransferSyntaxUID" not in dataset.file_meta:
         return None
-    layout = ("PhotometricInterpretation", "BitsAllocated", "PixelRepresentation")
     several = str(int(dataset.get("NumberOfFrames", 1) or 1) > 1)
-    words = [str(dataset.get(keyword, "")) for keyword in ("SOPClassUID", "Modality", *layout)]
-    return (*words, several, str(dataset.file_meta.TransferSyntaxUID))
+    words = [str(dataset.get(keyword, "")) for keyword in ("SOPClassUID", "PhotometricInterpretation")]
+    return (*words, several, _coding(str(dataset.file_meta.TransferSyntaxUID)))
+
+
+def _coding(uid: str) -> str:
+    """Compression with and without loss are two kinds, each syntax of native pixel data is one."""
+    syntax = syntax_of(uid)
+    if syntax.decoder == "native":
+        return uid
+    return "lossy" if syntax.lossy else "lossless"
 
 
 def sibling(original: bytes) -> bytes:
