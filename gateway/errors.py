@@ -14,6 +14,8 @@ table each. Messages name files, tags and keys, never values that could identify
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GatewayError(Exception):
     """Base of all errors below; never raised itself."""
@@ -22,8 +24,10 @@ class GatewayError(Exception):
     retry = False
     hint = ""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
+        """details: further lines of the message, for people."""
+        super().__init__("\n  ".join((message, *details)))
+        self.lines = (message, *details)
         if hint is not None:
             self.hint = hint
 
@@ -79,6 +83,13 @@ class OtherRecipient(SealBroken):
         self.recipient_id = recipient_id
 
 
+class DeliveryLoop(UsageError):
+    """A destination leads back to this gateway: what is delivered there would be kept nowhere."""
+
+    code = "loop"
+    hint = "Correct the [[destination]], then `sealgate queue retry`."
+
+
 class ConfigurationError(UsageError):
     """A configuration file is wrong; the message names the key."""
 
@@ -96,6 +107,20 @@ class UnreadableObject(InputError):
 
     code = "unreadable"
     hint = "Look at the quarantined bytes; the modality or the transfer damaged them."
+
+
+class HeaderTooLarge(InputError):
+    """What decides about the object stands too far behind its beginning; the service does not look further."""
+
+    code = "header-too-large"
+    hint = "Look at the quarantined bytes; if they are right, use a route without conditions on elements."
+
+
+class InstanceMismatch(InputError):
+    """The C-STORE request names another SOP class or instance than the data set."""
+
+    code = "instance-mismatch"
+    hint = "The sender must name in its request what the object says of itself; ask its vendor."
 
 
 class UnsupportedPixels(InputError):
@@ -123,7 +148,14 @@ class TooMuchMemory(InputError):
     """Working on the object takes more memory than one worker may have."""
 
     code = "too-much-memory"
-    hint = "Look at what the object claims to be; if it is right, raise limits.worker_memory_bytes."
+    hint = "Look at what the object claims to be; if it is right, raise limits.worker_memory_bytes (or --memory)."
+
+
+class TookTooLong(InputError):
+    """Working on the object takes longer than one object may."""
+
+    code = "took-too-long"
+    hint = "Look at what the object claims to be; if it is right, raise --timeout (or limits.seal_timeout_s)."
 
 
 class ChangedInstance(InputError):
@@ -152,6 +184,14 @@ class PeerFailed(PeerError):
 
     code = "peer-failed"
     hint = "Look at the peer's log and its free disk space."
+
+
+class ProtocolBroken(PeerError):
+    """The peer sent what the standard or our limits forbid; its association is ended."""
+
+    code = "protocol"
+    retry = False
+    hint = "Look at what this peer sends, and at the vendor's conformance statement."
 
 
 class RefusedByPeer(InputError):

@@ -13,8 +13,11 @@ from gateway.commands.common import exports, options
 from gateway.commands.common.exits import Exit
 from gateway.commands.common.printing import Printer
 from gateway.dimse import users
+from gateway.dimse.own_gateway import leads_here
 from gateway.dimse.requestor import Requestor
-from gateway.errors import PeerError
+from gateway.errors import ConfigurationError, GatewayError, UsageError
+from gateway.observe.pseudonyms import Pseudonyms
+from gateway.runtime import rights
 from gateway.tls import Certificate
 from gateway.work.keyring import KeyRing, spool_key
 
@@ -29,7 +32,7 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
     """Validate the configuration, the keys and certificates it names; with --echo, C-ECHO every destination.
 
     Exit code 2 if the configuration is wrong (every error with its key and a hint), 3 if a destination does
-    not answer or a certificate of ours is expired.
+    not answer, a certificate of ours is expired, or the data folder belongs to another user.
     """
     printer = Printer(as_json=as_json)
     settings = config.load(config_path)
@@ -40,6 +43,7 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
         users.read(settings.users.file)
         if settings.tls.plain:
             printer.prose("users.file: without TLS passwords cross the network in clear (tls.plain = false)")
+    _refuse_loops(settings)
     routes = len(settings.route)
     printer.prose(f"{config_path}: good ({len(settings.destination)} destinations, {routes} routes)")
     if settings.listener.accept == "any":
@@ -48,9 +52,34 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
         printer.prose("no [[node]]: nobody may associate")
     for caution in _cautions(settings):
         printer.prose(caution)
-    good = [_valid(name, certificate, printer) for name, certificate in own.items()]
-    good += [_echo(destination, printer) for destination in settings.destination] if echo else []
+    good = [_usable(settings.gateway.data_dir, printer)]
+    good += [_valid(name, certificate, printer) for name, certificate in own.items()]
+    good += (
+        [
+            _echo(destination, printer, gateway_id=_gateway_id(settings))
+            for destination in settings.destination
+        ]
+        if echo
+        else []
+    )
     sys.exit(Exit.OK if all(good) else Exit.FINDINGS)
+
+
+def _refuse_loops(settings: config.Config) -> None:
+    """Raises ConfigurationError for each destination that leads to this gateway."""
+    lines = []
+    for number, destination in enumerate(settings.destination):
+        key = leads_here(destination, settings)
+        if key is not None:
+            where = f"{destination.host}:{destination.port}"
+            lines.append(
+                f"  destination.{number}: {destination.name} ({where}) is this gateway's own {key}: "
+                "what is delivered there is kept nowhere"
+            )
+    if lines:
+        raise ConfigurationError(
+            "\n".join([f"{settings.source}:", *lines]), hint="Give the address and port of the archive."
+        )
 
 
 def _cautions(settings: config.Config) -> list[str]:
@@ -77,6 +106,16 @@ def _cautions(settings: config.Config) -> list[str]:
     return cautions
 
 
+def _usable(data_dir: Path, printer: Printer) -> bool:
+    """Print what in the data folder the service can't use, or belongs to another user. False when there is any."""
+    problems = list(dict.fromkeys([*rights.unusable(data_dir), *rights.of_others(data_dir)]))
+    for problem in problems:
+        hint = f"  hint: chown -R USER {data_dir}, with the user that runs the gateway"
+        line = {"data_dir": str(data_dir), "ok": False, "reason": "rights", "problem": problem}
+        printer.outcome(line, "not usable", problem, [hint])
+    return not problems
+
+
 def _valid(name: str, certificate: Certificate, printer: Printer) -> bool:
     """Print how long the certificate is valid. False when it has expired."""
     left = certificate.not_after - datetime.now(UTC)
@@ -93,7 +132,15 @@ def _valid(name: str, certificate: Certificate, printer: Printer) -> bool:
     return word != "expired"
 
 
-def _echo(destination: config.Destination, printer: Printer) -> bool:
+def _gateway_id(settings: config.Config) -> str:
+    """Empty before the first start, and for a user that may not read the key."""
+    try:
+        return Pseudonyms.existing(settings.gateway.data_dir).gateway_id()
+    except UsageError:
+        return ""
+
+
+def _echo(destination: config.Destination, printer: Printer, *, gateway_id: str) -> bool:
     """Print whether the destination answers. False when it does not."""
     where = f"{destination.ae_title} at {destination.host}:{destination.port}"
     line = {
@@ -103,10 +150,12 @@ def _echo(destination: config.Destination, printer: Printer) -> bool:
         "port": destination.port,
     }
     try:
-        took_ms = Requestor(destination, config.Limits(), calling="SEALGATE").echo()
-    except PeerError as error:
+        took_ms = Requestor(destination, config.Limits(), calling="SEALGATE", gateway_id=gateway_id).echo()
+    # Whatever is wrong with one, the others are asked.
+    except GatewayError as error:
         text = f"{destination.name}: {where}: {error}"
-        printer.outcome(line | {"ok": False, "echo_ms": None, "reason": error.code}, "no answer", text)
+        notes = [f"  hint: {error.hint}"] if error.hint else []
+        printer.outcome(line | {"ok": False, "echo_ms": None, "reason": error.code}, "no answer", text, notes)
         return False
     text = f"{destination.name}: {where} in {took_ms:.0f} ms"
     printer.outcome(line | {"ok": True, "echo_ms": round(took_ms, 1), "reason": None}, "answers", text)

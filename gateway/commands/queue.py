@@ -93,7 +93,7 @@ def _selected(
         state=State(state) if state else None,
         destination=destination,
         pseudonym=instance,
-        study=Pseudonyms.load(configured.gateway.data_dir).of(study) if study else None,
+        study=Pseudonyms.existing(configured.gateway.data_dir).of(study) if study else None,
         since=since,
         until=until,
         limit=limit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from gateway import config
 from gateway.commands.common import batch, loading, options
 from gateway.commands.common.deidentifying import DeidentifyCommand
 from gateway.commands.common.exits import Exit
-from gateway.commands.common.files import InputFile, inputs, inputs_and_outputs, write_atomically
+from gateway.commands.common.files import InputFile, inputs, inputs_and_outputs, opened_input, write_output
 from gateway.commands.common.printing import Printer
+from gateway.commands.common.reasons import why
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import UsageError
 from gateway.seal.examination import Examination
 from gateway.seal.releasing import Release, ReleaseRules, left_over, release
-from gateway.spool.stored import opened
 
 NOT_RELEASED = "not-released"
 
@@ -29,15 +29,17 @@ class ReleaseFile:
     """The work of `sealgate release` on one file.
 
     deidentify: run on each object; None: objects are written with their patient in the header.
+    memory_bytes: that one file may take.
     """
 
     signers: Path
     recipient_key: Path
     rules: ReleaseRules
     deidentify: DeidentifyCommand | None
+    memory_bytes: int
 
     def __call__(self, item: InputFile) -> batch.FileResult:
-        with opened(item.source) as data:
+        with opened_input(item, self.memory_bytes) as data:
             released, result = release(
                 data,
                 trusted=loading.trusted_signers(self.signers),
@@ -46,25 +48,26 @@ class ReleaseFile:
                 rules=self.rules,
             )
             if released is None or item.target is None:
-                return self._refused(item, result, result.reason)
+                return self._refused(item, result, result.reason, why(result.reason, data))
             if self.deidentify is not None:
                 released = self.deidentify.run(released)
                 left = left_over(
                     Examination(released, loading.codec(), deep=True), result.statement, self.rules
                 )
                 if left is not None:
-                    return self._refused(item, result, left)
+                    return self._refused(item, result, left, left)
             return self._written(item, item.target, result, released)
 
     def _written(
         self, item: InputFile, target: Path, result: Release, released: ByteSource
     ) -> batch.FileResult:
-        write_atomically(target, released)
+        write_output(item, released)
         return batch.FileResult(
             line={
                 "path": str(item.source),
                 "released": True,
                 "reason": result.reason,
+                "detail": None,
                 "verdict": result.report.verdict.value,
                 "level": result.report.level,
                 "deidentified": self.deidentify is not None,
@@ -74,20 +77,21 @@ class ReleaseFile:
             text=f"{item.source}  ({result.reason}: {target})",
         )
 
-    def _refused(self, item: InputFile, result: Release, reason: str) -> batch.FileResult:
-        line = self.failed(item, reason)
+    def _refused(self, item: InputFile, result: Release, reason: str, text: str) -> batch.FileResult:
+        line = self.failed(item, reason, text)
         return batch.FileResult(
             line=line | {"verdict": result.report.verdict.value, "level": result.report.level},
             word=NOT_RELEASED,
-            text=f"{item.source}  ({reason})",
+            text=f"{item.source}  ({text})",
             exit_code=Exit.FINDINGS,
         )
 
-    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
         return {
             "path": str(item.source),
             "released": False,
             "reason": code,
+            "detail": message,
             "verdict": None,
             "level": None,
             "deidentified": False,
@@ -115,6 +119,7 @@ class ReleaseFile:
     help="Configuration file (TOML) whose [release] names the de-identification command.",
 )
 @options.jobs
+@options.limits
 @options.json_lines
 def command(
     given: Path,
@@ -123,6 +128,8 @@ def command(
     recipient_key: Path | None,
     config_path: Path | None,
     jobs: int,
+    memory: int,
+    timeout: float,
     as_json: bool,
 ) -> None:
     """Take the seal off the file IN, or off every file of the folder IN, for research or teaching.
@@ -153,8 +160,9 @@ def command(
     else:
         deidentify.check()
     rules = ReleaseRules(unsealed=table.unsealed == "release", undecodable=table.undecodable == "release")
-    task = ReleaseFile(signers, recipient_key, rules, deidentify)
-    sys.exit(batch.run(task, _numbered(given, out), jobs=jobs, printer=printer))
+    task = ReleaseFile(signers, recipient_key, rules, deidentify, memory)
+    limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
+    sys.exit(batch.run(task, _numbered(given, out), jobs=jobs, printer=printer, limits=limits))
 
 
 def _numbered(given: Path, out: Path) -> list[InputFile]:
@@ -168,4 +176,7 @@ def _numbered(given: Path, out: Path) -> list[InputFile]:
         raise UsageError(f"{out} is there already, and not empty", hint="Name a new folder.")
     if out.resolve().is_relative_to(given.resolve()):
         raise UsageError(f"{out} lies inside the input folder", hint="Name an output folder elsewhere.")
-    return [InputFile(item.source, out / f"{number:06d}.dcm") for number, item in enumerate(inputs(given), 1)]
+    return [
+        replace(item, target=out / f"{number:06d}.dcm", out=out)
+        for number, item in enumerate(inputs(given), 1)
+    ]

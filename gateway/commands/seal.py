@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from gateway.commands.common import batch, loading, options
-from gateway.commands.common.files import InputFile, inputs_and_outputs, write_atomically
+from gateway.commands.common.files import InputFile, inputs_and_outputs, opened_input, write_output
 from gateway.commands.common.printing import Printer
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import UnreadableObject
@@ -24,7 +24,6 @@ from gateway.seal import (
 from gateway.seal.codec import Profile
 from gateway.seal.record.fields import field
 from gateway.seal.verifying import reopen
-from gateway.spool.stored import opened
 
 FIELDS = (
     "sop_instance_uid", "level", "reason", "mode", "payload_bits", "coded_bits",
@@ -39,6 +38,7 @@ class SealFile:
     recipient: public key of who can read the records.
     signer: private key that signs.
     profile: what hiding is tuned for.
+    memory_bytes: that it may take.
     fields: keywords beside the default ones.
     signers, recipient_key: with both, sealed objects that verify are sealed anew.
     """
@@ -46,12 +46,13 @@ class SealFile:
     recipient: Path
     signer: Path
     profile: Profile
+    memory_bytes: int
     fields: tuple[str, ...] = ()
     signers: Path | None = None
     recipient_key: Path | None = None
 
     def __call__(self, item: InputFile) -> batch.FileResult:
-        with opened(item.source) as data:
+        with opened_input(item, self.memory_bytes) as data:
             return self._sealed(item, data)
 
     def _sealed(self, item: InputFile, data: ByteSource) -> batch.FileResult:
@@ -71,9 +72,9 @@ class SealFile:
             )
         except UnreadableObject:
             # Every input gives an output.
-            _write(item, data)
+            write_output(item, data)
             raise
-        _write(item, sealed)
+        write_output(item, sealed)
         line = {"path": str(item.source)} | {name: getattr(result, name) for name in FIELDS}
         return batch.FileResult(line=line, word=result.level, text=f"{item.source}  {_described(result)}")
 
@@ -88,8 +89,12 @@ class SealFile:
             codec=loading.codec(),
         )
 
-    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
-        return {"path": str(item.source)} | dict.fromkeys(FIELDS) | {"level": "pass", "reason": code}
+    def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
+        return (
+            {"path": str(item.source)}
+            | dict.fromkeys(FIELDS)
+            | {"level": "pass", "reason": code, "detail": message}
+        )
 
 
 @click.command("seal")
@@ -118,6 +123,7 @@ class SealFile:
 @click.option("--signers", type=options.EXISTING, help="With --reseal: public keys whose seals are believed.")
 @options.recipient_key(required=False)
 @options.jobs
+@options.limits
 @options.json_lines
 def command(
     given: Path,
@@ -130,6 +136,8 @@ def command(
     signers: Path | None,
     recipient_key: Path | None,
     jobs: int,
+    memory: int,
+    timeout: float,
     as_json: bool,
 ) -> None:
     """Seal the file IN into OUT, or every file of the folder IN into the folder OUT.
@@ -146,13 +154,10 @@ def command(
     if signers and recipient_key:
         loading.trusted_signers(signers)
         loading.recipient_key(recipient_key)
-    task = SealFile(recipient, signer, Profile(profile), fields, signers, recipient_key)
-    sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=Printer(as_json=as_json)))
-
-
-def _write(item: InputFile, data: ByteSource) -> None:
-    if item.target is not None:
-        write_atomically(item.target, data)
+    task = SealFile(recipient, signer, Profile(profile), memory, fields, signers, recipient_key)
+    limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
+    printer = Printer(as_json=as_json)
+    sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=printer, limits=limits))
 
 
 def _described(result: SealResult) -> str:

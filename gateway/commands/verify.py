@@ -11,10 +11,9 @@ import click
 
 from gateway.commands.common import batch, loading, options
 from gateway.commands.common.exits import Exit
-from gateway.commands.common.files import InputFile, inputs
+from gateway.commands.common.files import InputFile, inputs, opened_input
 from gateway.commands.common.printing import Printer
 from gateway.seal.verifying import Report, verify
-from gateway.spool.stored import opened
 
 TILES_SHOWN = 4
 
@@ -25,13 +24,15 @@ class VerifyFile:
 
     signers: whose seals are believed; None: nobody's.
     recipient_key: opens the hidden record; None: it stays closed.
+    memory_bytes: that it may take.
     """
 
     signers: Path | None
     recipient_key: Path | None
+    memory_bytes: int
 
     def __call__(self, item: InputFile) -> batch.FileResult:
-        with opened(item.source) as data:
+        with opened_input(item, self.memory_bytes) as data:
             report = verify(
                 data,
                 trusted=loading.trusted_signers(self.signers) if self.signers else None,
@@ -45,15 +46,16 @@ class VerifyFile:
             exit_code=Exit.OK if report.ok else Exit.FINDINGS,
         )
 
-    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
         return {
             "path": str(item.source),
             "sop_instance_uid": None,
             "verdict": "unreadable",
             "level": None,
-            "checks": [{"n": 0, "name": code, "ok": False, "detail": "the file could not be examined"}],
+            "checks": [{"n": 0, "name": code, "ok": False, "detail": message}],
             "header_differences": [],
             "tampered_tiles": [],
+            "format_version": None,
         }
 
 
@@ -64,18 +66,29 @@ class VerifyFile:
 )
 @options.recipient_key(required=False)
 @options.jobs
+@options.limits
 @options.json_lines
-def command(given: Path, signers: Path | None, recipient_key: Path | None, jobs: int, as_json: bool) -> None:
+def command(
+    given: Path,
+    signers: Path | None,
+    recipient_key: Path | None,
+    jobs: int,
+    memory: int,
+    timeout: float,
+    as_json: bool,
+) -> None:
     """Verify the file IN, or every file of the folder IN.
 
-    Exit code 0 only if all are intact or transcoded; 3 if any is not.
+    Exit code 0 only if all are intact, transcoded or amended; 3 if any is not.
     """
     if signers:
         loading.trusted_signers(signers)
     if recipient_key:
         loading.recipient_key(recipient_key)
-    task = VerifyFile(signers, recipient_key)
-    sys.exit(batch.run(task, inputs(given), jobs=jobs, printer=Printer(as_json=as_json)))
+    task = VerifyFile(signers, recipient_key, memory)
+    limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
+    printer = Printer(as_json=as_json)
+    sys.exit(batch.run(task, inputs(given), jobs=jobs, printer=printer, limits=limits))
 
 
 def described(report: Report) -> str:

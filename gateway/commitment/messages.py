@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
 
+from gateway.commitment.information import Information
 from gateway.dicom.uids import STORAGE_COMMITMENT
 from gateway.dimse.requestor import UNCOMPRESSED, Requestor
 from gateway.dimse.statuses import NO_SUCH_INSTANCE, PROCESSING_FAILURE, SUCCESS
@@ -24,9 +25,11 @@ InstanceReference = tuple[str, str]
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 # Action type, PS3.4 J.3.2.
 REQUEST_COMMITMENT = 1
+# Elements of tables J.3-1 and J.3-2.
+TRANSACTION_UID, SOP_CLASS, SOP_INSTANCE = 0x00081195, 0x00081150, 0x00081155
+COMMITTED, FAILED, FAILURE_REASON = 0x00081199, 0x00081198, 0x00081197
 # Event types, PS3.4 J.3.3.
 SUCCESSFUL, FAILURES_EXIST = 1, 2
-REFERENCES_MAX = 100_000
 # Failure Reason (0008,1197), PS3.4 J.3.3.1.1 by PS3.3 C.14.1.1.
 FAILURE_REASONS = {
     DeliveryStatus.UNKNOWN: NO_SUCH_INSTANCE,
@@ -58,18 +61,18 @@ def build_request(transaction_uid: str, references: Iterable[InstanceReference])
     return information
 
 
-def read_request(information: Dataset) -> tuple[str, list[InstanceReference]]:
+def read_request(information: Information) -> tuple[str, list[InstanceReference]]:
     """The Transaction UID and the references of an N-ACTION, PS3.4 table J.3-1.
 
-    Raises ValueError, AttributeError, and whatever damaged bytes provoke in pydicom.
+    Raises ValueError, UnreadableObject.
     """
-    items = information.ReferencedSOPSequence
-    if not 0 < len(items) <= REFERENCES_MAX:
-        raise ValueError("no or too many references")
     references = [
-        (_valid_uid(item.ReferencedSOPClassUID), _valid_uid(item.ReferencedSOPInstanceUID)) for item in items
+        (_valid_uid(item.text(SOP_CLASS)), _valid_uid(item.text(SOP_INSTANCE)))
+        for item in information.items(COMMITTED)
     ]
-    return _valid_uid(information.TransactionUID), references
+    if not references:
+        raise ValueError("no references")
+    return _valid_uid(information.text(TRANSACTION_UID)), references
 
 
 def build_report(
@@ -102,19 +105,17 @@ def build_report(
     return (FAILURES_EXIST if failed else SUCCESSFUL), information
 
 
-def read_report(information: Dataset) -> CommitmentReport:
+def read_report(information: Information) -> CommitmentReport:
     """The event information of an N-EVENT-REPORT, PS3.4 table J.3-2.
 
-    Raises AttributeError, ValueError, and whatever damaged bytes provoke in pydicom.
+    Raises ValueError, UnreadableObject.
     """
     return CommitmentReport(
-        transaction_uid=str(information.TransactionUID),
-        committed=frozenset(
-            str(item.ReferencedSOPInstanceUID) for item in information.get("ReferencedSOPSequence") or []
-        ),
+        transaction_uid=_valid_uid(information.text(TRANSACTION_UID)),
+        committed=frozenset(_valid_uid(item.text(SOP_INSTANCE)) for item in information.items(COMMITTED)),
         failed={
-            str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason") or PROCESSING_FAILURE)
-            for item in information.get("FailedSOPSequence") or []
+            _valid_uid(item.text(SOP_INSTANCE)): item.number(FAILURE_REASON) or PROCESSING_FAILURE
+            for item in information.items(FAILED)
         },
     )
 

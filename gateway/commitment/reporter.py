@@ -58,16 +58,18 @@ class Reporter(threading.Thread):
         asked: Wakeup,
         metrics: Metrics,
         log: Log,
+        gateway_id: str = "",
     ) -> None:
         """user: outlives this thread, with the answers of archives.
 
         asked: is notified of each request and of each answer.
+        gateway_id: as which we open associations.
         """
         super().__init__(name="commitment", daemon=True)
         self._config = config
         self._commitments = commitments
         self._user = user
-        self._asked = asked
+        self._asked, self._gateway_id = asked, gateway_id
         self._metrics = metrics
         self._log = log
         self._loop = WorkLoop(
@@ -150,7 +152,9 @@ class Reporter(threading.Thread):
         destination = report_destination(self._config, request.calling)
         if destination is None:
             raise PeerError("no node with this AE title has a report_to any more", hint="Give it one.")
-        requestor = Requestor(destination, self._config.limits, calling=request.called)
+        requestor = Requestor(
+            destination, self._config.limits, calling=request.called, gateway_id=self._gateway_id
+        )
         send_report(requestor, event_type, information)
 
     def _failed(self, request: CommitmentRequest, error: GatewayError, *, given_up: bool) -> None:

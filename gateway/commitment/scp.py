@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import cast
 
 from pynetdicom import evt
 from pynetdicom.dimse_primitives import N_ACTION
 
+from gateway.commitment.information import Information
 from gateway.commitment.messages import COMMITMENT_INSTANCE, REQUEST_COMMITMENT, read_request
 from gateway.commitment.reporter import report_destination
 from gateway.config import Config
@@ -23,7 +25,7 @@ from gateway.dimse.statuses import (
     PROCESSING_FAILURE,
     SUCCESS,
 )
-from gateway.errors import ResourceError
+from gateway.errors import ResourceError, UnreadableObject
 from gateway.observe import Log, Metrics, where
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.queue.commitments import Commitments, Reference
@@ -53,6 +55,7 @@ class CommitmentProvider:
         self._metrics = metrics
         self._log = log
         self._asked = asked
+        self._reading = threading.Lock()
 
     def on_action(self, event: evt.Event, state: AssociationState) -> int:
         """The DIMSE status of an N-ACTION (PS3.7 10.1.4): 0000 only when the request is durable.
@@ -69,13 +72,16 @@ class CommitmentProvider:
             self._log.warning("commitment refused", peer=state.peer, calling=state.calling, hint=hint)
             return PROCESSING_FAILURE
         try:
-            transaction_uid, instances = read_request(event.action_information)
+            # One at a time: each takes some memory for as long as it takes.
+            with self._reading:
+                transaction_uid, instances = read_request(
+                    Information.received(request.ActionInformation, str(event.context.transfer_syntax))
+                )
             references = [
                 Reference(sop_class, sop_instance, pseudonym=self._pseudonyms.of(sop_instance))
                 for sop_class, sop_instance in instances
             ]
-        # pydicom raises whatever damaged bytes provoke.
-        except Exception as error:  # noqa: BLE001
+        except (ValueError, UnreadableObject) as error:
             self._log.warning(
                 "commitment refused", peer=state.peer, calling=state.calling, problem=where(error)
             )

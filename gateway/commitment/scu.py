@@ -10,10 +10,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from pydicom.uid import generate_uid
 from pynetdicom import evt
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
+from gateway.commitment.information import Information
 from gateway.commitment.messages import (
     CommitmentReport,
     InstanceReference,
@@ -25,7 +28,7 @@ from gateway.config import Config, Destination
 from gateway.dimse.association import AssociationState
 from gateway.dimse.requestor import Requestor
 from gateway.dimse.statuses import INVALID_ARGUMENT, PROCESSING_FAILURE, SUCCESS
-from gateway.errors import KeyFileError, PeerError
+from gateway.errors import KeyFileError, PeerError, UnreadableObject
 from gateway.observe import Log, Metrics, where
 from gateway.runtime.backoff import delay_s
 from gateway.runtime.wakeup import Wakeup
@@ -64,13 +67,17 @@ class Question:
 class CommitmentUser:
     """`failures` is for one thread; `on_event_report` runs in association threads."""
 
-    def __init__(self, *, metrics: Metrics, log: Log, answered: Wakeup) -> None:
-        """answered: is notified of each answer."""
+    def __init__(self, *, metrics: Metrics, log: Log, answered: Wakeup, gateway_id: str = "") -> None:
+        """answered: is notified of each answer.
+
+        gateway_id: as which we open associations.
+        """
+        self._gateway_id = gateway_id
         self._metrics = metrics
         self._log = log
         self._answered = answered
         self._questions: dict[QuestionKey, Question] = {}
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
 
     def failures(
         self,
@@ -126,7 +133,12 @@ class CommitmentUser:
             self._questions[key] = question
         try:
             send_request(
-                Requestor(destination, config.limits, calling=config.listener.ae_title),
+                Requestor(
+                    destination,
+                    config.limits,
+                    calling=config.listener.ae_title,
+                    gateway_id=self._gateway_id,
+                ),
                 build_request(question.transaction_uid, references),
                 on_event_report=lambda event: self._take(
                     event, peer=destination.host, calling=destination.ae_title
@@ -147,10 +159,14 @@ class CommitmentUser:
         question.again_at = time.monotonic() + wait_s
 
     def _take(self, event: evt.Event, *, peer: str, calling: str) -> int:
+        request = cast(N_EVENT_REPORT, event.request)
         try:
-            report = read_report(event.event_information)
-        # pydicom raises whatever damaged bytes provoke.
-        except Exception as error:  # noqa: BLE001
+            # One at a time: each takes some memory for as long as it takes.
+            with self._reading:
+                report = read_report(
+                    Information.received(request.EventInformation, str(event.context.transfer_syntax))
+                )
+        except (ValueError, UnreadableObject) as error:
             self._log.warning("report refused", peer=peer, calling=calling, problem=where(error))
             return INVALID_ARGUMENT
         with self._lock:

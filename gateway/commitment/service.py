@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from pynetdicom import evt
 from pynetdicom.presentation import PresentationContext, build_context
 
+from gateway.dicom.syntaxes import EXPLICIT_VR_BE
 from gateway.dicom.uids import STORAGE_COMMITMENT
 from gateway.dimse.association import AssociationState
+from gateway.dimse.requestor import UNCOMPRESSED
 from gateway.dimse.services import EventHandler
 from gateway.dimse.statuses import PROCESSING_FAILURE
 from gateway.observe import Log, where
@@ -29,8 +31,11 @@ class CommitmentService:
         self._log = log
 
     def contexts(self) -> list[PresentationContext]:
-        """The peer may have either role: a modality that asks us is SCU, an archive that reports to us is SCP."""
-        context = build_context(STORAGE_COMMITMENT)
+        """The peer may have either role: a modality that asks us is SCU, an archive that reports to us is SCP.
+
+        Not deflated: nobody knows how large such a data set becomes.
+        """
+        context = build_context(STORAGE_COMMITMENT, [*UNCOMPRESSED, EXPLICIT_VR_BE])
         context.scu_role = context.scp_role = True
         return [context]
 

@@ -53,8 +53,9 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> Config:
     try:
         config = Config.model_validate(tables, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        lines = "\n".join(f"  {line}" for line in _explain(error))
-        raise ConfigurationError(f"{path}:\n{lines}", hint="Correct the keys named above.") from error
+        raise ConfigurationError(
+            f"{path}:", hint="Correct the keys named above.", details=_explain(error)
+        ) from error
     config._source = path.absolute()
     return config
 

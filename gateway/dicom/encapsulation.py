@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from pydicom.encaps import generate_frames
@@ -50,6 +51,59 @@ def fragments(value: ByteSource) -> Iterator[ByteSource]:
         if not is_table:
             yield ByteRange(value, at + 8, min(at + 8 + length, len(value)))
         at, is_table = at + 8 + length, False
+
+
+def units(value: ByteSource, count: int, extended: tuple[bytes, bytes] | None) -> list[list[ByteSource]]:
+    """The fragments of each frame, not read yet, in the only way in which they can be shared out.
+
+    value, extended: as for `frames`.
+    count: Number of Frames; 0 for a video, whose fragments are one stream.
+    Raises UnsupportedPixels when offset tables contradict the fragments or each other, or when frames can't be told.
+    """
+    table, starts, content = _parsed(value)
+    if count <= 1:
+        if count and (table not in ([], [0]) or (extended and _numbers(extended[0], 8) != [0])):
+            raise UnsupportedPixels("the offset table contradicts the fragments")
+        return [content] if content else []
+    if extended:
+        if table or len(content) != count:
+            raise UnsupportedPixels(
+                "there is an offset table beside the extended one, or not one fragment a frame"
+            )
+        table = _numbers(extended[0], 8)
+        lengths = _numbers(extended[1], 8)
+        if any(len(part) - length not in (0, 1) for part, length in zip(content, lengths, strict=False)):
+            raise UnsupportedPixels("the extended offset table contradicts the fragments")
+    if not table:
+        if len(content) != count:
+            raise UnsupportedPixels("without an offset table, nobody knows where frames begin")
+        return [[fragment] for fragment in content]
+    rising = all(before < after for before, after in pairwise(table))
+    if len(table) != count or table[0] or not rising or not set(table) <= set(starts):
+        raise UnsupportedPixels("the offset table contradicts the fragments")
+    borders = [starts.index(offset) for offset in table] + [len(content)]
+    return [content[first:last] for first, last in pairwise(borders)]
+
+
+def _parsed(value: ByteSource) -> tuple[list[int], list[int], list[ByteSource]]:
+    """Basic Offset Table, offset of each fragment from the end of the table (PS3.5 A.4), and the fragments.
+
+    Raises UnsupportedPixels when the encapsulation is damaged.
+    """
+    length = struct.unpack_from("<I", value[:8], 4)[0] if len(value) >= 8 else 0
+    table = _numbers(value[8 : 8 + length], 4)
+    content = list(fragments(value))
+    starts, at = [], 0
+    for fragment in content:
+        starts.append(at)
+        at += 8 + len(fragment)
+    return table, starts, content
+
+
+def _numbers(data: bytes, width: int) -> list[int]:
+    if len(data) % width:
+        raise UnsupportedPixels("the offset table contradicts the fragments")
+    return [int(number) for number in np.frombuffer(data, f"<u{width}")]
 
 
 def encapsulate(codestreams: list[bytes]) -> bytes:

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.dicom.part10 import Part10
-from gateway.dicom.tags import PHOTOMETRIC_INTERPRETATION, PIXEL_REPRESENTATION
+from gateway.dicom.tags import (
+    BITS_ALLOCATED,
+    NUMBER_OF_FRAMES,
+    PHOTOMETRIC_INTERPRETATION,
+    PIXEL_REPRESENTATION,
+    PLANAR_CONFIGURATION,
+)
 from gateway.errors import UnsupportedPixels
 
 
@@ -96,7 +102,7 @@ def pixel_format(file: Part10) -> PixelFormat:
             raise UnsupportedPixels(f"the object has no {name}")
         return value
 
-    frames = file.text(0x00280008) or "1"
+    frames = file.text(NUMBER_OF_FRAMES) or "1"
     if not frames.isdigit():
         raise UnsupportedPixels("Number of Frames is not a number")
     stored = required(0x00280101, "Bits Stored")
@@ -105,11 +111,11 @@ def pixel_format(file: Part10) -> PixelFormat:
         columns=required(0x00280011, "Columns"),
         frames=max(int(frames), 1),
         samples=file.number(0x00280002, 1) or 1,
-        allocated=required(0x00280100, "Bits Allocated"),
+        allocated=required(BITS_ALLOCATED, "Bits Allocated"),
         stored=stored,
         high_bit=file.number(0x00280102, stored - 1) or 0,
         signed=file.number(PIXEL_REPRESENTATION, 0) == 1,
-        planar=file.number(0x00280006, 0) or 0,
+        planar=file.number(PLANAR_CONFIGURATION, 0) or 0,
         photometric=file.text(PHOTOMETRIC_INTERPRETATION),
     )
     if not (layout.rows and layout.columns and 0 < layout.stored <= layout.allocated):

@@ -28,8 +28,10 @@ from gateway.dicom.part10 import Part10, read
 from gateway.dicom.recoding import recoded
 from gateway.dicom.syntaxes import EXPLICIT_VR_LE, syntax_of
 from gateway.dicom.tags import (
+    BITS_ALLOCATED,
     EXTENDED_OFFSET_TABLE,
     EXTENDED_OFFSET_TABLE_LENGTHS,
+    NUMBER_OF_FRAMES,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_DATA,
     PIXEL_REPRESENTATION,
@@ -129,6 +131,32 @@ def _decompressed(file: Part10, element: Element, shape: PixelFormat) -> Iterato
         yield compressed.decode(codestream, file.transfer_syntax, shape)
     if count != shape.frames:
         raise UnsupportedPixels("the number of compressed frames differs from Number of Frames")
+
+
+def codestreams(file: Part10) -> list[list[ByteSource]]:
+    """The fragments of each frame of encapsulated pixel data, not read yet; those of a video as one frame.
+
+    Raises UnsupportedPixels when frames can't be told, or offset tables contradict the fragments.
+    """
+    element = file.index[PIXEL_DATA]
+    frames = file.text(NUMBER_OF_FRAMES) or "1"
+    if not frames.isdigit():
+        raise UnsupportedPixels("Number of Frames is not a number")
+    offsets, lengths = file.value(EXTENDED_OFFSET_TABLE), file.value(EXTENDED_OFFSET_TABLE_LENGTHS)
+    value: ByteSource = ByteRange(file.body, element.value, element.end)
+    count = 0 if syntax_of(file.transfer_syntax).video else max(int(frames), 1)
+    return encapsulation.units(value, count, (offsets, lengths or b"") if offsets else None)
+
+
+def native_value(file: Part10) -> ByteSource:
+    """Native pixel data in little endian, with all that stands behind the declared pixels; read only if it must."""
+    element = file.index[PIXEL_DATA]
+    value: ByteSource = ByteRange(file.body, element.value, element.end)
+    if file.encoding.little or element.vr == b"OB":
+        return value
+    width = 4 if (file.number(BITS_ALLOCATED) or 0) > 16 else 2
+    words = value[: len(value) // width * width]
+    return np.frombuffer(words, f"u{width}").byteswap().tobytes() + value[len(words) : len(value)]
 
 
 def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> dict[int, bytes | None]:

@@ -42,6 +42,7 @@ class TransferSyntax:
     encoder: name of what encodes frames; empty when nothing here does.
     substitute: rank among the syntaxes that replace one without an encoder, 1 first; 0: never.
     whole_words: frames hold the allocated words, bits above Bits Stored included.
+    video: the fragments are one stream.
     ybr_rct: Photometric Interpretation YBR_RCT is allowed.
     """
 
@@ -54,6 +55,7 @@ class TransferSyntax:
     encoder: str = ""
     substitute: int = 0
     whole_words: bool = False
+    video: bool = False
     ybr_rct: bool = False
 
     @property

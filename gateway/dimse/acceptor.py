@@ -73,6 +73,7 @@ class Acceptor:
         # Of each context, pynetdicom takes the first transfer syntax.
         for context in primitive.presentation_context_definition_list:
             context.transfer_syntax = [*known_first(context.transfer_syntax)]
+        state.messages.let_in(state.may_store)
         state.negotiation.let_in(state.may_negotiate)
 
     def _refusal(self, state: AssociationState, request: AssociationRequest) -> Refusal | None:

@@ -81,15 +81,17 @@ class Names:
         """The addresses of a name; none for a name that does not resolve."""
         until, addresses = self._known.get(name, (0.0, frozenset()))
         if self._clock() >= until:
-            addresses = _resolved(name)
+            addresses = resolved(name)
             self._known[name] = (self._clock() + NAMES_KEPT_S, addresses)
         return addresses
 
 
-def _resolved(name: str) -> frozenset[Address]:
+def resolved(name: str) -> frozenset[Address]:
+    """The addresses of a host name or address; none for a name that does not resolve."""
     try:
         entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError:
+    # A name that can be none is a UnicodeError.
+    except (OSError, UnicodeError):
         return frozenset()
     return frozenset(address_of(str(entry[4][0])) for entry in entries)
 

@@ -11,6 +11,7 @@ from gateway.config.nodes import Node
 from gateway.dimse.connections import PendingConnection
 from gateway.dimse.incoming import Messages
 from gateway.dimse.negotiation import Negotiation, plausible
+from gateway.dimse.own_gateway import gateway_of
 from gateway.dimse.sockets import WatchedSocket
 
 
@@ -59,6 +60,12 @@ class AssociationState:
         return str(request.called_ae_title).strip() if request else ""
 
     @property
+    def gateway(self) -> str | None:
+        """The id of the gateway that opened it, None for another program."""
+        peer = self.association.requestor
+        return gateway_of(peer.implementation_class_uid, peer.implementation_version_name)
+
+    @property
     def is_open(self) -> bool:
         return self.association.is_alive()
 
@@ -73,6 +80,10 @@ class AssociationState:
         A context without a plausible UID is refused, because peers would refuse the whole association for it.
         """
         return plausible(sop_class) and (self.node is None or self.node.may(sop_class))
+
+    def may_store(self, sop_class: str) -> bool:
+        """Whether objects of this SOP class are taken. It may differ from that of the presentation context."""
+        return plausible(sop_class) and (self.node is None or self.node.may_store(sop_class))
 
     @property
     def outcome(self) -> str:

@@ -119,6 +119,7 @@ class Server(ThreadedAssociationServer):
     tls: asked for each connection; None for a plain port.
     deadline_s: from the connection to the last byte of its request, seconds.
     network_timeout_s: for each read and write afterwards, seconds.
+    pdu_bytes: the size of a PDU that we announce.
     """
 
     request_queue_size = 128
@@ -129,6 +130,7 @@ class Server(ThreadedAssociationServer):
     tls: Callable[[], ssl.SSLContext] | None = None
     deadline_s: float
     network_timeout_s: float
+    pdu_bytes: int
     _collected_at = 0.0
 
     def service_actions(self) -> None:
@@ -182,7 +184,7 @@ class Handler(PreparingRequestHandler):
 
     def prepare(self, association: Association) -> None:
         events = self.server.events
-        watched_socket = WatchedSocket(association, self._first_pdu)
+        watched_socket = WatchedSocket(association, self._first_pdu, pdu_bytes=self.server.pdu_bytes)
         negotiation = Negotiation(association, events.broken)
         install(
             association,

@@ -16,7 +16,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from gateway.config import Config
-from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID
 from gateway.dimse.acceptor import Acceptor
 from gateway.dimse.association import AssociationState
 from gateway.dimse.connections import (
@@ -29,11 +29,13 @@ from gateway.dimse.connections import (
 from gateway.dimse.incoming import Messages
 from gateway.dimse.negotiation import Negotiation
 from gateway.dimse.open_associations import OpenAssociations
+from gateway.dimse.own_gateway import version_name
 from gateway.dimse.pynetdicom_private import install, set_global_options
-from gateway.dimse.services import AssociationService, EventHandler, handlers_of
+from gateway.dimse.services import AssociationService, EventHandler, handlers_of, terms_of
 from gateway.dimse.sockets import NotAssociated, WatchedSocket
+from gateway.dimse.terms import MEMORY_BYTES_MAX, MemoryBudget
 from gateway.dimse.watchdog import Watchdog
-from gateway.errors import ResourceError
+from gateway.errors import ProtocolBroken, ResourceError
 from gateway.observe import Log, Metrics, where
 from gateway.spool import Spool
 from gateway.tls import Certificates
@@ -55,20 +57,23 @@ class Listener:
         services: Sequence[AssociationService],
         metrics: Metrics,
         log: Log,
+        gateway_id: str = "",
     ) -> None:
         """config: the configuration in force, asked for each association; addresses and limits are those at the start.
 
         spool: takes the data sets of large objects while they arrive.
         services: what peers may ask for; no two of them answer the same event.
+        gateway_id: by which gateways know each other; empty where that does not matter.
         """
         self._config = config()
         self._certificates = certificates
         self._spool = spool
-        self._services = services
+        self._services, self._gateway_id = services, gateway_id
         self._metrics = metrics
         self._log = log
         limits = self._config.limits
         self._pending = PendingConnections()
+        self._memory, self._terms = MemoryBudget(MEMORY_BYTES_MAX), terms_of(services)
         self._associations = OpenAssociations(limits, nodes_configured=bool(self._config.node))
         self._acceptor = Acceptor(
             config, associations=self._associations, pending=self._pending, metrics=metrics, log=log
@@ -89,6 +94,21 @@ class Listener:
         Raises ResourceError when one is taken.
         """
         set_global_options()
+        try:
+            ports = self._open_all()
+        except ResourceError:
+            # One that never served can't be stopped: it would be waited for.
+            for server in self._servers:
+                server.server_close()
+            self._servers.clear()
+            raise
+        for server in self._servers:
+            self._start_thread("listener-serve", server.serve_forever)
+        self._start_thread("listener-watchdog", self._watchdog.run)
+        return ports
+
+    def _open_all(self) -> dict[str, int]:
+        """Raises ResourceError."""
         entity, ports = self._entity(), {}
         if self._config.tls.plain:
             ports["dicom_port"] = self._open(entity, "listener.port", self._config.listener.port)
@@ -96,9 +116,6 @@ class Listener:
             ports["tls_port"] = self._open(
                 entity, "tls.port", self._config.tls.port, self._certificates.server
             )
-        for server in self._servers:
-            self._start_thread("listener-serve", server.serve_forever)
-        self._start_thread("listener-watchdog", self._watchdog.run)
         return ports
 
     def stop(self, *, drain_s: float) -> None:
@@ -130,7 +147,7 @@ class Listener:
         limits = self._config.limits
         entity = AE(ae_title=self._config.listener.ae_title)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = IMPLEMENTATION_VERSION
+        entity.implementation_version_name = version_name(self._gateway_id)
         entity.maximum_pdu_size = limits.pdu_bytes
         # We count those that were let in; pynetdicom also counts those that were refused and are not gone yet.
         entity.maximum_associations = UNLIMITED
@@ -161,6 +178,7 @@ class Listener:
         server = cast(Server, threaded)
         server.pending, server.events, server.tls = self._pending, self._connection_events(), tls
         server.deadline_s, server.network_timeout_s = limits.acse_timeout_s, limits.network_timeout_s
+        server.pdu_bytes = limits.pdu_bytes
         self._servers.append(server)
         return int(server.server_address[1])
 
@@ -187,7 +205,8 @@ class Listener:
         watched_socket: WatchedSocket,
         negotiation: Negotiation,
     ) -> None:
-        messages = Messages(association, self._spool)
+        messages = Messages(association, spool=self._spool, memory=self._memory, terms=self._terms)
+        watched_socket.pause_while(lambda: messages.is_busy)
         install(association, dimse=messages)
         state = AssociationState(association, connection, watched_socket, negotiation, messages)
         self._associations.add(state)
@@ -210,4 +229,7 @@ class Listener:
 
     def _on_broken(self, error: BaseException) -> None:
         """The log line of the association says which peer it was."""
-        self._log.warning("protocol broken", code="protocol", problem=where(error))
+        known = isinstance(error, ProtocolBroken)
+        self._log.warning(
+            "protocol broken", code=ProtocolBroken.code, problem=str(error) if known else where(error)
+        )

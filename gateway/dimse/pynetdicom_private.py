@@ -8,8 +8,10 @@ Some classes of pynetdicom are handed on because we derive from them. Our classe
 - AssociationSocket: `socket`, `ready`, `recv`; `send` catches every error.
 - StateMachine: the upper layer calls `do_action` for each event, and an exception ends its thread.
 - ACSE: the association calls `negotiate_association`; that calls `send_accept` when all contexts are decided.
-- DIMSEServiceProvider: the upper layer calls `receive_primitive` for each fragment. `message` is the message that is
-  being put together, None between two messages; the bytes of its data set are written to its `data_set`.
+- DIMSEServiceProvider: the upper layer calls `receive_primitive` for each P-DATA-TF PDU. `message` is the message that
+  is being put together, None between two messages; the bytes of its data set are written to its `data_set`. The
+  association's thread calls `get_msg` for the next request once it has answered the one before, and `send_msg` for
+  each answer.
 - Association: `send_n_event_report` takes any accepted context of the SOP class, whatever role was negotiated for it.
 - RequestHandler, ThreadedAssociationServer: those of `socketserver`, with `_create_association` in between.
 """
@@ -19,14 +21,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from pynetdicom import _config
+from pynetdicom import _config, dimse_messages
 from pynetdicom.acse import ACSE
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
-from pynetdicom.dimse_primitives import C_STORE, DIMSEPrimitive
+from pynetdicom.dimse_messages import (
+    C_CANCEL_RQ,
+    C_ECHO_RQ,
+    C_FIND_RQ,
+    C_GET_RQ,
+    C_MOVE_RQ,
+    C_STORE_RQ,
+    C_STORE_RSP,
+    N_ACTION_RQ,
+    N_EVENT_REPORT_RQ,
+    DIMSEMessage,
+)
+from pynetdicom.dimse_primitives import C_CANCEL, C_STORE, DIMSEPrimitive
+from pynetdicom.events import InterventionEvent
 from pynetdicom.fsm import StateMachine
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
@@ -34,10 +48,18 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 
 __all__ = [
     "ACSE",
+    "C_CANCEL_RQ",
+    "C_ECHO_RQ",
+    "C_FIND_RQ",
+    "C_GET_RQ",
+    "C_MOVE_RQ",
     "C_STORE_RQ",
+    "C_STORE_RSP",
+    "N_ACTION_RQ",
+    "N_EVENT_REPORT_RQ",
     "AssociationSocket",
     "DIMSEMessage",
-    "DIMSEServiceProvider",
+    "FragmentServiceProvider",
     "PreparingRequestHandler",
     "ThreadedAssociationServer",
     "UpperLayerStateMachine",
@@ -55,6 +77,7 @@ __all__ = [
     "raw_socket",
     "reject_association",
     "reject_context",
+    "request_of",
     "resume_reactor",
     "send_fragment",
     "send_from_file",
@@ -175,6 +198,66 @@ def reject_association(association: Association, answer: tuple[int, int, int], *
 
 
 # -- messages of an open association
+
+# Message control header, PS3.8 E.2.
+COMMAND, LAST = 1, 2
+# As pynetdicom has it.
+CANCELS_MAX = 10
+
+
+def request_of(event: InterventionEvent) -> type[DIMSEMessage]:
+    """The message that brings the request of an event, C_ECHO_RQ for EVT_C_ECHO."""
+    kind: type[DIMSEMessage] = getattr(dimse_messages, event.name.removeprefix("EVT_") + "_RQ")
+    return kind
+
+
+class FragmentServiceProvider(DIMSEServiceProvider):
+    """Puts messages together fragment by fragment, and queues all of them for the association's own thread.
+
+    pynetdicom's own starts a thread for each N-EVENT-REPORT, however many come, and passes over what stands behind the
+    end of a message in the same PDU.
+    """
+
+    def begin(self) -> DIMSEMessage:
+        """The message to put together next. A derived class may give it a place for its data set."""
+        return DIMSEMessage()
+
+    def on_fragment(self, context_id: int, control: int, size: int) -> None:
+        """Called before each fragment of `message` is put to it. What it raises ends the upper layer's turn.
+
+        control: COMMAND, LAST.
+        size: bytes.
+        """
+
+    def on_command(self, message: DIMSEMessage, context_id: int) -> None:
+        """Called when the command set of `message` was read. What it raises ends the upper layer's turn."""
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        for context_id, value in primitive.presentation_data_value_list:
+            if self.message is None:
+                self.message = self.begin()
+            control = value[0]
+            self.on_fragment(context_id, control, len(value) - 1)
+            fragment = P_DATA()
+            fragment.presentation_data_value_list.append((context_id, value))
+            whole = self.message.decode_msg(fragment, self.assoc)
+            if control & COMMAND and control & LAST:
+                self.on_command(self.message, context_id)
+            if whole:
+                message, self.message = self.message, None
+                self._queue(message.context_id or 0, message.message_to_primitive())
+
+    def _queue(self, context_id: int, primitive: Any) -> None:
+        """C-CANCEL requests are for the handler that is at work; pynetdicom keeps few of them."""
+        if not isinstance(primitive, C_CANCEL):
+            self.msg_queue.put((context_id, primitive))
+        elif len(self.cancel_req) < CANCELS_MAX:
+            self.cancel_req[primitive.MessageIDBeingRespondedTo or 0] = primitive
+
+    @property
+    def has_message(self) -> bool:
+        """Whether a message waits for the association's thread."""
+        return not self.msg_queue.empty()
 
 
 def pause_reactor(association: Association) -> None:

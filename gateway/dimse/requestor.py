@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -14,7 +14,8 @@ from pynetdicom.presentation import build_context, build_role
 
 from gateway.config import Destination, Limits
 from gateway.dicom.syntaxes import EXPLICIT_VR_LE, IMPLICIT_VR_LE
-from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, VERIFICATION
+from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, VERIFICATION
+from gateway.dimse.own_gateway import gateway_of, version_name
 from gateway.dimse.pynetdicom_private import (
     is_usable,
     pause_reactor,
@@ -23,13 +24,16 @@ from gateway.dimse.pynetdicom_private import (
 )
 from gateway.dimse.sockets import prepare_socket
 from gateway.dimse.statuses import SUCCESS
-from gateway.errors import PeerFailed, PeerUnreachable
+from gateway.errors import DeliveryLoop, GatewayError, PeerFailed, PeerUnreachable
 from gateway.tls import ClientContext, client_context
 
 # SOP class, transfer syntax.
 ContextOffer = tuple[str, str]
 
 UNCOMPRESSED = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
+NAME_HINT = (
+    "Check destination.host and this machine's DNS (`getent hosts NAME`), or write the address instead."
+)
 TLS_HINT = "Compare its certificate with destination.tls (ca, fingerprint, server_name), and ours with what it trusts."
 
 
@@ -42,8 +46,19 @@ class NothingAccepted(PeerUnreachable):
 class Requestor:
     """Opens associations to one destination. Not for several threads at once."""
 
-    def __init__(self, destination: Destination, limits: Limits, *, calling: str) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        limits: Limits,
+        *,
+        calling: str,
+        gateway_id: str = "",
+        on_gateway: Callable[[str | None], None] = lambda _gateway: None,
+    ) -> None:
         """calling: our AE title, where the destination's configuration names no other.
+        gateway_id: by which we know ourselves; empty where that does not matter.
+        on_gateway: is told by `open`, before anything is sent, the id of the gateway that answers; None for another
+        program.
 
         Raises KeyFileError when a file that destination.tls names can't be used.
         """
@@ -52,13 +67,14 @@ class Requestor:
         self._tls = client_context(destination.tls) if destination.tls is not None else None
         self._entity = AE(ae_title=destination.calling_ae_title or calling)
         self._entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        self._entity.implementation_version_name = IMPLEMENTATION_VERSION
+        self._entity.implementation_version_name = version_name(gateway_id)
         self._entity.maximum_pdu_size = limits.pdu_bytes
         self._entity.connection_timeout = limits.connect_timeout_s
         self._entity.acse_timeout = limits.acse_timeout_s
         self._entity.dimse_timeout = limits.dimse_timeout_s
         # An idle association is ended by `close`, and not in the middle of an object.
         self._entity.network_timeout = None
+        self._gateway_id, self._on_gateway = gateway_id, on_gateway
         self._association: Association | None = None
         self._accepted: dict[ContextOffer, int] = {}
 
@@ -83,10 +99,17 @@ class Requestor:
         contexts: at most 128 (PS3.8 9.3.2.2), each offered with its one transfer syntax.
         Raises NothingAccepted when the peer accepts none of them.
         Raises PeerUnreachable when there is no association for another reason.
+        Raises DeliveryLoop when it is this gateway that answers.
+        Raises what `on_gateway` raises.
         """
         self.close()
         self._association = self._associate(contexts)
         pause_reactor(self._association)
+        try:
+            self._on_gateway(self._peer_gateway(self._association))
+        except GatewayError:
+            self.abort()
+            raise
         self._accepted = {
             (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id or 0)
             for context in self._association.accepted_contexts
@@ -131,8 +154,10 @@ class Requestor:
 
         Raises PeerUnreachable when there is no association.
         Raises PeerFailed when the answer is not success.
+        Raises DeliveryLoop when it is this gateway that answers.
         """
         with self.associated([(VERIFICATION, IMPLICIT_VR_LE)]) as association:
+            self._peer_gateway(association)
             started = time.perf_counter()
             status = association.send_c_echo()
             took_ms = (time.perf_counter() - started) * 1000
@@ -154,25 +179,42 @@ class Requestor:
         self, contexts: Iterable[ContextOffer], *, as_scp: str | None = None, handlers: Sequence[Any] = ()
     ) -> Association:
         destination = self.destination
-        association = self._entity.associate(
-            destination.host,
-            destination.port,
-            contexts=[build_context(sop_class, syntax) for sop_class, syntax in contexts],
-            ae_title=destination.ae_title,
-            ext_neg=[build_role(as_scp, scp_role=True)] if as_scp is not None else [],
-            max_pdu=self.limits.pdu_bytes,
-            evt_handlers=[(evt.EVT_CONN_OPEN, self._on_connected), *handlers],
-            tls_args=self._tls_arguments(),
-        )
+        where = f"{destination.name} ({destination.host}:{destination.port})"
+        try:
+            association = self._entity.associate(
+                destination.host,
+                destination.port,
+                contexts=[build_context(sop_class, syntax) for sop_class, syntax in contexts],
+                ae_title=destination.ae_title,
+                ext_neg=[build_role(as_scp, scp_role=True)] if as_scp is not None else [],
+                max_pdu=self.limits.pdu_bytes,
+                evt_handlers=[(evt.EVT_CONN_OPEN, self._on_connected), *handlers],
+                tls_args=self._tls_arguments(),
+            )
+        # The name is looked up before anything else. One that can be no name is a UnicodeError.
+        except (socket.gaierror, UnicodeError) as error:
+            raise PeerUnreachable(f"{where}: the name does not resolve", hint=NAME_HINT) from error
+        except OSError as error:
+            raise PeerUnreachable(f"{where} can't be reached: {error.strerror}") from error
         if association.is_established:
             return association
-        where = f"{destination.name} ({destination.host}:{destination.port})"
         if self._tls is not None and self._tls.problem is not None:
             raise PeerUnreachable(f"{where}: TLS handshake failed: {self._tls.problem}", hint=TLS_HINT)
         if association.rejected_contexts and not association.accepted_contexts:
             raise NothingAccepted(f"{where} accepts nothing of what was offered")
         why = "rejected the association" if association.is_rejected else "can't be reached"
         raise PeerUnreachable(f"{where} {why}")
+
+    def _peer_gateway(self, association: Association) -> str | None:
+        """The id of the gateway that answers. Raises DeliveryLoop when it is this one."""
+        peer = association.acceptor
+        gateway = gateway_of(peer.implementation_class_uid, peer.implementation_version_name)
+        if gateway is not None and gateway == self._gateway_id:
+            destination = self.destination
+            raise DeliveryLoop(
+                f"{destination.name} ({destination.host}:{destination.port}) leads back to this gateway"
+            )
+        return gateway
 
     def _tls_arguments(self) -> tuple[ClientContext, str] | None:
         """The context, and the name that the peer's certificate must have."""

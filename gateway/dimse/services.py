@@ -14,6 +14,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from gateway.dicom.uids import VERIFICATION
 from gateway.dimse.association import AssociationState
 from gateway.dimse.statuses import SUCCESS
+from gateway.dimse.terms import MessageTerms
 
 EventHandler = Callable[[evt.Event, AssociationState], object]
 
@@ -56,3 +57,11 @@ class EchoService:
 
     def handlers(self) -> Mapping[evt.InterventionEvent, EventHandler]:
         return {evt.EVT_C_ECHO: lambda _event, _state: SUCCESS}
+
+
+def terms_of(services: Iterable[AssociationService]) -> MessageTerms:
+    """What peers may send to all services together."""
+    return MessageTerms(
+        (frozenset(str(context.abstract_syntax) for context in service.contexts()), service.handlers())
+        for service in services
+    )

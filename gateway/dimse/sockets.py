@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 
 from pynetdicom.association import Association
 
 from gateway.dimse.pynetdicom_private import AssociationSocket, adopt_socket
 from gateway.dimse.upper_layer import ABORT
 
-# Twice the largest size that can be configured.
-PDU_BYTES_MAX = 32 << 20
+# A peer may send PDUs that are so many times as large as the size that we announce: some count otherwise than we do.
+PDU_TOLERANCE = 2
 # Of an A-ASSOCIATE-RQ: 128 contexts with all transfer syntaxes take half of it.
 REQUEST_BYTES_MAX = 512 << 10
 # PS3.8 9.3.1: type, reserved, length of the rest.
@@ -93,18 +94,26 @@ class WatchedSocket(AssociationSocket):
     waiting_since: by time.monotonic(); None while nothing is being read.
     """
 
-    def __init__(self, association: Association, first_pdu: bytes) -> None:
+    def __init__(self, association: Association, first_pdu: bytes, *, pdu_bytes: int) -> None:
         """Take over the connected socket of `association`.
 
         first_pdu: bytes that were read already; `recv` returns them before any others.
+        pdu_bytes: the size of a PDU that we announce.
         """
         adopt_socket(self, association)
         self.waiting_since: float | None = None
         self._read_ahead = first_pdu
+        self._pdu_bytes_max = PDU_TOLERANCE * pdu_bytes
+        self._is_full: Callable[[], bool] = lambda: False
+
+    def pause_while(self, is_full: Callable[[], bool]) -> None:
+        """Read nothing while `is_full()`: the system then holds the peer back (RFC 9293 3.8.6)."""
+        self._is_full = is_full
 
     @property
     def ready(self) -> bool:
-        return bool(self._read_ahead) or bool(super().ready)
+        """Whether there is something to read, and room for it."""
+        return bool(self._read_ahead) or (not self._is_full() and bool(super().ready))
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Return all `nr_bytes`, or fewer when the peer closes the connection.
@@ -112,7 +121,7 @@ class WatchedSocket(AssociationSocket):
         The bytes are read straight into place; pynetdicom reads at most 4096 at a time and joins them.
 
         Raises TimeoutError when the peer is silent for too long.
-        Raises OSError when the connection fails, or `nr_bytes` is more than any PDU that we announce.
+        Raises OSError when the connection fails, or `nr_bytes` is more than PDUs that we announce may have.
         """
         if self._read_ahead:
             given, self._read_ahead = self._read_ahead[:nr_bytes], self._read_ahead[nr_bytes:]
@@ -120,8 +129,8 @@ class WatchedSocket(AssociationSocket):
         if self.socket is None:
             raise OSError("the connection is closed")
         # A PDU can claim 4 GiB before anything is known of a peer.
-        if nr_bytes > PDU_BYTES_MAX:
-            raise OSError("a PDU is longer than any we announce")
+        if nr_bytes > self._pdu_bytes_max:
+            raise OSError("a PDU is longer than what we announce")
         self.waiting_since = time.monotonic()
         try:
             content = bytearray(nr_bytes)

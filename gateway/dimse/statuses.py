@@ -9,6 +9,8 @@ SUCCESS = 0x0000
 # Our answer when an object, or a request of storage commitment, could not be made durable.
 OUT_OF_RESOURCES = 0xA700
 DATA_SET_MISMATCH = 0xA900
+# Our answer to another gateway that sends an object round in a circle; no status of PS3.4 says that.
+LOOP = 0xA8A0
 CANNOT_UNDERSTAND = 0xC000
 # Our answer to other bytes under a known UID, where the configuration refuses them.
 DUPLICATE_INSTANCE = 0x0111
@@ -57,6 +59,13 @@ TABLE = (
     Row(0xA700, 0xA7FF, Meaning.TRY_AGAIN, "out of resources", "Free space on the destination."),
     Row(0x0110, 0x0110, Meaning.TRY_AGAIN, "processing failure", "Look at the destination's log."),
     Row(0x0213, 0x0213, Meaning.TRY_AGAIN, "resource limitation", "The destination is busy."),
+    Row(
+        LOOP,
+        LOOP,
+        Meaning.REFUSED,
+        "loop: the object has been on that gateway before",
+        "Look where the routes of both lead.",
+    ),
     Row(0xA900, 0xA9FF, Meaning.REFUSED, "data set does not match SOP class", "Compare the SOP class UIDs."),
     Row(0xC000, 0xCFFF, Meaning.REFUSED, "cannot understand", "The destination can't parse the object."),
     Row(0x0111, 0x0111, Meaning.REFUSED, "duplicate SOP instance", "It already stores another version."),

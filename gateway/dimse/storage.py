@@ -13,7 +13,6 @@ from pynetdicom.presentation import (
 )
 
 from gateway.dimse.association import AssociationState
-from gateway.dimse.negotiation import plausible
 from gateway.dimse.services import EventHandler
 from gateway.dimse.statuses import NOT_AUTHORISED, PROCESSING_FAILURE, SUCCESS
 from gateway.observe import Log, Metrics, where
@@ -62,7 +61,7 @@ class StorageService:
     def _may_store(self, event: evt.Event, state: AssociationState) -> bool:
         """The request names a SOP class of its own, which may differ from that of its presentation context."""
         sop_class = str(event.request.AffectedSOPClassUID)
-        if plausible(sop_class) and (state.node is None or state.node.may_store(sop_class)):
+        if state.may_store(sop_class):
             return True
         name = state.node.name if state.node else ""
         self._log.warning("refused", code="sop-class", node=name, sop_class=sop_class[:64])

@@ -82,6 +82,9 @@ METRICS = (
     ),
     Metric("sealgate_http_refused_total", "counter", "HTTP requests refused, by reason.", ("reason",)),
     Metric(
+        "sealgate_http_wrong_tokens_total", "counter", "Tokens of HTTP callers that were checked and wrong."
+    ),
+    Metric(
         "sealgate_sealed_total",
         "counter",
         "Instances that went through sealing, by level and reason.",

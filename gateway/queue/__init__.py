@@ -63,9 +63,7 @@ def open_to_copy(data_dir: Path) -> Queue:
     Raises UsageError when there is no queue.
     Raises ResourceError when it can't be opened.
     """
-    if not (data_dir / FILE_NAME).is_file():
-        raise UsageError(f"{data_dir} holds no queue", hint="Look at gateway.data_dir.")
-    return SqliteQueue(data_dir / FILE_NAME, migrate=False)
+    return SqliteQueue(_existing(data_dir), migrate=False)
 
 
 def open_commitments(config: Config) -> Commitments:
@@ -74,9 +72,22 @@ def open_commitments(config: Config) -> Commitments:
 
 
 def open_admin(config: Config) -> QueueAdmin:
-    """Open the queue for people. Raises ResourceError when it can't be opened."""
-    config.gateway.data_dir.mkdir(parents=True, exist_ok=True)
-    return SqliteQueueAdmin(config.gateway.data_dir / FILE_NAME)
+    """Open the queue for people, who make none: it would be theirs, and the service could not write to it.
+
+    Raises UsageError when there is no queue.
+    Raises ResourceError when it can't be opened.
+    """
+    return SqliteQueueAdmin(_existing(config.gateway.data_dir))
+
+
+def _existing(data_dir: Path) -> Path:
+    """Raises UsageError when there is no queue."""
+    path = data_dir / FILE_NAME
+    if not path.is_file():
+        raise UsageError(
+            f"{data_dir} holds no queue", hint="Look at gateway.data_dir; `sealgate serve` makes the queue."
+        )
+    return path
 
 
 def is_file_of_queue(name: str) -> bool:

@@ -110,6 +110,17 @@ class Queue(Protocol):
     def unreachable(self, destination: str) -> None:
         """Note that nobody answers at the destination. The note stays until something is delivered there."""
 
+    def answered_by(self, destination: str, gateway: str | None) -> None:
+        """Note which gateway answers at the destination, before anything is sent there. None: another program."""
+
+    def comes_back(self, *, pseudonym: str, route_key: str, calling: str, gateway: str) -> bool:
+        """Whether an instance that a gateway brings has gone out to a gateway by the same route before.
+
+        calling: the AE title with which it comes. Where it is that of the first time, the gateway may just repeat
+        itself; then it comes back only if it has gone out to that very gateway.
+        gateway: id of the one that brings it.
+        """
+
     def fail_over(self, destination: str, *, other: str, after_s: float) -> int:
         """Deliver to `other` as well what `destination` has not taken for `after_s` seconds.
 

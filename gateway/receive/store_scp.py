@@ -14,6 +14,9 @@ HIGH = 1
 # PS3.4 B.2.3
 STATUS = {
     Rejection.UNREADABLE: statuses.CANNOT_UNDERSTAND,
+    Rejection.UNDECIDED: statuses.CANNOT_UNDERSTAND,
+    Rejection.MISMATCH: statuses.DATA_SET_MISMATCH,
+    Rejection.LOOP: statuses.LOOP,
     Rejection.NO_ROUTE: statuses.NOT_AUTHORISED,
     Rejection.CHANGED: statuses.DUPLICATE_INSTANCE,
     Rejection.NOT_DURABLE: statuses.OUT_OF_RESOURCES,
@@ -43,6 +46,7 @@ class StoreScp:
                 sop_instance=str(request.AffectedSOPInstanceUID),
                 syntax=str(event.context.transfer_syntax),
                 urgent=request.Priority == HIGH,
+                gateway=association.gateway,
                 data=data,
             )
         )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
-from gateway.dicom.encapsulation import fragments
 from gateway.dicom.image import (
     HighBits,
     PixelFormat,
     Pixels,
 )
-from gateway.dicom.lazy_bytes import ByteRange, ByteSource
 from gateway.dicom.part10 import Part10
 from gateway.dicom.pixels import decode_in_pieces, in_common
 from gateway.dicom.tags import PIXEL_DATA, SOP_CLASS_UID, SOP_INSTANCE_UID
@@ -24,7 +24,9 @@ from gateway.seal.block.statement import Domain, Level, Statement
 from gateway.seal.codec import Hidden
 from gateway.seal.context import SealContext
 from gateway.seal.documenting import Edits
-from gateway.seal.record.fields import field
+from gateway.seal.header import table
+from gateway.seal.header.table import HeaderTable
+from gateway.seal.record import likeness
 
 _SALT_BYTES = 16
 
@@ -39,75 +41,66 @@ def domain_of(file: Part10, pixels: Pixels | None) -> Domain:
     return Domain.FRAGMENTS if PIXEL_DATA in file.index else Domain.DATASET
 
 
-def digest_encoded(file: Part10) -> bytes:
-    """The digest of domain `fragments`.
-
-    Raises UnsupportedPixels when the encapsulation is damaged.
-    """
-    element = file.index[PIXEL_DATA]
-    value: ByteSource = ByteRange(file.body, element.value, element.end)
-    if file.in_memory:
-        value = value[:]
-    return digest.of_fragments(fragments(value) if element.undefined else [value])
-
-
 @dataclass(frozen=True)
 class Covered:
     """What a digest covers.
 
     domain: the kind of content.
-    digest: 32 bytes.
+    digest: 32 bytes; empty for domain dataset, whose digest is that of the signed header.
     tiles: the digests of the tiles; empty unless the domain is pixels.
     edge: of a tile, in pixels; 0 unless the domain is pixels.
+    shown: up to eight frames, (frames, rows, columns, samples), from which a likeness can be taken; None unless the
+        domain is pixels.
     """
 
     domain: Domain
     digest: bytes
     tiles: bytes = b""
     edge: int = 0
+    shown: NDArray[Any] | None = None
 
 
-def covered(
-    file: Part10, shape: PixelFormat | None, pixels: Pixels | None, identity_fields: Iterable[str]
-) -> Covered:
+def covered(file: Part10, shape: PixelFormat | None, pixels: Pixels | None) -> Covered:
     """The digest of an object.
 
     shape, pixels: what the sealed object will have; None when its pixels can't be decoded.
-    identity_fields: keywords of the fields that have digests of their own.
-    Raises UnreadableObject when sequences are nested too deeply.
     Raises UnsupportedPixels when the encapsulation is damaged.
     """
     if domain_of(file, pixels) is Domain.PIXELS and pixels is not None and shape is not None:
         edge = digest.tile_edge(*pixels.samples.shape[:3])
         tiles = digest.of_tiles(pixels.samples, shape, edge)
-        return Covered(Domain.PIXELS, digest.of_pixels(pixels.samples, shape), tiles, edge)
+        of_pixels = digest.of_pixels(pixels.samples, shape)
+        return Covered(Domain.PIXELS, of_pixels, tiles, edge, likeness.shown(pixels.samples))
     if PIXEL_DATA in file.index:
-        return Covered(Domain.FRAGMENTS, digest_encoded(file))
-    return Covered(Domain.DATASET, digest.of_dataset(file, tags_of(identity_fields)))
+        return Covered(Domain.FRAGMENTS, digest.of_encoded(file))
+    return Covered(Domain.DATASET, b"")
 
 
-def covered_in_pieces(file: Part10, shape: PixelFormat | None, identity_fields: Iterable[str]) -> Covered:
+def covered_in_pieces(file: Part10, shape: PixelFormat | None) -> Covered:
     """What `covered` returns for the pixels of the file itself. They are never in memory all at once.
 
     shape: None when the pixels are not to be decoded.
-    Raises UnreadableObject and UnsupportedPixels as `covered` does.
+    Raises UnsupportedPixels as `covered` does.
     """
     if shape is not None:
         try:
             return _pixels_in_pieces(file, shape)
         except UnsupportedPixels:
-            return covered(file, None, None, identity_fields)
-    return covered(file, None, None, identity_fields)
+            return covered(file, None, None)
+    return covered(file, None, None)
 
 
 def _pixels_in_pieces(file: Part10, shape: PixelFormat) -> Covered:
     edge = digest.tile_edge(shape.frames, shape.rows, shape.columns)
     engine, tiles, first = digest.PixelDigest(shape.frames, shape), [], 0
+    numbers, shown = likeness.frames_shown(shape.frames), []
     for piece in in_common(decode_in_pieces(file, shape), file):
         engine.update(piece.samples)
         tiles.append(digest.of_tiles(piece.samples, shape, edge, first=first))
-        first += len(piece.samples)
-    return Covered(Domain.PIXELS, engine.digest(), b"".join(tiles), edge)
+        last = first + len(piece.samples)
+        shown += [piece.samples[number - first] for number in numbers if first <= number < last]
+        first = last
+    return Covered(Domain.PIXELS, engine.digest(), b"".join(tiles), edge, np.stack(shown))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,57 +123,90 @@ class Embedded:
     syntax: str
 
 
+@dataclass(frozen=True)
+class Attested:
+    """The private block with its signed statement.
+
+    edits: that insert it.
+    digest: of what the statement covers, 32 bytes.
+    table: the digests of the header.
+    """
+
+    edits: Edits
+    digest: bytes
+    table: HeaderTable
+
+
 def attested(
     file: Part10,
     context: SealContext,
     *,
     reason: str,
     content: Covered,
+    received: bytes,
+    header: Edits | None = None,
+    shape: PixelFormat | None = None,
     embedded: Embedded | None = None,
-) -> Edits:
-    """Edits that insert the private block with its signed statement.
+    envelope: bytes = b"",
+) -> Attested:
+    """The private block of an object.
 
-    file: with the header that the sealed object will have.
+    file: with the header that the sealed object will have, but for the edits in `header`.
     reason: code word for the level.
-    content: the digest of the sealed object.
+    content: what the digest of the sealed object covers.
+    received: the encrypted header as received.
+    header: edits of the header that will still be made; they are covered.
+    shape: of the pixels, when the domain is pixels.
     embedded: what its pixels hold; None at level digest.
+    envelope: the record at level digest, where the pixels can't hold it.
+    Raises UnreadableObject when sequences are nested too deeply.
     """
     salt = context.entropy(_SALT_BYTES)
+    header_table = table.take(file, salt, edits=header or {})
+    encoded_table = table.encode(header_table)
+    content_digest = content.digest or digest.of_table(encoded_table)
     stated = Statement(
         level=Level.FULL.value if embedded else Level.DIGEST.value,
         reason=reason,
         domain=content.domain.value,
-        digest=content.digest,
+        digest=content_digest,
         sop_class_uid=file.text(SOP_CLASS_UID),
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
         transfer_syntax=file.transfer_syntax,
         header_salt=salt,
-        header_digests=digest.of_header(file, context.options.identity_fields, salt),
         sealed_at=int(context.now.timestamp()),
         signer_id=context.signer.key_id,
+        recipient_id=context.recipient.key_id,
         tile_edge=content.edge,
         tiles_hash=private_block.hash_part(content.tiles),
+        envelope_hash=private_block.hash_part(envelope),
+        header_hash=private_block.hash_part(encoded_table),
+        received_hash=private_block.hash_part(received),
+        likeness=likeness.of_image(content.shown, shape, salt)
+        if content.shown is not None and shape
+        else b"",
     )
     if embedded:
-        stated = _with_embedded(stated, embedded, context)
+        stated = _with_embedded(stated, embedded)
     encoded = statement.encode(stated)
     block = Block(
         level=stated.level,
-        digest=content.digest.hex(),
+        digest=content_digest.hex(),
         statement=encoded,
         signature=statement.sign(encoded, context.signer),
         tiles=content.tiles,
         restoring=embedded.restoring if embedded else b"",
-        envelope=embedded.envelope if embedded else b"",
+        envelope=embedded.envelope if embedded else envelope,
+        header=encoded_table,
+        received=received,
     )
-    return private_block.edits(block, file)
+    return Attested(private_block.edits(block, file), content_digest, header_table)
 
 
-def _with_embedded(stated: Statement, embedded: Embedded, context: SealContext) -> Statement:
+def _with_embedded(stated: Statement, embedded: Embedded) -> Statement:
     return replace(
         stated,
         transfer_syntax=embedded.syntax,
-        recipient_id=context.recipient.key_id,
         mode=embedded.mode,
         payload_hash=blake3(embedded.payload).digest(),
         codec_id=embedded.hidden.codec_id,
@@ -189,8 +215,3 @@ def _with_embedded(stated: Statement, embedded: Embedded, context: SealContext) 
         restoring_hash=private_block.hash_part(embedded.restoring),
         envelope_hash=private_block.hash_part(embedded.envelope),
     )
-
-
-def tags_of(keywords: Iterable[str]) -> frozenset[int]:
-    """The tags of identity fields."""
-    return frozenset(field(keyword).tag for keyword in keywords)

@@ -69,6 +69,7 @@ class SealResult:
     resealed: whether an earlier seal was undone first.
     fallback: why the pixels hold a locator and not the envelope; None when they hold the envelope.
     shortened: keywords of record fields that were cut at 255 bytes.
+    whole: whether restoring gives back the data set byte for byte, and not only the pixels.
     """
 
     sop_instance_uid: str
@@ -86,6 +87,7 @@ class SealResult:
     resealed: bool = False
     fallback: str | None = None
     shortened: tuple[str, ...] = ()
+    whole: bool = False
 
 
 class Steps:

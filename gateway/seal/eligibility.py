@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from gateway.dicom import one_reading
 from gateway.dicom.image import PixelFormat, pixel_format
 from gateway.dicom.part10 import Part10
 from gateway.dicom.syntaxes import syntax_of
@@ -57,8 +58,9 @@ def judge(file: Part10) -> Decision:
     if DIGITAL_SIGNATURES in file.index:
         # Every change, even a private block, could break a signature made by someone else (PS3.15 C).
         return Decision(Level.PASS, "digitally-signed", None)
-    if file.repeated:
-        return Decision(Level.PASS, "structure", None)
+    if one_reading.objection(file):
+        # A seal would vouch for what only some readers show.
+        return Decision(Level.PASS, "ambiguous", None)
     if PIXEL_DATA not in file.index:
         has_floats = any(tag in file.index for tag in _FLOAT_PIXEL_DATA)
         return Decision(Level.DIGEST, "float-pixels" if has_floats else "non-image", None)

@@ -26,14 +26,17 @@ from gateway.dicom.tags import IMAGE_TYPE, SOP_INSTANCE_UID
 from gateway.dicom.window import voi_window
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.seal import documenting
-from gateway.seal.attesting import Embedded, attested, covered
-from gateway.seal.block import digest, private_block
+from gateway.seal.attesting import Attested, Embedded, attested, covered
+from gateway.seal.block import digest, private_block, statement
 from gateway.seal.block.statement import Level
 from gateway.seal.codec import HideFailed
 from gateway.seal.codec.layout import PAYLOAD_MAX
 from gateway.seal.context import NotEmbedded, SealContext, SealResult
 from gateway.seal.documenting import Edits
+from gateway.seal.header import received, table
+from gateway.seal.header.received import ReceivedHeader
 from gateway.seal.opening import located, undone_pixels
+from gateway.seal.rebuilding import comes_back
 from gateway.seal.record import envelope, likeness, record
 from gateway.seal.record.envelope import Envelope, Locator
 from gateway.seal.undo import restoring_element
@@ -52,6 +55,8 @@ class _Cover:
     restore_key: encrypts the restoring element.
     closed: the record in its envelope.
     shortened: keywords of record fields that were cut.
+    received: the data set as it came.
+    received_element: the same, encrypted.
     """
 
     file: Part10
@@ -64,6 +69,8 @@ class _Cover:
     restore_key: bytes
     closed: Envelope
     shortened: frozenset[str]
+    received: ReceivedHeader
+    received_element: bytes
 
 
 def embedded(
@@ -118,6 +125,9 @@ def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, context: SealCon
         image_likeness = likeness.of_image(pixels.samples, shape, restore_key)
         taken = record.take(documented, context.options.identity_fields, restore_key, likeness=image_likeness)
         closed = envelope.close(record.pack(taken), context.recipient)
+    with context.steps.step("header"):
+        as_received = received.capture(file)
+        received_element = received.close(as_received, restore_key)
     with context.steps.step("digest"):
         original_digest = digest.of_pixels(pixels.samples, shape)
     facts = Facts(
@@ -139,6 +149,8 @@ def _prepared(file: Part10, shape: PixelFormat, pixels: Pixels, context: SealCon
         restore_key=restore_key,
         closed=closed,
         shortened=taken.shortened,
+        received=as_received,
+        received_element=received_element,
     )
 
 
@@ -173,10 +185,19 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, context: SealContext)
         syntax=cover.syntax,
     )
     with context.steps.step("attest"):
-        content = covered(cover.documented, cover.shape, container, context.options.identity_fields)
-        edits = attested(cover.documented, context, reason="sealed", content=content, embedded=put_in)
+        content = covered(cover.documented, cover.shape, container)
+        block = attested(
+            cover.documented,
+            context,
+            reason="sealed",
+            content=content,
+            received=cover.received_element,
+            header=cover.header,
+            shape=cover.shape,
+            embedded=put_in,
+        )
     with context.steps.step("encode"):
-        edits |= cover.header | encoded(cover.documented, container, cover.shape, cover.syntax)
+        edits = block.edits | cover.header | encoded(cover.documented, container, cover.shape, cover.syntax)
         new_syntax = cover.syntax if cover.syntax != cover.file.transfer_syntax else None
         sealed = cover.documented.edited(edits, syntax=new_syntax)
     quality = psnr_range_db(cover.pixels.samples, change)
@@ -184,7 +205,7 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, context: SealContext)
     # Each of these may hold all pixels, and the proof needs room for its own.
     del edits, container, hidden, put_in
     with context.steps.step("prove"):
-        _prove(sealed, content.digest, payload_bytes, hint, cover, context)
+        whole = _prove(sealed, block, payload_bytes, hint, cover, context)
     return sealed, SealResult(
         sop_instance_uid=cover.documented.text(SOP_INSTANCE_UID),
         level=Level.FULL.value,
@@ -194,7 +215,8 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, context: SealContext)
         coded_bits=coded_bits,
         psnr_range_db=quality,
         max_change=max_change,
-        digest=content.digest.hex(),
+        digest=block.digest.hex(),
+        whole=whole,
         seal_ms=context.steps.total,
         steps_ms=context.steps.ms,
         restoring_bytes=len(restoring),
@@ -204,35 +226,43 @@ def _attempted(cover: _Cover, payload: Envelope | Locator, context: SealContext)
 
 def _prove(
     sealed: bytes,
-    container_digest: bytes,
+    block: Attested,
     payload: bytes,
     hint: dict[str, int],
     cover: _Cover,
     context: SealContext,
-) -> None:
-    """Read the sealed file as its receiver will.
+) -> bool:
+    """Read the sealed file as its receiver will. Returns whether the data set comes back byte for byte.
 
-    Raises SealBroken when container, payload, block or original do not come back.
+    Raises SealBroken when container, payload, block, header or original do not come back.
     Raises UnsupportedPixels or UnreadableObject when the file can't be read at all.
     """
     # A ByteRange, so that the file is not copied.
-    received = read(ByteRange(sealed, 0, len(sealed)))
-    shape = pixel_format(received)
-    pixels = decode(received, shape)
-    if digest.of_pixels(pixels.samples, shape) != container_digest:
+    file = read(ByteRange(sealed, 0, len(sealed)))
+    shape = pixel_format(file)
+    pixels = decode(file, shape)
+    if digest.of_pixels(pixels.samples, shape) != block.digest:
         raise SealBroken("the container does not read back from the sealed file", check=5)
     revealed = context.codec.reveal(pixels.samples, hint=hint)
     if revealed is None or revealed.payload != payload:
         raise SealBroken("the payload does not come back from the sealed file", check=7)
-    block = private_block.find(received)
-    if block is None:
+    found = private_block.find(file)
+    if found is None:
         raise SealBroken("the private block does not come back from the sealed file", check=2)
-    facts, original = undone_pixels(shape, pixels, block, cover.restore_key)
+    stated, _ = statement.decode(found.statement)
+    if table.changes(block.table, table.take(file, stated.header_salt)):
+        raise SealBroken("the header does not come back from the sealed file", check=6)
+    facts, original = undone_pixels(shape, pixels, found, cover.restore_key)
     if facts.original_digest != cover.facts.original_digest:
         raise SealBroken("the original does not come back from the sealed file", check=9)
-    if not syntax_of(received.transfer_syntax).native:
+    if not syntax_of(file.transfer_syntax).native:
         # Proves that the original can be written in this syntax.
-        encoded(received, original, shape, received.transfer_syntax)
+        encoded(file, original, shape, file.transfer_syntax)
+    opened = received.open_element(found.received, cover.restore_key)
+    whole = comes_back(file, opened, (shape, original))
+    if not whole and syntax_of(cover.file.transfer_syntax).native:
+        raise SealBroken("the data set does not come back from the sealed file", check=11)
+    return whole
 
 
 def psnr_range_db(cover: NDArray[Any], change: NDArray[np.int32]) -> float | None:

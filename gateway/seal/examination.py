@@ -12,17 +12,19 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from gateway.dicom import one_reading
 from gateway.dicom.image import HighBits, PixelFormat, Pixels, pixel_format
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.pixels import decode, decode_in_pieces, in_common
 from gateway.dicom.tags import PIXEL_DATA
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
-from gateway.seal.attesting import digest_encoded
 from gateway.seal.block import digest, private_block, statement
 from gateway.seal.block.private_block import Block
 from gateway.seal.block.statement import Domain, Level, Statement
 from gateway.seal.codec import Codec, Revealed
+from gateway.seal.header import table
+from gateway.seal.header.table import HeaderChange, HeaderTable
 from gateway.seal.record import envelope
 from gateway.seal.record.envelope import Envelope, Locator
 
@@ -34,12 +36,14 @@ class Attestation:
     block: None when there is none that can be read.
     statement: what the block states; None when it can't be decoded.
     encoded: the bytes of the statement that were signed.
+    table: the signed header of format version 2; None without one that can be read.
     objection: why the block is not whole; None when it is, and when there is no block.
     """
 
     block: Block | None = None
     statement: Statement | None = None
     encoded: bytes = b""
+    table: HeaderTable | None = None
     objection: SealBroken | UnreadableObject | None = None
 
 
@@ -82,7 +86,43 @@ class Examination:
             stated, encoded = statement.decode(block.statement)
         except SealBroken as error:
             return Attestation(block=block, objection=error)
-        return Attestation(block=block, statement=stated, encoded=encoded, objection=_mismatch(block, stated))
+        header_table, objection = None, _mismatch(block, stated)
+        if objection is None and stated.version > 1:
+            try:
+                header_table = table.decode(block.header)
+            except SealBroken as error:
+                objection = error
+        return Attestation(
+            block=block, statement=stated, encoded=encoded, table=header_table, objection=objection
+        )
+
+    @cached_property
+    def ambiguity(self) -> str:
+        """Why readers could read the object in different ways; empty when they can't.
+
+        Raises UnreadableObject when the bytes are not a DICOM data set.
+        """
+        return one_reading.objection(self.file)
+
+    @cached_property
+    def header_changes(self) -> list[HeaderChange]:
+        """Where the header differs from the signed one; empty without a signed header.
+
+        Raises UnreadableObject when sequences are damaged, or nested too deeply.
+        """
+        sealed = self.attestation.table
+        return [] if sealed is None else table.changes(sealed, self.present_table)
+
+    @cached_property
+    def present_table(self) -> HeaderTable:
+        """The digests of the header as it is now. There must be a signed header.
+
+        Raises UnreadableObject when sequences are damaged, or nested too deeply.
+        """
+        sealed, stated = self.attestation.table, self.statement
+        if sealed is None or stated is None:
+            raise AssertionError("only a signed header has a salt")
+        return table.take(self.file, stated.header_salt, edition=sealed.edition)
 
     @property
     def block(self) -> Block | None:
@@ -119,6 +159,14 @@ class Examination:
         """The payload in the pixels; None when there is none, or none of this format."""
         return envelope.parse(self.revealed.payload) if self.revealed else None
 
+    @property
+    def envelope(self) -> Envelope | Locator | None:
+        """The record, closed: from the pixels, or at level digest from the private block."""
+        statement, block = self.statement, self.block
+        if statement is not None and block is not None and statement.level == Level.DIGEST:
+            return envelope.parse(block.envelope)
+        return self.payload
+
     @cached_property
     def content_digest(self) -> bytes:
         """The digest of what the statement covers. There must be a statement.
@@ -133,8 +181,10 @@ class Examination:
         if stated.domain == Domain.FRAGMENTS:
             if PIXEL_DATA not in self.file.index:
                 raise UnsupportedPixels("there is no Pixel Data")
-            return digest_encoded(self.file)
-        return digest.of_dataset(self.file, frozenset(stated.header_digests))
+            return digest.of_fragments(self.file) if stated.version == 1 else digest.of_encoded(self.file)
+        if stated.version == 1:
+            return digest.of_dataset(self.file, frozenset(stated.header_digests))
+        return digest.of_table(self.block.header if self.block else b"")
 
     def pieces(self, shape: PixelFormat) -> Iterator[NDArray[Any]]:
         """The samples: all at once, or some frames at a time when the object is not in memory.
@@ -166,10 +216,14 @@ class Examination:
 
 def _mismatch(block: Block, stated: Statement) -> SealBroken | None:
     """The first part of the block that is not the one in its statement."""
+    if block.version != stated.version:
+        return SealBroken("block and statement are of different format versions", check=2)
     parts = {
         "tile digests": (block.tiles, stated.tiles_hash),
         "restoring element": (block.restoring, stated.restoring_hash),
         "envelope": (block.envelope, stated.envelope_hash),
+        "signed header": (block.header, stated.header_hash),
+        "header as received": (block.received, stated.received_hash),
     }
     for name, (part, stated_hash) in parts.items():
         if private_block.hash_part(part) != stated_hash:

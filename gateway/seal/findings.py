@@ -15,9 +15,13 @@ class Verdict(StrEnum):
     INTACT = "intact"
     # Encoded anew without loss; the digest still holds.
     TRANSCODED = "transcoded"
+    # Elements differ, and a signed amendment covers every difference.
+    AMENDED = "amended"
+    # An element that decides what is shown, what is measured or where it comes from is not the sealed one.
+    ALTERED = "altered"
     # The identity in the header is not the sealed one.
     MISIDENTIFIED = "misidentified"
-    # Changed all over, as by compression or filtering; the record came back.
+    # Changed all over, as by compression or filtering.
     LOSSY = "lossy"
     TAMPERED = "tampered"
     # The private block is gone, and the record is in the pixels.
@@ -27,8 +31,16 @@ class Verdict(StrEnum):
     UNREADABLE = "unreadable"
 
 
-# The object is what was sealed. Exit codes, routes and the demo ask for these.
-GOOD = frozenset({Verdict.INTACT, Verdict.TRANSCODED})
+# The object is what was sealed, or was corrected by somebody who is trusted and said so. Exit codes, routes and the
+# demo ask for these.
+GOOD = frozenset({Verdict.INTACT, Verdict.TRANSCODED, Verdict.AMENDED})
+
+
+# What a report of a seal of version 1 says beside its verdict.
+NOT_COVERED_BY_VERSION_1 = (
+    "format version 1 covers the pixels, the identity fields and two UIDs; "
+    "not how the image is displayed, scaled or placed"
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,7 @@ class Check:
 
 
 CHECKS = {
+    0: "reading",
     1: "object",
     2: "block",
     3: "signature",
@@ -58,6 +71,8 @@ CHECKS = {
     8: "record",
     9: "restoring",
     10: "likeness",
+    11: "received",
+    12: "amendments",
 }
 
 
@@ -69,24 +84,30 @@ class Report:
     verdict: drawn from the checks.
     level: as the statement has it; None without one.
     checks: those that were made, in order.
-    header_differences: each {keyword, hidden, header}; hidden is None when only its digest is known.
+    header_differences: each {class, keyword, hidden, sealed, header}; hidden and sealed are the value that was sealed,
+        None when only its digest is known. Also path, within a sequence; frames, in which it differs, from 0; and
+        amended, when a signed amendment covers the difference.
     tampered_tiles: each (frame, row, column, height, width), counted from 0.
     record: keyword -> text; None when it was not opened.
     shortened: keywords of record fields that were cut.
+    format_version: of the seal; None without one.
+    amendments: each {keyword, from, to, reason, by, at}, in the order in which they were signed.
     """
 
     sop_instance_uid: str
     verdict: Verdict
     level: str | None = None
     checks: tuple[Check, ...] = ()
-    header_differences: tuple[dict[str, str | None], ...] = ()
+    header_differences: tuple[dict[str, Any], ...] = ()
     tampered_tiles: tuple[Tile, ...] = ()
     record: dict[str, str] | None = None
     shortened: tuple[str, ...] = ()
+    format_version: int | None = None
+    amendments: tuple[dict[str, Any], ...] = ()
 
     @property
     def ok(self) -> bool:
-        """True only when the object is what was sealed."""
+        """True only when the object is what was sealed, or was corrected under signature."""
         return self.verdict in GOOD
 
     def to_json(self) -> dict[str, Any]:
@@ -101,7 +122,12 @@ class Report:
             ],
             "header_differences": [dict(difference) for difference in self.header_differences],
             "tampered_tiles": [list(tile) for tile in self.tampered_tiles],
+            "format_version": self.format_version,
         }
+        if self.format_version == 1:
+            keys["not_covered"] = NOT_COVERED_BY_VERSION_1
+        if self.amendments:
+            keys["amendments"] = [dict(amendment) for amendment in self.amendments]
         if self.record is not None:
             keys["record"] = dict(self.record)
             if self.shortened:
@@ -136,8 +162,13 @@ class Restoration:
     restored: whether it did.
     reason: a code word.
     original_digest: 64 hex digits, of the original's content; it was compared with what is returned.
+    whole: whether the data set is the one received, byte for byte; otherwise its pixels, and its header as far as it
+        was kept.
+    verdict: of the object it was restored from; None when that was not verified.
     """
 
     restored: bool
     reason: str
     original_digest: str | None = None
+    whole: bool = False
+    verdict: Verdict | None = None

@@ -8,11 +8,14 @@ from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import OtherRecipient, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey
 from gateway.seal.block import private_block
-from gateway.seal.block.statement import Level
+from gateway.seal.block.private_block import Block
+from gateway.seal.block.statement import Level, Statement
 from gateway.seal.codec import Codec
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Restoration
-from gateway.seal.opening import envelope_of, open_record, undone
+from gateway.seal.header import received
+from gateway.seal.opening import envelope_of, open_record, undone, undone_pixels
+from gateway.seal.rebuilding import rebuilt
 
 
 @overload
@@ -37,18 +40,23 @@ def restore(
 def restore_examined(
     examination: Examination, *, recipient_key: RecipientKey
 ) -> tuple[ByteSource | None, Restoration]:
-    """The original file, or None and why not; never raises for bad objects.
+    """The original file, or None and why not; never raises for bad objects. Nothing is verified here: see
+    `verifying.restore_verified`.
 
-    Pixel data comes back bit for bit. The private block and what sealing wrote into the header are removed. The
-    transfer syntax stays the one the object has now. An object of level digest only loses its block, after its
-    digest was compared; if the object was not in memory, its original is not either.
+    Where all of it is known, the data set is the one received, byte for byte, in its transfer syntax. Otherwise the
+    pixel data comes back bit for bit in the transfer syntax the object has now, and the header as received. Of format
+    version 1 the header is the one the object has now, without what sealing wrote into it.
 
     examination: of the sealed object, new or already used by `verify_examined`.
     """
     try:
         return _restored(examination, recipient_key)
     except UnreadableObject:
-        return None, _refused("unreadable")
+        return None, refused("unreadable")
+
+
+def refused(reason: str) -> Restoration:
+    return Restoration(restored=False, reason=reason)
 
 
 def _restored(examination: Examination, key: RecipientKey) -> tuple[ByteSource | None, Restoration]:
@@ -58,37 +66,62 @@ def _restored(examination: Examination, key: RecipientKey) -> tuple[ByteSource |
         raise attestation.objection
     block, statement = attestation.block, attestation.statement
     if attestation.objection is not None or block is None or statement is None:
-        return None, _refused("block-damaged" if private_block.has_block(file) else "unsealed")
-    if statement.level == Level.DIGEST:
+        return None, refused("block-damaged" if private_block.has_block(file) else "unsealed")
+    if statement.version == 1 and statement.level == Level.DIGEST:
         return _without_block(examination, statement.digest)
-    if examination.image is None or examination.payload is None or examination.revealed is None:
-        return None, _refused("nothing-hidden")
-    if not statement.names_payload(examination.revealed.payload):
-        return None, _refused("nothing-hidden")
+    closed = examination.envelope
+    if statement.level == Level.FULL:
+        revealed = examination.revealed
+        if examination.image is None or revealed is None or not statement.names_payload(revealed.payload):
+            return None, refused("nothing-hidden")
+    if closed is None:
+        return None, refused("nothing-hidden")
     try:
-        record = open_record(envelope_of(examination.payload, block), key)
+        record = open_record(envelope_of(closed, block), key)
     except SealBroken as error:
-        return None, _refused("other-key" if isinstance(error, OtherRecipient) else "not-opened")
+        return None, refused("other-key" if isinstance(error, OtherRecipient) else "not-opened")
     try:
-        original, original_digest = undone(file, *examination.image, block, record.restore_key)
+        if statement.version == 1 and examination.image is not None:
+            original, digest = undone(file, *examination.image, block, record.restore_key)
+            return original, Restoration(restored=True, reason="proven", original_digest=digest.hex())
+        return _rebuilt(examination, block, statement, record.restore_key)
     except (SealBroken, UnsupportedPixels):
-        return None, _refused("changed-since")
-    return original, Restoration(restored=True, reason="proven", original_digest=original_digest.hex())
+        return None, refused("changed-since")
+
+
+def _rebuilt(
+    examination: Examination, block: Block, statement: Statement, restore_key: bytes
+) -> tuple[ByteSource | None, Restoration]:
+    """The original of format version 2.
+
+    Raises SealBroken or UnsupportedPixels when its pixels don't come back, UnreadableObject when it can't be parsed.
+    """
+    as_received = received.open_element(block.received, restore_key)
+    pixels, digest = None, statement.digest
+    if statement.level == Level.FULL and examination.image is not None:
+        shape = examination.image[0]
+        facts, original_pixels = undone_pixels(*examination.image, block, restore_key)
+        pixels, digest = (shape, original_pixels), facts.original_digest
+    elif examination.content_digest != statement.digest:
+        return None, refused("changed-since")
+    original, whole = rebuilt(examination.file, as_received, pixels)
+    changed = {change.tag for change in examination.header_changes}
+    if not whole and changed & set(as_received.left_out):
+        # Its value as received is not known, and the one at hand is another.
+        return None, refused("changed-since")
+    reason = "proven" if pixels is not None else "pixels-untouched"
+    return original, Restoration(restored=True, reason=reason, original_digest=digest.hex(), whole=whole)
 
 
 def _without_block(examination: Examination, sealed_digest: bytes) -> tuple[ByteSource | None, Restoration]:
-    """The original of level digest. Raises UnreadableObject."""
+    """The original of level digest of format version 1. Raises UnreadableObject."""
     try:
         unchanged = examination.content_digest == sealed_digest
     except UnsupportedPixels:
         unchanged = False
     if not unchanged:
-        return None, _refused("changed-since")
+        return None, refused("changed-since")
     original = examination.file.rewritten(private_block.removal(examination.file))
     return original, Restoration(
         restored=True, reason="pixels-untouched", original_digest=sealed_digest.hex()
     )
-
-
-def _refused(reason: str) -> Restoration:
-    return Restoration(restored=False, reason=reason)

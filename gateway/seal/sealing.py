@@ -36,6 +36,8 @@ from gateway.seal.context import (
 )
 from gateway.seal.eligibility import Decision
 from gateway.seal.embedding import embedded
+from gateway.seal.header import received
+from gateway.seal.record import envelope, record
 from gateway.seal.record.fields import field
 
 
@@ -181,14 +183,28 @@ def _attested(
     file: Part10, shape: PixelFormat | None, reason: str, context: SealContext
 ) -> tuple[ByteSource, SealResult]:
     """Level digest: the private block is inserted, and every other byte stays."""
+    with context.steps.step("envelope"):
+        restore_key = context.entropy(record.RESTORE_KEY_BYTES)
+        taken = record.take(file, context.options.identity_fields, restore_key)
+        closed = envelope.close(record.pack(taken), context.recipient)
     with context.steps.step("attest"):
-        content = covered_in_pieces(file, shape, context.options.identity_fields)
-        sealed = file.rewritten(attested(file, context, reason=reason, content=content))
+        content = covered_in_pieces(file, shape)
+        block = attested(
+            file,
+            context,
+            reason=reason,
+            content=content,
+            received=received.close(received.capture(file), restore_key),
+            shape=shape,
+            envelope=closed.to_payload(),
+        )
+        sealed = file.rewritten(block.edits)
     return sealed, SealResult(
         sop_instance_uid=file.text(SOP_INSTANCE_UID),
         level=Level.DIGEST.value,
         reason=reason,
-        digest=content.digest.hex(),
+        digest=block.digest.hex(),
         seal_ms=context.steps.total,
         steps_ms=context.steps.ms,
+        shortened=tuple(sorted(taken.shortened)),
     )

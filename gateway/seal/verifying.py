@@ -5,10 +5,21 @@ The checks carry the numbers of `seal/FORMAT.md`. This module draws the verdict 
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.dicom.lazy_bytes import ByteSource
-from gateway.dicom.tags import SOP_INSTANCE_UID
+from gateway.dicom.syntaxes import syntax_of
+from gateway.dicom.tags import (
+    BITS_ALLOCATED,
+    IMAGE_TYPE,
+    LOSSY_IMAGE_COMPRESSION,
+    PHOTOMETRIC_INTERPRETATION,
+    PIXEL_REPRESENTATION,
+    SOP_INSTANCE_UID,
+)
 from gateway.errors import OtherRecipient, SealBroken, UnreadableObject
 from gateway.keys import RecipientKey, TrustedSigners
+from gateway.keys.trust import moment
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
 from gateway.seal.checks import Checks
@@ -22,6 +33,8 @@ from gateway.seal.findings import (
     Restoration,
     Verdict,
 )
+from gateway.seal.header.classes import ALTERING, HeaderClass, HeaderClasses
+from gateway.seal.header.dictionary import name_of
 from gateway.seal.opening import envelope_of, open_record
 from gateway.seal.record.envelope import Envelope
 from gateway.seal.restoring import restore, restore_examined
@@ -43,25 +56,47 @@ __all__ = [
 
 # Compression and filters reach nearly every tile with content; retouching reaches some.
 SPREAD_MIN = 0.75
+SPREAD_WHEN_SAID = 0.5
+SPREAD_OF_LOSSY_SYNTAX = 0.1
+# What a compressor writes beside pixels that it changed (PS3.3 C.7.6.1.1.5, C.7.6.3). Lossy compression gives an image
+# a new SOP Instance UID: that is no swap of patients.
+FOLLOWS_COMPRESSION = frozenset(
+    {
+        SOP_INSTANCE_UID, IMAGE_TYPE, LOSSY_IMAGE_COMPRESSION, 0x00282112, 0x00282114, PHOTOMETRIC_INTERPRETATION,
+        BITS_ALLOCATED, 0x00280101, 0x00280102, PIXEL_REPRESENTATION, 0x00280106, 0x00280107,
+    }
+)  # fmt: skip
 
 
 def verify(
-    data: ByteSource, *, trusted: TrustedSigners | None, recipient_key: RecipientKey | None, codec: Codec
+    data: ByteSource,
+    *,
+    trusted: TrustedSigners | None,
+    recipient_key: RecipientKey | None,
+    codec: Codec,
+    classes: HeaderClasses | None = None,
 ) -> Report:
     """What is true of an object; never raises for bad ones. For the parameters see `verify_examined`."""
-    return verify_examined(Examination(data, codec), trusted=trusted, recipient_key=recipient_key)
+    return verify_examined(
+        Examination(data, codec), trusted=trusted, recipient_key=recipient_key, classes=classes
+    )
 
 
 def verify_examined(
-    examination: Examination, *, trusted: TrustedSigners | None, recipient_key: RecipientKey | None
+    examination: Examination,
+    *,
+    trusted: TrustedSigners | None,
+    recipient_key: RecipientKey | None,
+    classes: HeaderClasses | None = None,
 ) -> Report:
     """What is true of an object; never raises for bad ones.
 
     examination: of the object; `restore_examined` can use it afterwards.
     trusted: the signers that are believed; None: nobody, so that the best verdict is unknown-signer.
     recipient_key: opens the hidden record, which is then compared with the header; None: it stays closed.
+    classes: what a difference in an element means; None: as the repository has it.
     """
-    checks = Checks(examination)
+    checks = Checks(examination, classes or HeaderClasses())
     try:
         sop_instance_uid = examination.file.text(SOP_INSTANCE_UID)
     except UnreadableObject as error:
@@ -71,8 +106,10 @@ def verify_examined(
             checks=(Check(1, CHECKS[1], False, str(error)),),
         )
     checks.check_object()
+    differences: tuple[dict[str, Any], ...] = ()
     try:
         verdict = _verdict(checks, trusted, recipient_key)
+        differences = checks.header_differences()
     except UnreadableObject as error:
         checks.unreadable(error)
         verdict = Verdict.UNREADABLE
@@ -82,10 +119,12 @@ def verify_examined(
         verdict=verdict,
         level=statement.level if statement else None,
         checks=tuple(checks.made),
-        header_differences=checks.header_differences,
+        header_differences=differences,
         tampered_tiles=checks.tampered_tiles if verdict is not Verdict.LOSSY else (),
         record=record.texts() if record else None,
         shortened=tuple(sorted(record.shortened)) if record else (),
+        format_version=statement.version if statement else None,
+        amendments=_amendments(checks),
     )
 
 
@@ -130,6 +169,7 @@ def reopen(
 
 def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey | None) -> Verdict:
     examination = checks.examination
+    one_reading = checks.check_reading()
     whole = checks.check_block()
     if examination.block is None and not private_block.has_block(examination.file):
         return _verdict_without_block(checks, key)
@@ -140,43 +180,82 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
             checks.check_likeness()
         return Verdict.TAMPERED
     signed = checks.check_signature(trusted)
-    instance = checks.check_instance()
+    checks.check_instance()
     same_content = checks.check_digest()
     checks.check_header()
-    payload, other_image = False, False
+    payload = False
     if statement.level == Level.FULL and (key is not None or not same_content):
         payload = checks.check_payload()
-        if key is not None and payload:
-            checks.check_record(key)
-            other_image = not same_content and checks.check_likeness() is False
+    if key is not None and (payload or statement.level == Level.DIGEST) and statement.recipient_id:
+        checks.check_record(key)
+        checks.check_received()
+    alike = None if same_content else checks.check_likeness()
+    amendments = checks.check_amendments(trusted)
     if signed is None:
         return Verdict.UNKNOWN_SIGNER
-    if not signed:
+    if not (signed and one_reading and whole and amendments) or examination.file.repeated:
         return Verdict.TAMPERED
-    if examination.file.repeated:
+    # Something must say that it is still this image, or any other image would pass for a compressed copy.
+    vouched = alike if alike is not None else payload
+    lossy = not same_content and vouched and not checks.foreign_payload and changed_all_over(checks)
+    if not same_content and not lossy:
         return Verdict.TAMPERED
-    identified = instance and not checks.header_differences
-    if not same_content:
-        if other_image or not (payload and checks.spread >= SPREAD_MIN):
-            return Verdict.TAMPERED
-        return Verdict.LOSSY if _same_patient(checks) else Verdict.MISIDENTIFIED
-    if not whole:
+    return _verdict_of_header(checks, lossy=lossy)
+
+
+def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
+    """The verdict on an object whose content is the sealed one, or what lossy compression made of it."""
+    examination = checks.examination
+    open_differences = [
+        difference
+        for difference in checks.differences
+        if not difference.amended and not (lossy and difference.tag in FOLLOWS_COMPRESSION)
+    ]
+    found = {difference.header_class for difference in open_differences}
+    if HeaderClass.STRUCTURE in found:
         return Verdict.TAMPERED
-    if not identified:
+    if HeaderClass.IDENTITY in found:
         return Verdict.MISIDENTIFIED
-    moved = examination.file.transfer_syntax != statement.transfer_syntax
+    if found & ALTERING:
+        return Verdict.ALTERED
+    if lossy:
+        return Verdict.LOSSY
+    if any(difference.amended for difference in checks.differences):
+        return Verdict.AMENDED
+    statement = examination.statement
+    moved = statement is not None and examination.file.transfer_syntax != statement.transfer_syntax
     return Verdict.TRANSCODED if moved else Verdict.INTACT
 
 
-def _same_patient(checks: Checks) -> bool:
-    """Lossy compression gives an image a new SOP Instance UID (PS3.3 C.7.6.1.1.5): that is no swap of patients."""
-    return {difference["keyword"] for difference in checks.header_differences} <= {
-        "SOPInstanceUID",
-        "SOPClassUID",
-    }
+def changed_all_over(checks: Checks) -> bool:
+    """Whether pixels that are not the sealed ones changed as lossy compression or a filter changes them.
+
+    What the header says of itself may be a lie, so that it counts only where most of the image did change.
+    """
+    file = checks.examination.file
+    if syntax_of(file.transfer_syntax).lossy:
+        return checks.spread >= SPREAD_OF_LOSSY_SYNTAX
+    said = file.text(LOSSY_IMAGE_COMPRESSION) == "01"
+    return checks.spread >= (SPREAD_WHEN_SAID if said else SPREAD_MIN)
+
+
+def _amendments(checks: Checks) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "keyword": name_of(item.tag),
+            "from": item.before,
+            "to": item.after,
+            "reason": amendment.reason,
+            "by": amendment.by,
+            "at": moment(amendment.at),
+        }
+        for amendment in checks.amendments
+        for item in amendment.corrections
+    )
 
 
 def _verdict_without_block(checks: Checks, key: RecipientKey | None) -> Verdict:
+    """What is left when the private block is gone: the record in the pixels, which only its reader can compare."""
     if checks.examination.payload is None:
         return Verdict.UNSEALED
     checks.check_payload()
@@ -184,4 +263,7 @@ def _verdict_without_block(checks: Checks, key: RecipientKey | None) -> Verdict:
         checks.check_record(key)
         if checks.check_likeness() is False:
             return Verdict.TAMPERED
+        if any(difference.header_class is HeaderClass.IDENTITY for difference in checks.differences):
+            # The swap is worse than the missing block, so it is named first.
+            return Verdict.MISIDENTIFIED
     return Verdict.STRIPPED

@@ -66,10 +66,16 @@ class Parts:
     commitments: Commitments
     commitment_user: CommitmentUser
     pseudonyms: Pseudonyms
+    access_log: AccessLog
     certificates: Certificates
     arrived: Wakeup
     prepared: Wakeup
     asked: Wakeup
+
+    @property
+    def gateway_id(self) -> str:
+        """By which this gateway knows itself in associations."""
+        return self.pseudonyms.gateway_id()
 
     @property
     def config(self) -> Config:
@@ -88,7 +94,7 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
     """
     metrics, asked = Metrics(), Wakeup()
     metrics.set("sealgate_bypass", int(bypass))
-    key = spool_key(config)
+    key, pseudonyms = spool_key(config), Pseudonyms.load(config.gateway.data_dir)
     spool = LocalSpool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min, key=key)
     return Parts(
         in_force=InForce(config),
@@ -99,8 +105,11 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
         quarantine=Quarantine(config.gateway.data_dir, key=key),
         queue=open_queue(config, holds_objects=any(spool.names())),
         commitments=open_commitments(config),
-        commitment_user=CommitmentUser(metrics=metrics, log=log, answered=asked),
-        pseudonyms=Pseudonyms.load(config.gateway.data_dir),
+        commitment_user=CommitmentUser(
+            metrics=metrics, log=log, answered=asked, gateway_id=pseudonyms.gateway_id()
+        ),
+        pseudonyms=pseudonyms,
+        access_log=AccessLog(config.gateway.data_dir),
         certificates=Certificates(config),
         arrived=Wakeup(),
         prepared=Wakeup(),
@@ -117,6 +126,7 @@ def listener(parts: Parts) -> Listener:
         services=_services(parts),
         metrics=parts.metrics,
         log=parts.log,
+        gateway_id=parts.gateway_id,
     )
 
 
@@ -147,6 +157,7 @@ def _intake(parts: Parts) -> Intake:
         metrics=parts.metrics,
         log=parts.log,
         arrived=arrived,
+        gateway_id=parts.gateway_id,
     )
 
 
@@ -169,6 +180,7 @@ def reporter(parts: Parts) -> Reporter:
         asked=parts.asked,
         metrics=parts.metrics,
         log=parts.log,
+        gateway_id=parts.gateway_id,
     )
 
 
@@ -182,6 +194,7 @@ def work_context(parts: Parts) -> WorkContext:
         log=parts.log,
         arrived=parts.arrived,
         prepared=parts.prepared,
+        gateway_id=parts.gateway_id,
     )
 
 
@@ -195,7 +208,7 @@ def records(parts: Parts) -> Records:
     return Records(
         opener=opener,
         pseudonyms=parts.pseudonyms,
-        log=AccessLog(parts.config.gateway.data_dir),
+        log=parts.access_log,
         quarantine=parts.quarantine,
     )
 

@@ -15,15 +15,16 @@ from pathlib import Path
 
 from gateway.errors import FileMissing, ResourceError, SpoolCorrupt, UsageError
 from gateway.queue import Queue, is_file_of_queue, open_to_copy
-from gateway.runtime import durable
+from gateway.runtime import durable, rights
 from gateway.spool import LocalSpool
 from gateway.spool.quarantine import Quarantine
+from gateway.work import handover
 
 ROUNDS_MAX = 10
 # Objects that may be left for the time in which nobody can write to the queue.
 FEW = 16
-# Made anew in the copy, or copied in a way of their own.
-COPIED_APART = ("lock", "spool", "quarantine")
+# Made anew in the copy, or copied in a way of their own. A hand-over lasts as long as somebody waits for the answer.
+COPIED_APART = ("lock", "spool", "quarantine", handover.FOLDER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,8 @@ def back_up(data_dir: Path, target: Path) -> Backup:
         try:
             partial.mkdir(mode=0o700, parents=True)
             backup = _copy(queue, data_dir, partial)
+            # Made by root, it would be of no use to the service.
+            rights.give(partial, like=data_dir)
             durable.sync_tree(partial)
             durable.rename(partial, target)
         except OSError as error:
@@ -71,7 +74,7 @@ def back_up(data_dir: Path, target: Path) -> Backup:
 
 def _copy(queue: Queue, data_dir: Path, target: Path) -> Backup:
     """Raises ResourceError, OSError."""
-    source, copy = LocalSpool(data_dir), LocalSpool(target)
+    source, copy = LocalSpool(data_dir, makes=False), LocalSpool(target)
     copied: set[str] = set()
     for _ in range(ROUNDS_MAX):
         fresh = set(source.names()) - copied

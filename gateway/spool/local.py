@@ -38,12 +38,13 @@ NOT_LINKED = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 class LocalSpool:
     """See gateway.spool.contract.Spool."""
 
-    def __init__(self, data_dir: Path, *, free_bytes_min: int = 0, key: SpoolKey | None = None) -> None:
-        """Makes the folders.
-
-        data_dir: the gateway's data folder.
+    def __init__(
+        self, data_dir: Path, *, free_bytes_min: int = 0, key: SpoolKey | None = None, makes: bool = True
+    ) -> None:
+        """data_dir: the gateway's data folder.
         free_bytes_min: free bytes of the disk below which nothing is put.
         key: encrypts what is put, and opens what was encrypted; None: what is put lies in clear.
+        makes: whether the folders are made; one that only reads leaves that to the service.
 
         Raises SpoolFull when the folders cannot be made.
         """
@@ -52,6 +53,8 @@ class LocalSpool:
         self._drafts = self._root / "tmp"
         self._quarantine = data_dir / "quarantine"
         self._free_bytes_min = free_bytes_min
+        if not makes:
+            return
         try:
             for folder in (self._drafts, self._quarantine, *(self._root / shard for shard in SHARDS)):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from gateway.web.as_json import (
     restoration_as_json,
 )
 from gateway.web.backend import Backend
-from gateway.web.bodies import WHOLE_BODY, is_multipart, objects
+from gateway.web.bodies import WHOLE_BODY, is_multipart
 from gateway.web.errors import STATUS_OF_CODE, BadRequest, Refused
 from gateway.web.probes import Probes
 
@@ -46,7 +46,7 @@ class Api:
     def __init__(self, settings: Callable[[], HttpSettings], backend: Backend) -> None:
         self._settings = settings
         self._backend = backend
-        self._admission = Admission(settings, backend.records.log.write)
+        self._admission = Admission(settings, backend.records.log, backend.metrics)
 
     def routes(self) -> list[Route]:
         return [
@@ -60,26 +60,25 @@ class Api:
         ]
 
     async def _verify(self, request: Request) -> Response:
-        async with self._admission.admitted(request, "verify"):
+        async with self._admission.received(request, "verify") as (_, objects):
             reports = [
                 report_as_json(name, await run_in_threadpool(self._backend.verify, data))
-                for name, data in await objects(request, self._settings())
+                for name, data in objects
             ]
         return JSONResponse(reports if is_multipart(request) else reports[0])
 
     async def _extract(self, request: Request) -> Response:
-        async with self._admission.admitted(request, "extract") as visit:
+        async with self._admission.received(request, "extract") as (visit, objects):
             extractions = [
                 extraction_as_json(name, await run_in_threadpool(self._backend.records.extract, visit, data))
-                for name, data in await objects(request, self._settings())
+                for name, data in objects
             ]
         return JSONResponse(extractions if is_multipart(request) else extractions[0], headers=NOT_KEPT)
 
     async def _restore(self, request: Request) -> Response:
         if is_multipart(request):
             raise BadRequest("one object at a time", hint="Send it as application/dicom.")
-        async with self._admission.admitted(request, "restore") as visit:
-            ((_, data),) = await objects(request, self._settings())
+        async with self._admission.received(request, "restore") as (visit, ((_, data),)):
             restored = await run_in_threadpool(self._backend.records.restore, visit, data)
         if restored.original is None:
             answer = restoration_as_json(WHOLE_BODY, restored.restoration)

@@ -22,6 +22,7 @@ class WorkContext:
 
     arrived: notified when there are new prepare jobs.
     prepared: notified when there are new deliver jobs.
+    gateway_id: by which this gateway knows itself in associations.
     """
 
     config: Config
@@ -31,3 +32,4 @@ class WorkContext:
     log: Log
     arrived: Wakeup
     prepared: Wakeup
+    gateway_id: str = ""

@@ -88,7 +88,11 @@ class Deliverer(threading.Thread):
         self._terms = Terms.of(destination, context.config.queue, context.config.limits)
         self._context = context
         self._requestor = Requestor(
-            destination, context.config.limits, calling=context.config.listener.ae_title
+            destination,
+            context.config.limits,
+            calling=context.config.listener.ae_title,
+            gateway_id=context.gateway_id,
+            on_gateway=lambda gateway: context.queue.answered_by(destination.name, gateway),
         )
         self._store_scu = StoreScu(self._requestor, rate_limit=rate_limit)
         self._helps_only = number > 0

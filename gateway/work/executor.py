@@ -8,6 +8,7 @@ from typing import assert_never
 
 from gateway import keys
 from gateway.config import Config
+from gateway.dicom.inflation import check_inflated
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import read
 from gateway.dicom.tags import SOP_INSTANCE_UID
@@ -26,7 +27,7 @@ from gateway.seal.releasing import ReleaseRules, release
 from gateway.seal.restoring import restore, restore_examined
 from gateway.seal.verifying import extract, reopen, verify, verify_examined
 from gateway.spool import LocalSpool, Spool
-from gateway.spool.stored import opened, read_checked
+from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
 from gateway.work.tasks import (
     AnyTask,
@@ -54,6 +55,7 @@ class Executor:
         self._keys = KeyRing.load(config.keys)
         self._spool = worker_spool(config)
         self._spool_key = spool_key(config)
+        self._memory_bytes = config.limits.worker_memory_bytes
         self._options = SealOptions(
             profile=Profile(config.seal.profile),
             fields=config.seal.fields or DEFAULT_FIELDS,
@@ -102,6 +104,7 @@ class Executor:
         if self._keys.recipient is None or self._keys.signer is None:
             raise KeyFileError("sealing needs keys.recipient and keys.signer")
         with self._spool.open(task.object_name) as data:
+            self._check_size(data)
             sealed, result = seal(
                 data,
                 recipient=self._keys.recipient,
@@ -116,6 +119,7 @@ class Executor:
 
     def _verify(self, task: VerifyTask) -> Outcome | Failure:
         with self._spool.open(task.object_name) as data:
+            self._check_size(data)
             examination = Examination(data, self.codec)
             report = verify_examined(
                 examination, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key
@@ -167,21 +171,29 @@ class Executor:
         return Outcome(outgoing=outgoing, level=str(report.level or ""), reason=problem, verdict=verdict)
 
     def _verify_only(self, task: VerifyOnlyTask) -> Report:
-        # The file may be a copy from the spool or the quarantine, encrypted as it lies there.
-        with opened(task.path, self._spool_key) as data:
+        # What the caller sent may be a copy from the spool or the quarantine, encrypted as it lies there.
+        with opened(task.file.path, task.file.key) as received:
+            data = decrypted(received, self._spool_key)
+            self._check_size(data)
             return verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
 
     def _extract(self, task: ExtractTask) -> OpenedRecord:
-        data, key = read_checked(task.path), self._recipient_key()
+        data, key = task.file.read(), self._recipient_key()
+        self._check_size(data)
         extraction = extract(data, recipient_key=key, codec=self.codec)
         return OpenedRecord(sop_instance_uid=_sop_instance_uid(data), extraction=extraction)
 
     def _restore_only(self, task: RestoreOnlyTask) -> OpenedOriginal:
-        data, key = read_checked(task.path), self._recipient_key()
+        data, key = task.file.read(), self._recipient_key()
+        self._check_size(data)
         original, restoration = restore(data, recipient_key=key, codec=self.codec)
         if original is not None:
-            task.target.write_bytes(original)
+            task.target.write(original)
         return OpenedOriginal(sop_instance_uid=_sop_instance_uid(data), restoration=restoration)
+
+    def _check_size(self, data: ByteSource) -> None:
+        """Raises TooMuchMemory before an object takes it."""
+        check_inflated(data, memory_bytes=self._memory_bytes)
 
     def _recipient_key(self) -> keys.RecipientKey:
         """Raises KeyFileError. The configuration and the service ask for the key first, so nobody sees it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from gateway.errors import GatewayError
 from gateway.seal.findings import Extraction, Report, Restoration
+from gateway.work.handover import SecretFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,29 +118,29 @@ class MarkTask(Task[Outcome]):
     warning: str
 
 
-# -- Tasks on demand name files of a temporary folder.
+# -- Tasks on demand name files that the service hands over.
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOnlyTask(Task[Report]):
     """Verify the file and report. The hidden record stays closed."""
 
-    path: Path
+    file: SecretFile
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractTask(Task[OpenedRecord]):
     """Read the hidden record of the file."""
 
-    path: Path
+    file: SecretFile
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOnlyTask(Task[OpenedOriginal]):
     """Write the original of the file to `target`, whoever sealed it."""
 
-    path: Path
-    target: Path
+    file: SecretFile
+    target: SecretFile
 
 
 AnyTask: TypeAlias = (

@@ -5,7 +5,6 @@ A hostile object that exhausts memory, hangs or crashes a decoder takes this pro
 
 from __future__ import annotations
 
-import resource
 import signal
 import time
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from typing import Any
 from gateway.config import Config
 from gateway.errors import GatewayError, TooMuchMemory
 from gateway.observe import where
+from gateway.runtime.core_dumps import empty_dumps
+from gateway.runtime.limits import limit_memory
 from gateway.work.executor import Executor, mark, worker_spool
 from gateway.work.tasks import Failure, MarkTask, Outcome, Result
 
@@ -33,6 +34,7 @@ def main(connection: Connection, config: Config, marks_only: bool = False) -> No
         signal.signal(number, signal.SIG_IGN)
     limit_memory(config.limits.worker_memory_bytes)
     try:
+        empty_dumps()
         do, provider = _prepared(config, marks_only=marks_only)
     except GatewayError as error:
         connection.send(Failure.of(error))
@@ -62,16 +64,6 @@ def _prepared(config: Config, *, marks_only: bool) -> tuple[Callable[[Any], Resu
 def _mark(config: Config, task: MarkTask) -> Outcome:
     """Opens the spool for each task: when that fails, it is a Failure of the task and the process runs on."""
     return mark(worker_spool(config), task)
-
-
-def limit_memory(data_bytes: int) -> None:
-    """Limit what this process may allocate (RLIMIT_DATA, setrlimit(2); mapped files do not count on Linux).
-
-    An object that claims to be huge then fails alone, before the system looks for a process to end.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = data_bytes if hard == resource.RLIM_INFINITY else min(data_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def guarded(do: Callable[[Any], Result | Failure], task: object) -> Result | Failure:

@@ -10,9 +10,8 @@ import struct
 from collections.abc import Callable
 
 from tests.support import pdus
-from tests.support.pdus import EXPLICIT, IMPLICIT, VERIFICATION, element, item, pdu, pdv, us
+from tests.support.pdus import CT, EXPLICIT, IMPLICIT, VERIFICATION, element, item, pdu, pdv, us
 
-CT = "1.2.840.10008.5.1.4.1.1.2"
 UIDS = (
     "",
     "1",
@@ -179,6 +178,22 @@ def _never_ending(rng: random.Random) -> bytes:
     return pdu(pdus.P_DATA, pdv(rng.choice((1, 3)), kind, rng.randbytes(2000))) * PIECES
 
 
+def _endless_command(rng: random.Random) -> bytes:
+    """More than any command set may have, and no last fragment."""
+    return pdu(pdus.P_DATA, pdv(rng.choice((1, 3)), pdus.COMMAND, rng.randbytes(2000))) * PIECES
+
+
+def _data_set_of_echo(rng: random.Random) -> bytes:
+    """C-ECHO, or a request of storage commitment on a context of another service, with a data set."""
+    command = rng.choice((pdus.echo_rq(data_set=True), pdus.action_rq(), pdus.event_report_rq()))
+    return b"".join(pdus.message(rng.choice((1, 3)), command, rng.randbytes(rng.choice((0, 2, 50_000)))))
+
+
+def _without_waiting(rng: random.Random) -> bytes:
+    """Several right requests one after the other, before an answer to the first."""
+    return b"".join(rng.choice((_good_store(rng), *pdus.message(1, pdus.echo_rq()))) for _ in range(8))
+
+
 def _data_before_command(rng: random.Random) -> bytes:
     return pdu(pdus.P_DATA, pdv(3, pdus.LAST, rng.randbytes(300)))
 
@@ -199,6 +214,9 @@ MESSAGES: tuple[Callable[[random.Random], bytes], ...] = (
     _good_store,
     _odd_pdvs,
     _never_ending,
+    _endless_command,
+    _data_set_of_echo,
+    _without_waiting,
     _data_before_command,
     _odd_pdu,
     _other_protocol,

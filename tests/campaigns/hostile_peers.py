@@ -7,12 +7,12 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.campaigns.hostile_grammar import conversation
 from tests.support import pdus
-from tests.support.pdus import IMPLICIT, VERIFICATION, Wire
+from tests.support.pdus import COMMITMENT, CT, EXPLICIT, IMPLICIT, VERIFICATION, Wire
 
 ANSWER_S = 0.3  # how long an attacker waits for an answer to each piece
 THREADS = 6
@@ -160,3 +160,80 @@ def _send_quietly(wire: Wire, content: bytes) -> None:
         wire.socket.send(content, socket.MSG_NOSIGNAL)
     except OSError:
         return
+
+
+def endless_commands(port: int, *, count: int, bytes_each: int) -> Counter[str]:
+    """Command sets of which every fragment says that another one follows (PS3.8 E.2)."""
+    piece = pdus.pdu(pdus.P_DATA, pdus.pdv(1, pdus.COMMAND, bytes(60_000)))
+    return _flood(port, 41, [(1, VERIFICATION, [IMPLICIT])], [], piece, count=count, bytes_each=bytes_each)
+
+
+def unwanted_data_sets(port: int, *, count: int, bytes_each: int) -> Counter[str]:
+    """Data sets that never end: of C-ECHO, which has none, of storage commitment, and without a command set."""
+    piece = pdus.pdu(pdus.P_DATA, pdus.pdv(1, 0, bytes(60_000)))
+    endings: Counter[str] = Counter()
+    for number, (sop_class, command) in enumerate(
+        (
+            (VERIFICATION, pdus.echo_rq(data_set=True)),
+            (COMMITMENT, pdus.action_rq()),
+            (COMMITMENT, pdus.event_report_rq()),
+            (VERIFICATION, pdus.action_rq()),
+            (VERIFICATION, None),
+        )
+    ):
+        begin = pdus.message(1, command) if command is not None else []
+        endings += _flood(
+            port, 51 + number, [(1, sop_class, [IMPLICIT])], begin, piece, count=count, bytes_each=bytes_each
+        )
+    return endings
+
+
+def unanswered_requests(port: int, *, count: int, messages: int, data_set: bytes) -> None:
+    """C-STORE requests, and C-ECHO requests after them, one after the other on `count` associations: no answer is read.
+
+    Returns when all are sent, or the gateway takes no more of them for so long that it has to be asked for answers.
+    """
+
+    def attack(number: int) -> None:
+        contexts = [(1, VERIFICATION, [IMPLICIT]), (3, CT, [EXPLICIT])]
+        with Wire(port, source="127.0.0.61", timeout_s=10.0) as wire:
+            wire.send(pdus.associate_rq(contexts, calling="HOSTILE"))
+            wire.expect(pdus.ASSOCIATE_AC)
+            for message_id in range(messages):
+                wire.send(*pdus.message(3, pdus.store_rq(CT, f"2.25.{number}", message_id), data_set))
+            wire.send(*pdus.message(1, pdus.echo_rq()) * 10_000)
+
+    _each(attack, count)
+
+
+def _flood(
+    port: int,
+    host: int,
+    contexts: Sequence[pdus.Context],
+    begin: Sequence[bytes],
+    piece: bytes,
+    *,
+    count: int,
+    bytes_each: int,
+) -> Counter[str]:
+    """The same piece again and again on `count` associations, until `bytes_each` are sent or the gateway hangs up.
+
+    host: last number of the loopback address from which they come.
+    """
+
+    def attack(_number: int) -> str:
+        try:
+            with Wire(port, source=f"127.0.0.{host}", timeout_s=10.0) as wire:
+                wire.send(pdus.associate_rq(contexts, calling="HOSTILE"))
+                wire.expect(pdus.ASSOCIATE_AC)
+                wire.send(*begin)
+                for _ in range(bytes_each // len(piece)):
+                    wire.send(piece)
+                return "all was taken"
+        except ConnectionError:
+            return "closed by the gateway"
+        except TimeoutError:
+            return "held back"
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return Counter(pool.map(attack, range(count)))

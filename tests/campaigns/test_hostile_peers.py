@@ -20,10 +20,14 @@ from tests.support.dcmtk import Storescp
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
 from tests.support.objects import ct
-from tests.support.vitals import Vitals, vitals
+from tests.support.vitals import Vitals, peak, vitals
 
 BATCH = 1000  # conversations between two notes of how far it is
 GROWTH_MIB = 200.0
+# Of the service's own process, workers not counted, at any moment.
+MEMORY_MIB = 500.0
+# The largest that stays in memory while it arrives.
+LARGE_DATA_SET = bytes(15 << 20)
 ANSWERED_WITHIN_MS = 1000.0
 # The honest modality is a configured node; all the others are strangers who are let in as well.
 LIMITS = """
@@ -115,6 +119,26 @@ def test_an_honest_modality_is_answered_while_slow_and_silent_ones_hold_their_co
     still_serves(gateway, pacs)
 
 
+def test_memory_stays_bounded_whatever_is_sent_without_an_end_or_without_waiting(
+    plant: tuple[RunningGateway, Storescp],
+) -> None:
+    gateway, pacs = plant
+    port, before = gateway.dicom_port, own(gateway)
+    assert gateway.process is not None
+    with HonestPeer(port) as honest:
+        endings = attacks.endless_commands(port, count=6, bytes_each=50 << 20)
+        endings += attacks.unwanted_data_sets(port, count=3, bytes_each=20 << 20)
+        attacks.unanswered_requests(port, count=6, messages=6, data_set=LARGE_DATA_SET)
+        honest.meanwhile()
+    after = settled(gateway, before)
+    assert set(endings) == {"closed by the gateway"}
+    assert honest.answers.failed == 0
+    assert peak(gateway.process.pid) < MEMORY_MIB
+    assert after.resident < before.resident + GROWTH_MIB
+    assert gateway.log.count('"event": "protocol broken"') == endings.total()
+    still_serves(gateway, pacs)
+
+
 @pytest.mark.campaign
 @pytest.mark.timeout(3 * 3600)
 def test_ten_thousand_associations_and_as_many_broken_conversations(
@@ -122,6 +146,7 @@ def test_ten_thousand_associations_and_as_many_broken_conversations(
 ) -> None:
     gateway, pacs = plant
     port, before = gateway.dicom_port, own(gateway)
+    assert gateway.process is not None
     progress = Progress(
         CAMPAIGNS / "hostile-peers",
         talks=number("SEALGATE_HOSTILE_TALKS", 10_000),
@@ -143,6 +168,9 @@ def test_ten_thousand_associations_and_as_many_broken_conversations(
         attacks.slow_loris(port, count=200, hold_s=hold_s)
         attacks.silent(port, count=200, hold_s=hold_s)
         answered = attacks.associations(port, count=plan["associations"])
+        endings = attacks.endless_commands(port, count=60, bytes_each=500 << 20)
+        endings += attacks.unwanted_data_sets(port, count=20, bytes_each=500 << 20)
+        attacks.unanswered_requests(port, count=16, messages=120, data_set=LARGE_DATA_SET)
     answers = Answers(sorted(times + honest.answers.times), failed + honest.answers.failed)
     after = settled(gateway, before)
     still_serves(gateway, pacs)
@@ -157,11 +185,15 @@ def test_ten_thousand_associations_and_as_many_broken_conversations(
         echo_ms={
             name: answers.share(part) for name, part in (("median", 0.5), ("99 %", 0.99), ("most", 1.0))
         },
+        endless=dict(endings),
+        peak_mib=round(peak(gateway.process.pid)),
         resident_mib=[round(one.resident) for one in (before, fuzzed, after)],
         threads=[one.threads for one in (before, fuzzed, after)],
         descriptors=[one.files for one in (before, fuzzed, after)],
     )
     assert answers.failed == 0
     assert answers.times[-1] < ANSWERED_WITHIN_MS
+    assert set(endings) == {"closed by the gateway"}
+    assert peak(gateway.process.pid) < MEMORY_MIB
     assert after.resident < before.resident + GROWTH_MIB
     progress.finish()

@@ -18,10 +18,11 @@ SEAL = {
 }  # fmt: skip
 VERIFY = {
     "path", "sop_instance_uid", "verdict", "level", "checks", "header_differences", "tampered_tiles",
+    "format_version",
 }  # fmt: skip
 EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate", "reason", "recipient_id"}
 RESTORE = {"path", "restored", "original_digest", "reason"}
-RELEASE = {"path", "released", "reason", "verdict", "level", "deidentified", "output"}
+RELEASE = {"path", "released", "reason", "verdict", "level", "deidentified", "output", "detail"}
 
 DEFAULT_FIELDS = {
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyInstanceUID",

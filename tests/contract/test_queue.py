@@ -842,3 +842,46 @@ def test_where_there_is_no_queue_there_is_nothing_to_copy(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="no queue"):
         open_to_copy(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def comes_back(queue: Queue, *, number: int = 1, route_key: str = "SEALGATE/seal/pacs", **by: str) -> bool:
+    values = {"calling": "OTHER", "gateway": "bbbbbbb"} | by
+    return queue.comes_back(pseudonym=f"{number:016x}", route_key=route_key, **values)
+
+
+def test_what_went_out_to_a_gateway_comes_back_when_a_gateway_brings_it_by_the_same_route(
+    queue: Queue,
+) -> None:
+    queue.put(arrival(action="pass"))
+    assert not comes_back(queue), "nobody knows yet what answers there"
+    queue.answered_by("pacs", "ccccccc")
+    assert comes_back(queue)
+    assert not comes_back(queue, number=2)
+    assert not comes_back(queue, route_key="BACK/pass/pacs")
+    (job,) = claim_deliveries(queue)
+    queue.delivered("d", [job])
+    assert comes_back(queue), "delivered ones are remembered"
+
+
+def test_a_gateway_that_repeats_itself_brings_nothing_back_unless_it_was_sent_there(queue: Queue) -> None:
+    queue.put(arrival(action="pass"))
+    queue.answered_by("pacs", "ccccccc")
+    assert not comes_back(queue, calling="MODALITY", gateway="bbbbbbb")
+    assert comes_back(queue, calling="MODALITY", gateway="ccccccc")
+
+
+def test_what_went_to_another_program_never_comes_back(queue: Queue, admin: QueueAdmin) -> None:
+    queue.put(arrival(action="pass"))
+    queue.unreachable("pacs")
+    queue.answered_by("pacs", "ccccccc")
+    queue.answered_by("pacs", None)
+    assert not comes_back(queue)
+    assert [note.down_since is None for note in admin.notes()] == [False], "the other notes stay"
+
+
+def test_what_people_gave_up_does_not_come_back(queue: Queue, admin: QueueAdmin) -> None:
+    queue.put(arrival(action="pass"))
+    queue.answered_by("pacs", "ccccccc")
+    (job,) = admin.list()
+    admin.drop([job.id])
+    assert not comes_back(queue)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from pydicom import dcmread
 
@@ -26,6 +28,7 @@ from gateway.commands.queue import command
 from gateway.dimse.statuses import DUPLICATE_INSTANCE, OUT_OF_RESOURCES
 from gateway.queue import Job, State
 from gateway.queue.sqlite.admin import SqliteQueueAdmin
+from tests.cli.terminal import sealgate
 from tests.support.alone import alone
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.modality import parcel, send
@@ -291,3 +294,52 @@ def test_what_is_kept_is_sent_again_byte_for_byte_and_the_disk_heals_by_itself()
             assert send(late, gateway.dicom_port) == [0]
             wait_for(lambda: len(pacs.received) == 5, what="delivery when there is room again")
             wait_for(gateway.ready, what="readiness")
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "two..dots"])
+def test_a_destination_whose_name_does_not_resolve_is_unreachable_and_loses_no_attempt(
+    tmp_path: Path, host: str
+) -> None:
+    with StoringPeer() as good:
+        nameless = DemoDestination(
+            name="nameless", ae_title="PEER", port=104, host=host, extra="attempts = 1"
+        )
+        with passing(tmp_path, nameless, node("good", good.port)) as gateway:
+            store(gateway, ct(rows=16, columns=16))
+            wait_for(lambda: len(good.received) == 1, what="delivery to the good one")
+            gateway.until_logged('"event": "unreachable"')
+
+            def tried_again() -> bool:
+                return gateway.metric("sealgate_failures_total", code="peer-unreachable") >= 3
+
+            wait_for(tried_again, what="three attempts to reach it")
+            (job,) = jobs(gateway, "nameless")
+            assert job.state in (State.READY, State.LEASED)
+            assert job.attempts == 0
+            assert "DNS" in (job.hint or "")
+            assert gateway.metric("sealgate_destination_up", destination="nameless") == 0
+            assert gateway.metric("sealgate_failures_total", code="internal") == 0
+            listed = sealgate(["queue", "destinations", "--config", str(gateway.config)], tmp_path)
+            assert re.search(r"nameless +unreachable since", listed.stdout)
+            assert re.search(r"good +works", listed.stdout)
+
+
+def test_check_asks_every_destination_after_one_whose_name_does_not_resolve(tmp_path: Path) -> None:
+    with StoringPeer() as good:
+        nodes = [
+            DemoDestination(name="nameless", ae_title="PEER", port=104, host="no-such-host.invalid"),
+            node("dead", free_port()),
+            node("good", good.port),
+        ]
+        gateway = passing(tmp_path, *nodes)
+        gateway.prepare()
+        done = sealgate(["check", "--config", str(gateway.config), "--echo", "--json"], tmp_path)
+        assert done.returncode == 3
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [(line["destination"], line["ok"], line["reason"]) for line in lines] == [
+            ("nameless", False, "peer-unreachable"),
+            ("dead", False, "peer-unreachable"),
+            ("good", True, None),
+        ]
+        assert "DNS" in done.stderr
+        assert "Traceback" not in done.stderr

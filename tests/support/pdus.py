@@ -13,13 +13,15 @@ from typing import Self
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"  # PS3.7 annex A
 VERIFICATION = "1.2.840.10008.1.1"
+COMMITMENT = "1.2.840.10008.1.20.1"  # Push Model, PS3.4 annex J
+CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 PDU_BYTES = 64 << 10
 
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 COMMAND, LAST = 1, 2  # bits of the message control header, PS3.8 E.2
 NO_DATA_SET = 0x0101
-C_STORE_RQ, C_ECHO_RQ = 0x0001, 0x0030
+C_STORE_RQ, C_ECHO_RQ, N_EVENT_REPORT_RQ, N_ACTION_RQ = 0x0001, 0x0030, 0x0100, 0x0130
 
 Context = tuple[int, str, Sequence[str]]  # id, abstract syntax, transfer syntaxes
 
@@ -76,13 +78,42 @@ def command_set(elements: Sequence[bytes], *, length: int | None = None) -> byte
     return element(0, struct.pack("<I", len(body) if length is None else length)) + body
 
 
-def echo_rq(message_id: int = 1) -> bytes:
+def echo_rq(message_id: int = 1, *, data_set: bool = False) -> bytes:
+    """data_set: whether it announces a data set, which a C-ECHO request has not."""
     return command_set(
         [
             element(0x0002, VERIFICATION.encode()),
             us(0x0100, C_ECHO_RQ),
             us(0x0110, message_id),
-            us(0x0800, NO_DATA_SET),
+            us(0x0800, 0 if data_set else NO_DATA_SET),
+        ]
+    )
+
+
+def action_rq(message_id: int = 1) -> bytes:
+    """A request of storage commitment (PS3.7 table 10.3-7), whose data set follows."""
+    return command_set(
+        [
+            element(0x0003, COMMITMENT.encode()),
+            us(0x0100, N_ACTION_RQ),
+            us(0x0110, message_id),
+            us(0x0800, 0),
+            element(0x1001, b"1.2.840.10008.1.20.1.1"),
+            us(0x1008, 1),
+        ]
+    )
+
+
+def event_report_rq(message_id: int = 1, *, data_set: bool = True) -> bytes:
+    """A report of storage commitment (PS3.7 table 10.3-1). data_set: whether one follows."""
+    return command_set(
+        [
+            element(0x0002, COMMITMENT.encode()),
+            us(0x0100, N_EVENT_REPORT_RQ),
+            us(0x0110, message_id),
+            us(0x0800, 0 if data_set else NO_DATA_SET),
+            element(0x1000, b"1.2.840.10008.1.20.1.1"),
+            us(0x1002, 1),
         ]
     )
 

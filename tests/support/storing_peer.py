@@ -121,3 +121,5 @@ class SlowLine:
             target.shutdown(socket.SHUT_WR)
         except OSError:  # one side hung up
             return
+        finally:
+            source.close()

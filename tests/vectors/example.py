@@ -5,10 +5,14 @@ from __future__ import annotations
 import textwrap
 
 import numpy as np
+from blake3 import blake3
 
+from gateway.dicom.elements import EXPLICIT_LE, encode, item
 from gateway.dicom.image import PixelFormat
+from gateway.dicom.part10 import read
 from gateway.seal.block import digest, statement
 from gateway.seal.block.statement import Statement
+from gateway.seal.header import table
 from gateway.seal.record import likeness
 from gateway.seal.record.envelope import Locator
 from gateway.seal.record.record import Record, pack
@@ -57,6 +61,22 @@ SHAPE = PixelFormat(
     planar=0,
     photometric="MONOCHROME2",
 )
+HEADER = table.take(
+    read(
+        b"".join(
+            encode(tag, vr, value, EXPLICIT_LE)
+            for tag, vr, value in [
+                (0x00080005, b"CS", b"ISO_IR 100"),
+                (0x00080008, b"CS", b"ORIGINAL\\PRIMARY"),
+                (0x00081140, b"SQ", item(encode(0x00081155, b"UI", b"1.2.3", EXPLICIT_LE), EXPLICIT_LE)),
+                (0x00100010, b"PN", "Müller^Élise^^".encode("latin-1")),
+                (0x00280010, b"US", b"\3\0"),
+                (0x00281053, b"DS", b"1.50"),
+            ]
+        )
+    ),
+    bytes(16),
+)
 CHANGE = np.array([0, 1, 0, 0, -1, 0, 0, 0, 0, 3, 0, 0], np.int32).reshape(1, 3, 4, 1)
 
 
@@ -70,7 +90,7 @@ def parts() -> dict[str, str]:
         digest=found,
         transfer_syntax="1.2.840.10008.1.2.1",
         header_salt=bytes(16),
-        header_digests={},
+        header_hash=blake3(table.encode(HEADER)).digest(),
         sealed_at=1_740_830_400,
         signer_id=bytes(range(8)),
     )
@@ -81,6 +101,7 @@ def parts() -> dict[str, str]:
         "digest, domain pixels": found.hex(),
         "tile digests, edge 8": digest.of_tiles(SAMPLES, SHAPE, 8).hex(),
         "residual": residual.encode(CHANGE).hex(),
+        "signed header": table.encode(HEADER).hex(),
         "statement": statement.encode(said).hex(),
     }
 
@@ -94,7 +115,10 @@ def text() -> str:
         f"A record with this restore key and likeness, character set `ISO_IR 192`, {values}.",
         "An image of 3 rows and 4 columns, 12 bits stored in 16, unsigned, values 0, 300, 600 .. 3300; a residual",
         "for it of 0 1 0 0 / -1 0 0 0 / 0 3 0 0; a statement about it at level digest, reason too-small, Explicit VR",
-        "Little Endian, salt of zeros, no fields, sealed at 1740830400 by signer 00 01 .. 07.",
+        "Little Endian, salt of zeros, sealed at 1740830400 by signer 00 01 .. 07, with the signed header of a data",
+        "set of Specific Character Set `ISO_IR 100`, Image Type `ORIGINAL\\PRIMARY`, one item of Referenced Image",
+        "Sequence with Referenced SOP Instance UID `1.2.3`, Patient's Name `Müller^Élise^^`, Rows 3, Rescale Slope",
+        "`1.50`.",
         "",
         "```text",
     ]

@@ -30,3 +30,6 @@ CREATE TABLE commitment_item (
 CREATE INDEX commitment_open ON commitment (not_before) WHERE ended_at IS NULL;
 CREATE INDEX commitment_ended ON commitment (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX commitment_items ON commitment_item (commitment_id);
+
+-- to_6 --
+ALTER TABLE destination ADD COLUMN gateway TEXT;

@@ -97,6 +97,21 @@ SELECT name, paused_at, down_since FROM destination ORDER BY name;
 INSERT INTO destination (name, down_since) VALUES (:destination, :now)
 ON CONFLICT (name) DO UPDATE SET down_since = excluded.down_since WHERE down_since IS NULL;
 
+-- gateway_at --
+SELECT gateway FROM destination WHERE name = :destination;
+
+-- answered_by --
+INSERT INTO destination (name, gateway) VALUES (:destination, :gateway)
+ON CONFLICT (name) DO UPDATE SET gateway = excluded.gateway;
+
+-- comes_back --
+SELECT 1 FROM instance
+JOIN job ON job.instance_id = instance.id AND job.step = 'deliver' AND job.state != 'dropped'
+JOIN destination ON destination.name = job.destination
+WHERE instance.pseudonym = :pseudonym AND instance.route_key = :route_key AND destination.gateway IS NOT NULL
+  AND (instance.calling != :calling OR destination.gateway = :gateway)
+LIMIT 1;
+
 -- answers --
 UPDATE destination SET down_since = NULL WHERE name = :destination AND down_since IS NOT NULL;
 

@@ -250,6 +250,18 @@ class SqliteQueue:
         with self._database.transaction() as run:
             run("unreachable", destination=destination, now=self._database.clock())
 
+    def answered_by(self, destination: str, gateway: str | None) -> None:
+        if [row["gateway"] for row in self._database.read("gateway_at", destination=destination)] == [
+            gateway
+        ]:
+            return
+        with self._database.transaction() as run:
+            run("answered_by", destination=destination, gateway=gateway)
+
+    def comes_back(self, *, pseudonym: str, route_key: str, calling: str, gateway: str) -> bool:
+        values = {"pseudonym": pseudonym, "route_key": route_key, "calling": calling, "gateway": gateway}
+        return bool(self._database.read("comes_back", **values))
+
     def fail_over(self, destination: str, *, other: str, after_s: float) -> int:
         now = self._database.clock()
         with self._database.transaction() as run:

@@ -1,4 +1,4 @@
--- Version 5 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
+-- Version 6 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
 
 -- One row for each version of each instance that arrived. It outlives its files as the ledger that recognises
 -- repeated arrivals. No patient data: instances go by pseudonym.
@@ -47,7 +47,8 @@ CREATE TABLE IF NOT EXISTS job (
 CREATE TABLE IF NOT EXISTS destination (
     name       TEXT PRIMARY KEY,
     paused_at  REAL,                    -- by a person; NULL: it works
-    down_since REAL                     -- nobody answered there since then; NULL: the last delivery succeeded
+    down_since REAL,                    -- nobody answered there since then; NULL: the last delivery succeeded
+    gateway    TEXT                     -- id of the gateway that answers there; NULL: another program, or not known
 );
 
 -- Requests of storage commitment (PS3.4 annex J): who asked, and whether the answer was reported.

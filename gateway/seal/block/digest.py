@@ -18,10 +18,12 @@ from gateway.dicom.elements import (
     items,
     walk,
 )
+from gateway.dicom.encapsulation import fragments
 from gateway.dicom.image import PixelFormat, swapped_pairs
 from gateway.dicom.lazy_bytes import ByteRange, ByteSource, pieces
 from gateway.dicom.part10 import Part10
-from gateway.dicom.tags import PIXEL_DATA
+from gateway.dicom.pixels import codestreams, native_value
+from gateway.dicom.tags import NUMBER_OF_FRAMES, PHOTOMETRIC_INTERPRETATION, PIXEL_DATA
 from gateway.errors import UnreadableObject
 from gateway.seal.block.statement import TILE_EDGES
 from gateway.seal.record.fields import comparable_value, field
@@ -36,6 +38,9 @@ _PADDED_WITH_SPACES = frozenset(
 )
 _WORD_BYTES = {"US": 2, "SS": 2, "OW": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "OF": 4, "OL": 4}
 _WORD_BYTES |= {"FD": 8, "OD": 8, "SV": 8, "UV": 8, "OV": 8}
+
+# Samples per Pixel, Planar Configuration, Rows, Columns, Bits Allocated, Bits Stored, High Bit, Pixel Representation.
+_SHAPE = (0x00280002, 0x00280006, 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102, 0x00280103)
 
 # Frame, row, column, height, width; counted from 0.
 Tile = tuple[int, int, int, int, int]
@@ -77,16 +82,48 @@ class PixelDigest:
         return self._engine.digest()
 
 
-def of_fragments(content: Iterable[ByteSource]) -> bytes:
-    """32 bytes over encoded pixel data.
+def of_fragments(file: Part10) -> bytes:
+    """32 bytes over pixel data as it is encoded, as format version 1 has it.
 
-    content: the fragments one after another, or the value of native pixel data.
+    Raises UnsupportedPixels when the encapsulation is damaged.
     """
+    element = file.index[PIXEL_DATA]
+    value: ByteSource = ByteRange(file.body, element.value, element.end)
     engine = blake3(b"sealgate fragments v1\0")
-    for fragment in content:
+    for fragment in fragments(value) if element.undefined else [value]:
         for piece in pieces(fragment):
             engine.update(piece)
     return engine.digest()
+
+
+def of_encoded(file: Part10) -> bytes:
+    """32 bytes over pixel data as it is encoded, with its transfer syntax, its shape and the borders of its frames.
+
+    Native pixel data counts in little endian, whatever its transfer syntax is.
+    Raises UnsupportedPixels when frames can't be told in encapsulated pixel data.
+    """
+    element, little = file.index[PIXEL_DATA], file.encoding.little
+    if element.undefined:
+        form, parts = file.transfer_syntax, codestreams(file)
+    else:
+        form, parts = "native", [[native_value(file)]]
+    shape = [file.value(tag) for tag in _SHAPE]
+    numbers = [-1 if not value else int.from_bytes(value, "little" if little else "big") for value in shape]
+    layout = " ".join(
+        [form, file.text(PHOTOMETRIC_INTERPRETATION), file.text(NUMBER_OF_FRAMES), *map(str, numbers)]
+    )
+    engine = blake3(b"sealgate fragments v2\0" + layout.encode("utf-8") + struct.pack("<BI", 0, len(parts)))
+    for part in parts:
+        engine.update(struct.pack("<Q", sum(map(len, part))))
+        for fragment in part:
+            for piece in pieces(fragment):
+                engine.update(piece)
+    return engine.digest()
+
+
+def of_table(encoded_table: bytes) -> bytes:
+    """32 bytes over the signed header, which is all that there is to an object without pixel data."""
+    return blake3(b"sealgate dataset v2\0" + encoded_table).digest()
 
 
 def tile_edge(frames: int, rows: int, columns: int) -> int:

@@ -13,12 +13,14 @@ from gateway.errors import SealBroken
 
 GROUP = 0x0071
 CREATOR = b"SEALGATE"
-FORMAT_VERSION = b"1"
+# Of new blocks; older ones are read for ever.
+FORMAT_VERSION = 2
+_VERSIONS = {"1": 1, "2": 2}
 # Number of the check in FORMAT.md that this module serves.
 CHECK = 2
 
-VERSION, LEVEL, DIGEST, STATEMENT, SIGNATURE, TILES, RESTORING, ENVELOPE = (
-    0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x30, 0x31,
+VERSION, LEVEL, DIGEST, STATEMENT, SIGNATURE, TILES, RESTORING, ENVELOPE, HEADER, RECEIVED, AMENDMENTS = (
+    0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x30, 0x31, 0x40, 0x41, 0x50,
 )  # fmt: skip
 
 
@@ -30,8 +32,9 @@ class Block:
     digest: 64 hex digits in lower case.
     statement: as encoded; when it was read from an object, one byte of padding may follow.
     signature: 64 bytes.
-    tiles, restoring, envelope: parts that may be missing, then they are empty. Here they come without the length that
-        stands before restoring and envelope in the element.
+    tiles, restoring, envelope, header, received, amendments: parts that may be missing, then they are empty. Here they
+        come without the length that stands in the element before all but the tiles.
+    version: of the format.
     """
 
     level: str
@@ -41,6 +44,10 @@ class Block:
     tiles: bytes = b""
     restoring: bytes = b""
     envelope: bytes = b""
+    header: bytes = b""
+    received: bytes = b""
+    amendments: bytes = b""
+    version: int = FORMAT_VERSION
 
 
 def hash_part(part: bytes) -> bytes:
@@ -69,7 +76,8 @@ def find(file: Part10) -> Block | None:
     def text(element: int) -> str:
         return value(element).strip(b" \0").decode("latin-1")
 
-    if text(VERSION) != FORMAT_VERSION.decode():
+    version = _VERSIONS.get(text(VERSION))
+    if version is None:
         raise SealBroken("the private block has an unknown format version", check=CHECK)
     if not value(STATEMENT) or len(value(SIGNATURE)) != 64:
         raise SealBroken("the private block lacks its statement or signature", check=CHECK)
@@ -81,6 +89,10 @@ def find(file: Part10) -> Block | None:
         tiles=value(TILES),
         restoring=_unframed(value(RESTORING)),
         envelope=_unframed(value(ENVELOPE)),
+        header=_unframed(value(HEADER)) if version > 1 else b"",
+        received=_unframed(value(RECEIVED)) if version > 1 else b"",
+        amendments=_unframed(value(AMENDMENTS)) if version > 1 else b"",
+        version=version,
     )
 
 
@@ -99,7 +111,7 @@ def edits(block: Block, file: Part10) -> dict[int, bytes | None]:
     if number is None:
         raise SealBroken("group 0071 has no free block", check=CHECK)
     values = {
-        VERSION: (b"LO", FORMAT_VERSION),
+        VERSION: (b"LO", b"%d" % block.version),
         LEVEL: (b"LO", block.level.upper().encode()),
         DIGEST: (b"LO", block.digest.encode()),
         STATEMENT: (b"OB", block.statement),
@@ -107,6 +119,9 @@ def edits(block: Block, file: Part10) -> dict[int, bytes | None]:
         TILES: (b"OB", block.tiles),
         RESTORING: (b"OB", _framed(block.restoring)),
         ENVELOPE: (b"OB", _framed(block.envelope)),
+        HEADER: (b"OB", _framed(block.header)),
+        RECEIVED: (b"OB", _framed(block.received)),
+        AMENDMENTS: (b"OB", _framed(block.amendments)),
     }
     creator = GROUP << 16 | number
     result: dict[int, bytes | None] = {creator: encode(creator, b"LO", CREATOR, file.encoding)}

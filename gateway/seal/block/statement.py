@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gateway.errors import SealBroken
 from gateway.keys import Signer
 
-# It keeps anyone from having the key sign one thing that can pass for another.
-SIGNATURE_PREFIX = b"sealgate statement v1\0"
-VERSION = 1
+# They keep anyone from having the key sign one thing that can pass for another.
+_PREFIXES = {1: b"sealgate statement v1\0", 2: b"sealgate statement v2\0"}
+# Of new statements; older ones are read for ever.
+VERSION = 2
 TILE_EDGES = (64, 32, 16, 8)
 # Numbers of checks in FORMAT.md.
 FORM_CHECK, SIGNATURE_CHECK = 2, 3
@@ -41,7 +42,7 @@ class Domain(StrEnum):
     PIXELS = "pixels"
     # The pixel data as it is encoded.
     FRAGMENTS = "fragments"
-    # The standard elements of an object without integer pixel data.
+    # The header of an object without integer pixel data.
     DATASET = "dataset"
 
 
@@ -49,7 +50,8 @@ class Domain(StrEnum):
 class Statement:
     """What the gateway vouches for; FORMAT.md, "Statement", explains the fields.
 
-    The keys of the CBOR map are the numbers in the metadata. Empty values are left out of the map.
+    The keys of the CBOR map are the numbers in the metadata. Empty values are left out of the map. Version 1 has
+    header_digests and no entry from 23 on; version 2 the other way round.
     """
 
     version: int = field(default=VERSION, metadata={"key": 1})
@@ -61,7 +63,7 @@ class Statement:
     sop_instance_uid: str = field(default="", metadata={"key": 7})
     transfer_syntax: str = field(metadata={"key": 8})
     header_salt: bytes = field(metadata={"key": 9, "length": 16})
-    header_digests: dict[int, bytes] = field(metadata={"key": 10})
+    header_digests: dict[int, bytes] = field(default_factory=dict, metadata={"key": 10})
     sealed_at: int = field(metadata={"key": 11})
     signer_id: bytes = field(metadata={"key": 12, "length": 8})
     recipient_id: bytes = field(default=b"", metadata={"key": 13, "length": 4})
@@ -74,6 +76,9 @@ class Statement:
     tiles_hash: bytes = field(default=b"", metadata={"key": 20, "length": 32})
     restoring_hash: bytes = field(default=b"", metadata={"key": 21, "length": 32})
     envelope_hash: bytes = field(default=b"", metadata={"key": 22, "length": 32})
+    header_hash: bytes = field(default=b"", metadata={"key": 23, "length": 32})
+    received_hash: bytes = field(default=b"", metadata={"key": 24, "length": 32})
+    likeness: bytes = field(default=b"", metadata={"key": 25, "length": 8})
 
     def names_payload(self, payload: bytes) -> bool:
         """Whether this payload is the one that was hidden in the pixels."""
@@ -81,7 +86,12 @@ class Statement:
 
 
 _FIELDS = {entry.metadata["key"]: entry for entry in fields(Statement)}
-_REQUIRED = frozenset({1, 2, 3, 4, 5, 8, 9, 10, 11, 12})
+_COMMON = frozenset({1, 2, 3, 4, 5, 8, 9, 11, 12})
+_REQUIRED = {1: _COMMON | {10}, 2: _COMMON | {23}}
+_ALLOWED = {
+    1: frozenset(key for key in _FIELDS if key < 23),
+    2: frozenset(key for key in _FIELDS if key != 10),
+}
 _TYPES: dict[str, type] = {
     "int": int,
     "str": str,
@@ -94,7 +104,8 @@ _TYPES: dict[str, type] = {
 def encode(statement: Statement) -> bytes:
     """The statement as deterministic CBOR: shortest forms, keys in order."""
     content = {key: getattr(statement, entry.name) for key, entry in _FIELDS.items()}
-    kept = {key: value for key, value in content.items() if key in _REQUIRED or value}
+    required = _REQUIRED[statement.version]
+    kept = {key: value for key, value in content.items() if key in required or value}
     return cbor2.dumps(kept, canonical=True)
 
 
@@ -119,22 +130,26 @@ def decode(data: bytes) -> tuple[Statement, bytes]:
 
 
 def sign(encoded: bytes, signer: Signer) -> bytes:
-    """The signature, 64 bytes: Ed25519 (RFC 8032) over SIGNATURE_PREFIX and the encoded statement."""
-    return signer.sign(SIGNATURE_PREFIX + encoded)
+    """The signature of a new statement, 64 bytes: Ed25519 (RFC 8032) over a prefix and the encoded statement."""
+    return signer.sign(_PREFIXES[VERSION] + encoded)
 
 
-def check_signature(encoded: bytes, signature: bytes, key: Ed25519PublicKey) -> None:
-    """Raises SealBroken when the signature was not made with the private key of `key`."""
+def check_signature(encoded: bytes, signature: bytes, key: Ed25519PublicKey, version: int) -> None:
+    """Raises SealBroken when the signature was not made with the private key of `key`.
+
+    version: of the statement.
+    """
     try:
-        key.verify(signature, SIGNATURE_PREFIX + encoded)
+        key.verify(signature, _PREFIXES[version] + encoded)
     except InvalidSignature as error:
         raise SealBroken("the signature does not match the statement", check=SIGNATURE_CHECK) from error
 
 
 def _checked(content: Any) -> Statement:
-    if not isinstance(content, dict) or content.get(1) != VERSION:
+    version = content.get(1) if isinstance(content, dict) else None
+    if type(version) is not int or version not in _REQUIRED:
         raise SealBroken("the statement has an unknown version", check=FORM_CHECK)
-    if not _REQUIRED <= content.keys() <= _FIELDS.keys():
+    if not _REQUIRED[version] <= content.keys() <= _ALLOWED[version]:
         raise SealBroken("the statement lacks entries or has unknown ones", check=FORM_CHECK)
     for key, value in content.items():
         entry = _FIELDS[key]
@@ -143,7 +158,7 @@ def _checked(content: Any) -> Statement:
             isinstance(value, bytes) and length is not None and len(value) != length
         ):
             raise SealBroken(f"entry {key} of the statement is malformed", check=FORM_CHECK)
-    digests = content[10]
+    digests = content.get(10, {})
     if not all(
         type(tag) is int and type(value) is bytes and len(value) == 8 for tag, value in digests.items()
     ):

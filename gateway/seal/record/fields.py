@@ -10,11 +10,13 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.valuerep import PersonName
 
 from gateway.dicom.part10 import Part10
+from gateway.dicom.tags import SPECIFIC_CHARACTER_SET
 from gateway.errors import ConfigurationError
 
 DEFAULT_FIELDS = (
@@ -29,8 +31,6 @@ DEFAULT_FIELDS = (
     "StudyDate",
     "Modality",
 )
-SPECIFIC_CHARACTER_SET = 0x00080005
-
 # Their values are in the character set of the object (PS3.5 6.1.2.2).
 TEXT_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 PLAIN_VRS = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"})
@@ -96,7 +96,8 @@ def text(raw: bytes, identity_field: Field, charset: bytes) -> str:
     if identity_field.vr in NUMBER_FORMATS:
         form = NUMBER_FORMATS[identity_field.vr]
         count = len(raw) // struct.calcsize(form)
-        return "\\".join(f"{number:g}" for number in struct.unpack_from(f"<{count}{form}", raw))
+        numbers = struct.unpack_from(f"<{count}{form}", raw)
+        return "\\".join(str(np.float32(number) if form == "f" else number) for number in numbers)
     if identity_field.vr not in TEXT_VRS or (raw.isascii() and b"\x1b" not in raw):
         return raw.decode("latin-1").strip(" \0")
     encodings = _encodings(charset)
@@ -125,7 +126,11 @@ def comparable(value: str, identity_field: Field) -> str:
 
 
 def comparable_value(file: Part10, identity_field: Field) -> str:
-    """The header's value of a field, ready to be compared or hashed."""
+    """The header's value of a field as format version 1 hashes it: numbers with six digits."""
+    if identity_field.vr in NUMBER_FORMATS:
+        raw, form = raw_value(file, identity_field), NUMBER_FORMATS[identity_field.vr]
+        count = len(raw) // struct.calcsize(form)
+        return "\\".join(f"{number:g}" for number in struct.unpack_from(f"<{count}{form}", raw))
     return comparable(
         text(raw_value(file, identity_field), identity_field, character_set(file)), identity_field
     )

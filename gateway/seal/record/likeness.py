@@ -49,6 +49,17 @@ class Comparison:
         return self.decided >= _DECIDED_MIN // 2 and self.disagreeing * _LIKE <= self.decided
 
 
+def frames_shown(frames: int) -> list[int]:
+    """The numbers of the frames that a likeness is taken from."""
+    count = min(frames, _FRAMES_MAX)
+    return [number * frames // count for number in range(count)]
+
+
+def shown(samples: NDArray[Any]) -> NDArray[Any]:
+    """These frames, (frames, rows, columns, samples). Their likeness is that of the whole image."""
+    return samples[frames_shown(len(samples))]
+
+
 def of_image(samples: NDArray[Any], shape: PixelFormat, restore_key: bytes) -> bytes:
     """8 bytes, or b"" when the image is too small or too even to have a likeness.
 
@@ -83,8 +94,7 @@ def _signs(
 
 def _block_means(samples: NDArray[Any], shape: PixelFormat) -> NDArray[np.int64]:
     """256 times the mean of each block, row by row. Brighter is larger, whatever the photometric interpretation."""
-    frames = min(len(samples), _FRAMES_MAX)
-    chosen = samples[[number * len(samples) // frames for number in range(frames)]]
+    chosen = shown(samples)
     if shape.photometric.startswith("YBR"):
         # Only Y tells the brightness that a copy of the image in RGB has.
         chosen = chosen[..., :1]

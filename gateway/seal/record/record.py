@@ -15,6 +15,7 @@ from gateway.errors import ConfigurationError
 from gateway.seal.record.bits import BitReader, BitWriter
 from gateway.seal.record.fields import (
     DEFAULT_FIELDS,
+    NUMBER_FORMATS,
     Field,
     character_set,
     comparable,
@@ -106,14 +107,14 @@ def take(file: Part10, fields: Iterable[str], restore_key: bytes, *, likeness: b
     return Record(restore_key, charset, values, frozenset(shortened), likeness)
 
 
-def same_value(record: Record, identity_field: Field, header: str) -> bool:
-    """Whether the hidden value of a field agrees with the header. A shortened one is compared by its beginning.
-
-    header: the value in the header, as `comparable` gives it.
-    """
-    hidden = comparable(
-        text(record.values.get(identity_field.keyword, b""), identity_field, record.charset), identity_field
-    )
+def same_value(record: Record, identity_field: Field, file: Part10) -> bool:
+    """Whether the hidden value of a field agrees with the header. A shortened one is compared by its beginning."""
+    present = raw_value(file, identity_field)
+    raw = record.values.get(identity_field.keyword, b"")
+    if identity_field.vr in NUMBER_FORMATS:
+        return present == raw
+    hidden = comparable(text(raw, identity_field, record.charset), identity_field)
+    header = comparable(text(present, identity_field, character_set(file)), identity_field)
     if identity_field.keyword in record.shortened:
         # The cut may have split a character, so that the last two decoded characters prove nothing.
         return header.startswith(hidden[:-2])

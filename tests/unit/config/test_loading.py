@@ -106,13 +106,15 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    config = loaded(tmp_path, GOOD, SEALGATE_LISTENER__PORT="104", SEALGATE_HTTP__TOKEN="s3cret", OTHER="x")
+    config = loaded(
+        tmp_path, GOOD, SEALGATE_LISTENER__PORT="104", SEALGATE_HTTP__TOKEN="s3cret" * 8, OTHER="x"
+    )
     assert config.listener.port == 104
     assert config.http.token is not None
 
 
 def test_secrets_are_masked(tmp_path: Path) -> None:
-    config = loaded(tmp_path, GOOD, SEALGATE_HTTP__TOKEN="s3cret")
+    config = loaded(tmp_path, GOOD, SEALGATE_HTTP__TOKEN="s3cret" * 8)
     assert "s3cret" not in repr(config) + str(config) + config.model_dump_json()
 
 

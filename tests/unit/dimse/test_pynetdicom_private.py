@@ -34,6 +34,7 @@ from gateway.dimse.incoming import Messages
 from gateway.dimse.negotiation import Negotiation
 from gateway.dimse.sockets import WatchedSocket
 from gateway.dimse.upper_layer import ABORT, EndingStateMachine
+from tests.support import pdus
 from tests.support.gateway import wait_for
 from tests.support.pdus import IMPLICIT, associate_rq
 
@@ -248,10 +249,19 @@ def test_installed_parts_do_the_work_of_the_association() -> None:
             worked.append("acceptance")
             super().send_accept()
 
-    class OurMessages(private.DIMSEServiceProvider):
+    class OurMessages(private.FragmentServiceProvider):
         def receive_primitive(self, primitive: Any) -> None:
             worked.append(f"message {self.message is None}")
             super().receive_primitive(primitive)
+
+        def get_msg(self, block: bool = False) -> Any:
+            message = super().get_msg(block)
+            worked.append(f"request {message[1] is not None}")
+            return message
+
+        def send_msg(self, primitive: Any, context_id: int) -> None:
+            super().send_msg(primitive, context_id)
+            worked.append("answer")
 
     def prepare(association: Association) -> None:
         private.install(
@@ -271,6 +281,8 @@ def test_installed_parts_do_the_work_of_the_association() -> None:
     assert worked.count("negotiation") == worked.count("acceptance") == 1
     assert worked.count("message True") == 1, "one fragment, and no message before it"
     assert worked.count("state machine Evt5") == 1, "the connection is announced once"
+    asked = [word for word in worked if word in ("request True", "answer", "request False")]
+    assert asked[asked.index("request True") :][:2] == ["request True", "answer"]
     assert {"socket", "state machine Evt6", "state machine Evt10"} <= {*worked}
 
 
@@ -300,19 +312,24 @@ def test_a_data_set_arrives_by_write_in_the_object_that_was_put_in_its_place() -
             self.written += len(data)
             return super().write(data)
 
-    class OurMessages(private.DIMSEServiceProvider):
-        def receive_primitive(self, primitive: Any) -> None:
-            if self.message is None:
-                self.message = private.DIMSEMessage()
-                self.message.data_set = OurDataSet()
-            super().receive_primitive(primitive)
-            if self.message is None:
-                return
-            data_set, context_id = self.message.data_set, self.message.context_id
-            assert isinstance(data_set, OurDataSet) and context_id is not None
+    class OurMessages(private.FragmentServiceProvider):
+        def begin(self) -> private.DIMSEMessage:
+            message = private.DIMSEMessage()
+            message.data_set = OurDataSet()
+            return message
+
+        def on_command(self, message: private.DIMSEMessage, context_id: int) -> None:
+            assert context_id == 1
+            assert isinstance(message, private.C_STORE_RQ), "known from the command set on"
+
+        def on_fragment(self, context_id: int, control: int, size: int) -> None:  # noqa: ARG002
+            message = self.message
+            assert message is not None
+            data_set, context_id = message.data_set, message.context_id or 0
+            assert isinstance(data_set, OurDataSet)
             if data_set.written:
-                assert isinstance(self.message, private.C_STORE_RQ), "known from the command set on"
-                assert self.message.command_set.AffectedSOPInstanceUID == "1.2.3"
+                assert isinstance(message, private.C_STORE_RQ)
+                assert message.command_set.AffectedSOPInstanceUID == "1.2.3"
                 assert private.accepted_contexts_by_id(self.assoc)[context_id].abstract_syntax == CT
 
     received: list[BytesIO] = []
@@ -341,6 +358,34 @@ def test_a_data_set_arrives_by_write_in_the_object_that_was_put_in_its_place() -
     (data_set,) = received
     assert isinstance(data_set, OurDataSet)
     assert (data_set.written, data_set.getvalue()) == (len(content), content)
+
+
+def test_every_message_in_one_pdu_is_queued_reports_among_them() -> None:
+    served: list[str] = []
+
+    class OurMessages(private.FragmentServiceProvider):
+        def on_fragment(self, context_id: int, control: int, size: int) -> None:
+            assert (context_id, control & private.COMMAND) == (1, private.COMMAND)
+            assert size > 50
+
+    def prepare(association: Association) -> None:
+        private.install(association, dimse=OurMessages(association))
+
+    def on_event_report(_event: evt.Event) -> tuple[int, None]:
+        served.append(threading.current_thread().name)
+        return 0, None
+
+    report = pdus.event_report_rq(data_set=False)
+    handlers = [(evt.EVT_N_EVENT_REPORT, on_event_report)]
+    with serving(STORAGE_COMMITMENT, prepare=prepare, handlers=handlers) as acceptor:
+        with pdus.Wire(acceptor.port) as wire:
+            wire.send(pdus.associate_rq([(1, STORAGE_COMMITMENT, [IMPLICIT])], called="ANY"))
+            wire.expect(pdus.ASSOCIATE_AC)
+            wire.send(pdus.pdu(pdus.P_DATA, pdus.pdv(1, pdus.COMMAND | pdus.LAST, report) * 3))
+            for _ in range(3):
+                assert pdus.status_of(wire.expect(pdus.P_DATA)) == 0
+        (association,) = acceptor.associations
+        assert served == [association.name] * 3
 
 
 def test_an_abrupt_end_reaches_the_peer_at_once_and_ends_both_threads() -> None:

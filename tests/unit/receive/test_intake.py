@@ -5,6 +5,7 @@ nothing behind.
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,15 @@ from blake3 import blake3
 from structlog.testing import capture_logs
 
 from gateway.config import Config
+from gateway.dicom import part10
 from gateway.dicom.file_meta import unwrap
 from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dicom.syntaxes import DEFLATED_LE
+from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.errors import ResourceError, SpoolFull
 from gateway.observe import Metrics, logger
 from gateway.observe.pseudonyms import Pseudonyms
-from gateway.queue import Arrival, Put, Step
+from gateway.queue import Arrival, Put, State, Step
 from gateway.queue.sqlite.admin import SqliteQueueAdmin
 from gateway.queue.sqlite.queue import SqliteQueue
 from gateway.receive.intake import Accepted, Intake, Rejected, Rejection, StoreRequest
@@ -48,11 +52,8 @@ class InMemory:
     def digest(self, syntax: str, /) -> str:
         return blake3(syntax.encode() + b"\0" + self.content).hexdigest()
 
-    def beginning(self) -> bytes:
-        return self.content
-
-    def read_file(self, read: Callable[[ByteSource], Result], head: bytes, /) -> Result:
-        return read(head + self.content)
+    def looked_at(self, look: Callable[[ByteSource], Result], /) -> Result:
+        return look(self.content)
 
     def keep(self, head: bytes, /) -> str:
         return self.spool.put(head, self.content)
@@ -140,6 +141,7 @@ def house(tmp_path: Path, queue: SqliteQueue) -> House:
 FILE = ct(rows=16, columns=16)
 CHANGED = ct(rows=16, columns=16, PatientComments="other bytes under the same UID")
 DAMAGED = FILE[: unwrap(FILE).offset] + b"garbage" * 20
+NAMELESS = part10.read(FILE).edited({SOP_INSTANCE_UID: None})
 
 
 def test_a_new_object_is_in_spool_and_queue_and_workers_are_told(house: House) -> None:
@@ -157,10 +159,57 @@ def test_a_new_object_is_in_spool_and_queue_and_workers_are_told(house: House) -
 
 
 def test_the_file_names_what_the_request_named(house: House) -> None:
-    house.accept(FILE, sop_instance="1.2.3", sop_class="1.2.4")
+    house.accept(DAMAGED, sop_instance="1.2.3", sop_class="1.2.4")
     (name,) = house.spool.names()
     head = unwrap(house.spool.read(name))
     assert (head.sop_class, head.sop_instance, head.syntax) == ("1.2.4", "1.2.3", unwrap(FILE).syntax)
+
+
+@pytest.mark.parametrize("named", [{"sop_instance": "1.2.3"}, {"sop_class": "1.2.4"}])
+def test_an_object_that_says_something_else_of_itself_than_its_request_is_refused(
+    house: House, named: dict[str, str]
+) -> None:
+    with capture_logs() as lines:
+        assert house.accept(FILE, **named) == Rejected(Rejection.MISMATCH)
+    assert [(line["event"], line["code"]) for line in lines] == [("refused", "instance-mismatch")]
+    assert list(house.spool.names()) == []
+    assert house.queue.files() == set()
+    assert house.metric('sealgate_failures_total{code="instance-mismatch",step="receive"} 1.0')
+
+
+@pytest.mark.parametrize("other", [DAMAGED, NAMELESS], ids=["damaged", "nameless"])
+def test_an_object_that_does_not_name_itself_takes_no_place_of_the_one_its_request_names(
+    house: House, tmp_path: Path, other: bytes
+) -> None:
+    """Delivered, it would be the newer version, and the one that waits would be dropped as superseded."""
+    head = unwrap(FILE)
+    house.accept(FILE)
+    (victim,) = house.queue.claim("w", step=Step.DELIVER, destination="pacs", limit=1, lease_s=60)
+    house.queue.park("w", victim, reason="refused-by-peer", hint="")
+    assert house.accept(other, sop_instance=head.sop_instance, sop_class=head.sop_class) == Accepted(Put.NEW)
+    (job,) = house.queue.claim("w", step=Step.DELIVER, destination="pacs", limit=1, lease_s=60)
+    assert job.pseudonym != victim.pseudonym
+    house.queue.delivered("w", [job])
+    admin = SqliteQueueAdmin(tmp_path / "queue.sqlite")
+    assert admin.retry([victim.id]) == [victim.id]
+    retried = admin.show(victim.id)
+    admin.close()
+    assert retried is not None and retried.state is State.READY
+
+
+def test_an_object_whose_route_is_not_seen_at_a_glance_is_refused_and_in_the_quarantine(house: House) -> None:
+    """A deflated megabyte could take gigabytes to look at, here, where all associations are."""
+    content = FILE[unwrap(FILE).offset :]
+    at = content.index(b"\x08\x00\x20\x00")
+    blown_up = content[:at] + b"\x08\x00\x19\x00UN\0\0" + (64 << 20).to_bytes(4, "little") + bytes(64 << 20)
+    engine = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    data = InMemory(house.spool, engine.compress(blown_up + content[at:]) + engine.flush())
+    with capture_logs() as lines:
+        assert house.accept(FILE, syntax=DEFLATED_LE, data=data) == Rejected(Rejection.UNDECIDED)
+    (entry,) = house.quarantine.entries()
+    assert [(line["event"], line["code"]) for line in lines] == [("refused", "header-too-large")]
+    assert (entry.note.reason, entry.note.job) == ("header-too-large", None)
+    assert house.queue.files() == set()
 
 
 def test_an_urgent_request_goes_before_what_its_route_says(house: House) -> None:

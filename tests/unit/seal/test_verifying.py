@@ -69,7 +69,7 @@ def test_an_untouched_object_is_intact(desk: Desk, sealed: bytes, with_key: bool
     assert report.verdict is Verdict.INTACT
     assert report.ok
     assert [check.n for check in report.checks] == (
-        [1, 2, 3, 4, 5, 6, 7, 8] if with_key else [1, 2, 3, 4, 5, 6]
+        [1, 0, 2, 3, 4, 5, 6, 7, 8, 11] if with_key else [1, 0, 2, 3, 4, 5, 6]
     )
     assert not failed(report)
 
@@ -174,8 +174,18 @@ def test_without_the_block_the_record_is_still_found(desk: Desk, sealed: bytes) 
 
 def test_without_the_block_a_swapped_patient_is_still_named(desk: Desk, sealed: bytes) -> None:
     report = desk.verify(changed_header(stripped(sealed), PatientID="OTHER"))
-    assert report.verdict is Verdict.STRIPPED
-    assert report.header_differences == ({"keyword": "PatientID", "hidden": "SYN-00000", "header": "OTHER"},)
+    assert report.verdict is Verdict.MISIDENTIFIED
+    (difference,) = report.header_differences
+    assert difference == {
+        "class": "identity",
+        "keyword": "PatientID",
+        "hidden": "SYN-00000",
+        "sealed": "SYN-00000",
+        "header": "OTHER",
+    }
+    assert (
+        desk.verify(changed_header(stripped(sealed), PatientID="OTHER"), with_key=False).verdict == "stripped"
+    )
 
 
 def test_a_foreign_signer_is_unknown(desk: Desk, other_desk: Desk, sealed: bytes, original: bytes) -> None:
@@ -305,15 +315,21 @@ def test_two_blocks_are_refused(desk: Desk, sealed: bytes) -> None:
     assert desk.verify(read(sealed).edited({0x00710011: second})).verdict is Verdict.TAMPERED
 
 
-def test_a_changed_report_is_tampered(desk: Desk) -> None:
-    sealed, _ = desk.seal(objects.report())
-    assert desk.verify(changed_header(sealed, StudyTime="111111")).verdict is Verdict.TAMPERED
+def test_a_changed_report_is_named_by_what_changed(desk: Desk) -> None:
+    data = objects.report()
+    sealed, _ = desk.seal(data)
+    assert desk.verify(changed_header(sealed, StudyTime="111111")).verdict is Verdict.ALTERED
     assert desk.verify(changed_header(sealed, PatientID="OTHER")).verdict is Verdict.MISIDENTIFIED
-    assert desk.restore(changed_header(sealed, StudyTime="111111"))[1].reason == "changed-since"
+    assert (
+        desk.verify(changed_header(sealed, MIMETypeOfEncapsulatedDocument="text/html")).verdict
+        is Verdict.TAMPERED
+    )
+    assert desk.restore(changed_header(sealed, StudyTime="111111"))[0] == data
 
 
 def test_the_json_has_the_keys_of_the_contract(desk: Desk, sealed: bytes) -> None:
     keys = ["sop_instance_uid", "verdict", "level", "checks", "header_differences", "tampered_tiles"]
+    keys.append("format_version")
     assert list(desk.verify(sealed, with_key=False).to_json()) == keys
     assert list(desk.verify(sealed).to_json()) == [*keys, "record"]
 

@@ -30,7 +30,7 @@ MINIMAL = Statement(
     digest=bytes(32),
     transfer_syntax="1.2.840.10008.1.2.1",
     header_salt=bytes(16),
-    header_digests={0x00100020: bytes(8)},
+    header_hash=bytes(32),
     sealed_at=1_700_000_000,
     signer_id=bytes(8),
 )
@@ -47,9 +47,9 @@ MINIMAL = Statement(
         sop_instance_uid=st.text(max_size=64),
         transfer_syntax=st.text(max_size=64),
         header_salt=st.binary(min_size=16, max_size=16),
-        header_digests=st.dictionaries(
-            st.integers(0, 2**32 - 1), st.binary(min_size=8, max_size=8), max_size=12
-        ),
+        header_hash=st.binary(min_size=32, max_size=32),
+        received_hash=st.sampled_from([b"", bytes(32)]),
+        likeness=st.sampled_from([b"", bytes(range(8))]),
         sealed_at=st.integers(0, 2**40),
         signer_id=st.binary(min_size=8, max_size=8),
         recipient_id=st.binary(min_size=4, max_size=4),
@@ -67,13 +67,13 @@ def test_a_statement_comes_back_with_or_without_padding(statement: Statement) ->
 @pytest.mark.parametrize(
     "change",
     [
-        lambda content: content | {1: 2},
+        lambda content: content | {1: 3},
         lambda content: content | {99: 0},
         lambda content: content | {5: bytes(31)},
         lambda content: content | {2: "pass"},
         lambda content: content | {4: "taste"},
         lambda content: content | {11: "yesterday"},
-        lambda content: content | {10: {0x00100020: bytes(7)}},
+        lambda content: content | {10: {0x00100020: bytes(8)}},
         lambda content: content | {18: {"unit": "0"}},
         lambda content: content | {7: ""},
         lambda content: content | {19: 8},
@@ -114,12 +114,12 @@ def test_other_bytes_are_refused(data: bytes) -> None:
 def test_a_signature_holds_for_its_statement_only(desk: Desk) -> None:
     encoded = encode(MINIMAL)
     signature = sign(encoded, desk.signer)
-    check_signature(encoded, signature, desk.signer.public)
+    check_signature(encoded, signature, desk.signer.public, 2)
     with pytest.raises(SealBroken):
-        check_signature(encode(replace(MINIMAL, reason="other")), signature, desk.signer.public)
+        check_signature(encode(replace(MINIMAL, reason="other")), signature, desk.signer.public, 2)
 
 
 def test_a_signature_over_the_bare_statement_is_refused(desk: Desk) -> None:
     encoded = encode(MINIMAL)
     with pytest.raises(SealBroken):
-        check_signature(encoded, desk.signer.sign(encoded), desk.signer.public)
+        check_signature(encoded, desk.signer.sign(encoded), desk.signer.public, 2)

@@ -1,0 +1,149 @@
+"""Whether standard readers can only read an object in one way (FORMAT.md, "One reading").
+
+Readers tolerate much, and not the same. A file that two of them read differently can show one patient to a gateway and
+another to a radiologist, so everything is objected to here that PS3.5 and PS3.10 leave no room for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+from gateway.dicom.elements import (
+    IMPLICIT_LE,
+    ITEM,
+    ITEM_END,
+    NESTING_MAX,
+    SEQUENCE_END,
+    Element,
+    Encoding,
+    header,
+    items,
+    walk,
+)
+from gateway.dicom.image import pixel_format
+from gateway.dicom.part10 import Part10
+from gateway.dicom.pixels import codestreams
+from gateway.dicom.syntaxes import syntax_of
+from gateway.dicom.tags import (
+    META_GROUP_LENGTH,
+    PIXEL_DATA,
+    TRANSFER_SYNTAX_UID,
+)
+from gateway.errors import UnreadableObject, UnsupportedPixels
+
+# PS3.5 table 6.2-1.
+_VRS = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+)
+_TEXT = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
+_PIXEL_SOURCES = (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA)
+_DIRECTORY_GROUP, _FIRST_GROUP = 0x0004, 0x0008
+
+
+def objection(file: Part10) -> str:
+    """The first reason why readers could differ; empty when there is none. It holds tags and never values.
+
+    Raises UnreadableObject when an element can't be read at all.
+    """
+    return next(_objections(file), "")
+
+
+def _objections(file: Part10) -> Iterator[str]:
+    declared = file.meta.get(TRANSFER_SYNTAX_UID, b"").strip(b" \0")
+    if declared and syntax_of(file.transfer_syntax).encoding != file.encoding:
+        yield "the elements are not encoded as the transfer syntax says"
+    length = file.meta.get(META_GROUP_LENGTH)
+    if length is not None:
+        start = 132 if file.prefix[128:132] == b"DICM" else 0
+        if len(length) != 4 or int.from_bytes(length, "little") != len(file.prefix) - start - 12:
+            yield "the group length of the file meta information is wrong"
+    for element in file.elements:
+        if element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP:
+            yield f"{_name(element.tag)} has no place in a data set"
+    yield from _elements(file, file.elements, file.encoding, 0)
+    yield from _pixels(file)
+
+
+def _elements(file: Part10, elements: list[Element], encoding: Encoding, deep: int) -> Iterator[str]:
+    before = -1
+    for element in elements:
+        tag = element.tag
+        if tag <= before:
+            once = "stands more than once" if tag == before else "is out of order"
+            yield f"{_name(tag)} {once}"
+        before = tag
+        private = bool(element.group % 2)
+        known = "" if private or not dictionary_has_tag(tag) else dictionary_VR(tag)
+        if element.vr is not None:
+            if element.vr not in _VRS:
+                yield f"{_name(tag)} has a VR that does not exist"
+            if element.vr == b"UN" and known and not element.undefined:
+                yield f"{_name(tag)} has VR UN although it is a standard element"
+        pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
+        if element.undefined and not pixel_data and element.vr not in (None, b"SQ", b"UN"):
+            yield f"{_name(tag)} has an undefined length"
+        vr = element.vr or known.encode()
+        is_sequence = (element.undefined and not pixel_data) or vr == b"SQ"
+        if is_sequence:
+            yield from _sequence(file, element, encoding, deep)
+        elif vr in _TEXT and b"\0" in file.body[element.value : element.end].rstrip(b" \0"):
+            yield f"{_name(tag)} holds a zero byte, at which some readers end"
+
+
+def _sequence(file: Part10, element: Element, encoding: Encoding, deep: int) -> Iterator[str]:
+    if deep > NESTING_MAX:
+        yield "sequences are nested too deeply"
+        return
+    inner = IMPLICIT_LE if element.vr == b"UN" else encoding
+    try:
+        parts = items(file.body, element, inner)
+        if not element.undefined and (parts[-1].end if parts else element.value) != element.end:
+            yield f"{_name(element.tag)} ends before its length says"
+        if element.undefined and not _delimited(file, element.end - 8, SEQUENCE_END, inner):
+            yield f"{_name(element.tag)} has a damaged delimiter"
+        for part in parts:
+            if part.end != part.stop and not _delimited(file, part.stop, ITEM_END, inner):
+                yield f"{_name(element.tag)} has a damaged delimiter"
+            inside = walk(file.body, part.value, part.stop, inner)
+            if any(found.group == ITEM >> 16 for found in inside):
+                yield f"{_name(element.tag)} holds a delimiter without a beginning"
+            yield from _elements(file, inside, inner, deep + 1)
+    except UnreadableObject:
+        yield f"{_name(element.tag)} is damaged"
+
+
+def _delimited(file: Part10, at: int, tag: int, encoding: Encoding) -> bool:
+    found, _, _, length = header(file.body, at, len(file.body), encoding)
+    return found == tag and not length
+
+
+def _pixels(file: Part10) -> Iterator[str]:
+    if sum(tag in file.index for tag in _PIXEL_SOURCES) > 1:
+        yield "there is more than one source of pixel data"
+    element = file.index.get(PIXEL_DATA)
+    if element is None:
+        return
+    syntax = syntax_of(file.transfer_syntax)
+    if element.undefined == syntax.native:
+        yield "the pixel data is not in the form of its transfer syntax"
+        return
+    try:
+        if element.undefined:
+            codestreams(file)
+            return
+        shape = pixel_format(file)
+    except UnsupportedPixels as error:
+        # Without a usable layout nothing is shown; only what contradicts itself could be shown in two ways.
+        if element.undefined:
+            yield str(error)
+        return
+    length, least = element.end - element.value, shape.byte_count
+    subsampled = shape.photometric.endswith(("_422", "_420"))
+    if length not in (least, least + least % 2) and not subsampled:
+        yield "the pixel data has another length than its description says"
+
+
+def _name(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
