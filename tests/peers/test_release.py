@@ -86,7 +86,7 @@ def test_what_a_pacs_anonymises_still_carries_its_patient_and_what_was_released_
     header = dcmread(io.BytesIO(exported))
     assert "4711" not in header.get("PatientID", "")
     assert "Secret" not in str(header.get("PatientName", ""))
-    assert desk.verify(exported).verdict is Verdict.STRIPPED
+    assert desk.verify(exported, with_key=False).verdict is Verdict.STRIPPED
     assert {keyword: desk.record(exported)[keyword] for keyword in PATIENT} == PATIENT
 
     released = released_by_command(sealed, key_folder, tmp_path)

@@ -9,7 +9,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from tests.campaigns.tampering.change import ALTERED, TAMPERED, Change
+from tests.campaigns.tampering.change import ALTERED, TAMPERED, TILES, Change
 from tests.campaigns.tampering.making import edited, element, inserted
 from tests.campaigns.tampering.subjects import (
     OVERLAY_ROWS,
@@ -292,6 +292,7 @@ CHANGES: tuple[Change, ...] = (
         "1",
         applies=colour,
         expected=EITHER,
+        names=(TILES,),
     ),
 )
 

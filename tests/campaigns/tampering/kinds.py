@@ -83,7 +83,7 @@ def synthetic() -> dict[str, bytes]:
     return {
         "ct": objects.ct(rows=128, columns=160, **GEOMETRY, **window, KVP="120", CTDIvol=1234567.0),
         "signed ct": objects.signed_ct(rows=128, columns=128, **GEOMETRY),
-        "mr": objects.mr(rows=128, columns=128, **GEOMETRY, EchoTime="90", SmallestImagePixelValue=0),
+        "mr": objects.mr(rows=128, columns=128, **GEOMETRY, EchoTime="90", LargestImagePixelValue=65000),
         "fundus": objects.fundus(rows=128, columns=128),
         "loop": objects.multi_frame(frames=4, rows=96, columns=96),
         "enhanced mr": enhanced(),

@@ -44,8 +44,9 @@ def element(
     *,
     expected: tuple[str, ...] = ALTERED,
     applies: Applies | None = None,
+    names: tuple[str, ...] = (),
 ) -> Change:
-    """An element that is there gets another value. `applies` is asked in addition."""
+    """An element that is there gets another value. `applies` is asked in addition; `names` may be named as well."""
     return Change(
         name=name,
         group=group,
@@ -55,7 +56,7 @@ def element(
         apply=lambda scene, target: dcmodify(scene, target, "-m", f"{keyword}={_value(scene, value)}"),
         proof=differs(keyword),
         expected=expected,
-        names=(keyword,),
+        names=(keyword, *names),
     )
 
 

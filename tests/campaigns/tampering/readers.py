@@ -285,8 +285,8 @@ CHANGES: tuple[Change, ...] = (
     _bytes(
         "vr-us-ss",
         "has an unsigned number read as a signed one",
-        _other_vr(0x00280106, b"US", b"SS"),
-        applies=_with_vr(0x00280106, "US"),
+        _other_vr(0x00280107, b"US", b"SS"),
+        applies=_with_vr(0x00280107, "US"),
     ),
     _bytes(
         "vr-padding",

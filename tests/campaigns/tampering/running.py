@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from subprocess import SubprocessError
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 
 from gateway import keys
+from gateway.errors import GatewayError
 from gateway.seal import seal
 from gateway.seal.codec import Codec
 from gateway.seal.findings import GOOD, Report
@@ -23,6 +25,11 @@ from tests.campaigns.tampering.change import TILES, Change, Scene, Way
 from tests.support.desk import Desk
 from tests.support.orthanc import Orthanc
 
+# What tools, archives and pydicom raise for objects that they can't change.
+CANNOT = (
+    AssertionError, ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError, GatewayError,
+    SubprocessError,
+)  # fmt: skip
 SEALED_AT = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -213,16 +220,7 @@ def run(
                 if row.change.applies(subject.header):
                     row.findings.append(examined(row.change, subject))
                     done += 1
-            # What tools and pydicom raise for objects that they can't change.
-            except (
-                AssertionError,
-                ValueError,
-                KeyError,
-                TypeError,
-                AttributeError,
-                OSError,
-                RuntimeError,
-            ) as error:
+            except CANNOT as error:
                 last = traceback.extract_tb(error.__traceback__)[-1]
                 row.failed[kind] = f"{type(error).__name__} in {last.name}: {str(error)[:300]}"
         tell(f"{kind}: {subject.level}, {done} changes")
