@@ -137,6 +137,20 @@ class AlreadySealed(InputError):
     hint = "Send the original, use a route with action pass, or set seal.sealed to keep or reseal."
 
 
+class NotAmendable(InputError):
+    """The object, or the element, is none that can be amended."""
+
+    code = "not-amendable"
+    hint = "Only sealed objects that verify, of format version 2, can be amended; seal others anew."
+
+
+class AmbiguousObject(InputError):
+    """Standard readers could read the object in different ways, and the configuration refuses such objects."""
+
+    code = "ambiguous"
+    hint = "Have the sender write it as PS3.5 and PS3.10 ask, or set seal.ambiguous to pass."
+
+
 class RecordTooLarge(InputError):
     """The record does not fit into the pixel data of this object."""
 
@@ -184,6 +198,13 @@ class PeerFailed(PeerError):
 
     code = "peer-failed"
     hint = "Look at the peer's log and its free disk space."
+
+
+class TimeStampFailed(PeerError):
+    """The time stamp authority did not answer in time, or its answer is no time stamp that we may believe."""
+
+    code = "time-stamp"
+    hint = "Look at seal.time_stamp: url and certificates; set required to false to send objects without a stamp."
 
 
 class ProtocolBroken(PeerError):

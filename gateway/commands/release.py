@@ -19,6 +19,7 @@ from gateway.commands.common.reasons import why
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import UsageError
 from gateway.seal.examination import Examination
+from gateway.seal.header.classes import HeaderClasses, moved
 from gateway.seal.releasing import Release, ReleaseRules, left_over, release
 
 NOT_RELEASED = "not-released"
@@ -30,6 +31,7 @@ class ReleaseFile:
 
     deidentify: run on each object; None: objects are written with their patient in the header.
     memory_bytes: that one file may take.
+    classes: what a difference in an element means at this site.
     """
 
     signers: Path
@@ -37,6 +39,7 @@ class ReleaseFile:
     rules: ReleaseRules
     deidentify: DeidentifyCommand | None
     memory_bytes: int
+    classes: HeaderClasses
 
     def __call__(self, item: InputFile) -> batch.FileResult:
         with opened_input(item, self.memory_bytes) as data:
@@ -46,6 +49,7 @@ class ReleaseFile:
                 recipient_key=loading.recipient_key(self.recipient_key),
                 codec=loading.codec(),
                 rules=self.rules,
+                classes=self.classes,
             )
             if released is None or item.target is None:
                 return self._refused(item, result, result.reason, why(result.reason, data))
@@ -160,7 +164,8 @@ def command(
     else:
         deidentify.check()
     rules = ReleaseRules(unsealed=table.unsealed == "release", undecodable=table.undecodable == "release")
-    task = ReleaseFile(signers, recipient_key, rules, deidentify, memory)
+    classes = moved(settings.verify.classes or {}) if settings else HeaderClasses()
+    task = ReleaseFile(signers, recipient_key, rules, deidentify, memory, classes)
     limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
     sys.exit(batch.run(task, _numbered(given, out), jobs=jobs, printer=printer, limits=limits))
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gateway import config
 from gateway.commands.common import batch, loading, options
 from gateway.commands.common.exits import Exit
 from gateway.commands.common.files import InputFile, inputs, opened_input
 from gateway.commands.common.printing import Printer
+from gateway.seal.header.classes import HeaderClasses, moved
 from gateway.seal.verifying import Report, verify
 
 TILES_SHOWN = 4
@@ -25,11 +27,13 @@ class VerifyFile:
     signers: whose seals are believed; None: nobody's.
     recipient_key: opens the hidden record; None: it stays closed.
     memory_bytes: that it may take.
+    classes: what a difference in an element means at this site.
     """
 
     signers: Path | None
     recipient_key: Path | None
     memory_bytes: int
+    classes: HeaderClasses = field(default_factory=HeaderClasses)
 
     def __call__(self, item: InputFile) -> batch.FileResult:
         with opened_input(item, self.memory_bytes) as data:
@@ -38,6 +42,7 @@ class VerifyFile:
                 trusted=loading.trusted_signers(self.signers) if self.signers else None,
                 recipient_key=loading.recipient_key(self.recipient_key) if self.recipient_key else None,
                 codec=loading.codec(),
+                classes=self.classes,
             )
         return batch.FileResult(
             line={"path": str(item.source)} | report.to_json(),
@@ -61,10 +66,14 @@ class VerifyFile:
 
 @click.command("verify")
 @click.argument("given", type=options.EXISTING, metavar="IN")
-@click.option(
-    "--signers", type=options.EXISTING, help="Public key, or folder of them, whose seals are believed."
-)
+@options.signers
 @options.recipient_key(required=False)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration file of a gateway, whose verify.classes are taken.",
+)
 @options.jobs
 @options.limits
 @options.json_lines
@@ -72,6 +81,7 @@ def command(
     given: Path,
     signers: Path | None,
     recipient_key: Path | None,
+    config_path: Path | None,
     jobs: int,
     memory: int,
     timeout: float,
@@ -85,19 +95,29 @@ def command(
         loading.trusted_signers(signers)
     if recipient_key:
         loading.recipient_key(recipient_key)
-    task = VerifyFile(signers, recipient_key, memory)
+    classes = moved(config.load(config_path).verify.classes or {}) if config_path else HeaderClasses()
+    task = VerifyFile(signers, recipient_key, memory, classes)
     limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
     printer = Printer(as_json=as_json)
     sys.exit(batch.run(task, inputs(given), jobs=jobs, printer=printer, limits=limits))
+
+
+def _difference(difference: dict[str, Any]) -> str:
+    """What differs, and how where both values are known."""
+    name = str(difference.get("path") or difference["keyword"])
+    if difference["sealed"] is None:
+        return f"{name} changed"
+    word = "corrected" if difference.get("amended") else "changed"
+    return (
+        f"{name} {word} from {difference['sealed'] or 'nothing'!s} to {difference['header'] or 'nothing'!s}"
+    )
 
 
 def described(report: Report) -> str:
     """The text behind a path: fields that differ and tiles that changed, or else the first check that failed."""
     findings = []
     if report.header_differences:
-        findings.append(
-            ", ".join(str(difference["keyword"]) for difference in report.header_differences) + " changed"
-        )
+        findings.append(", ".join(map(_difference, report.header_differences)))
     if report.tampered_tiles:
         shown = [
             f"frame {frame} at row {row}, column {column} ({height}x{width})"

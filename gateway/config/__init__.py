@@ -14,6 +14,8 @@ from gateway.config.tables import (
     QueueSettings,
     ReleaseSettings,
     SealSettings,
+    StandardSignatureSettings,
+    TimeStampSettings,
 )
 
 __all__ = [
@@ -27,5 +29,7 @@ __all__ = [
     "ReleaseSettings",
     "Route",
     "SealSettings",
+    "StandardSignatureSettings",
+    "TimeStampSettings",
     "load",
 ]

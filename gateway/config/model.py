@@ -24,6 +24,7 @@ from gateway.config.tables import (
     QueueSettings,
     ReleaseSettings,
     SealSettings,
+    VerifySettings,
 )
 from gateway.config.tls import TlsSettings
 from gateway.config.values import Table
@@ -46,6 +47,7 @@ class Config(Table):
     users: UserSettings = UserSettings()
     http: HttpSettings = HttpSettings()
     seal: SealSettings = SealSettings()
+    verify: VerifySettings = VerifySettings()
     release: ReleaseSettings = ReleaseSettings()
     queue: QueueSettings = QueueSettings()
     limits: Limits = Limits()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -52,6 +53,34 @@ class ListenerSettings(Table):
     unreadable: Literal["quarantine", "refuse"] = "quarantine"
 
 
+class StandardSignatureSettings(Table):
+    """The key of the digital signature of PS3.15 Annex C, and its certificate: PEM files."""
+
+    # RSA of 2048 bits or more, or P-256; mode 0600.
+    key: FilePath
+    # Of the key, with intermediate ones after it.
+    certificate: FilePath
+
+
+class TimeStampSettings(Table):
+    """The authority of time stamps (RFC 3161) that is asked for each signature."""
+
+    url: str = Field(pattern=r"^https?://[^/\s:@\[\]]+(:\d{1,5})?(/\S*)?$")
+    # Authorities whose time stamps are believed, PEM.
+    certificates: FilePath
+    # For one answer, name look-up and transfer included.
+    timeout_s: float = Field(default=5.0, ge=0.1, le=60.0)
+    # Whether an object without a stamp is tried again, and not sent.
+    required: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _has_a_port(cls, value: str) -> str:
+        # It raises ValueError for one that is out of range.
+        urlsplit(value).port  # noqa: B018
+        return value
+
+
 class SealSettings(Table):
     profile: Literal["fidelity", "robust"] = "fidelity"
     # DICOM keywords of the record; None: the default set.
@@ -62,11 +91,30 @@ class SealSettings(Table):
     impossible: Literal["hold", "forward-marked"] = "hold"
     # An object that is sealed already.
     sealed: Literal["keep", "reseal", "refuse"] = "keep"
+    # An object that standard readers could read in different ways: never sealed, and forwarded as it came or kept back.
+    ambiguous: Literal["pass", "refuse"] = "pass"
     # When to look for records that have no block, before they are written over.
     look: Literal["always", "traces"] = "always"
     # Which frames of a multi-frame image carry the record.
     frames: Literal["first", "every"] = "first"
     station_name: str = Field(default="", max_length=16)
+    # A digital signature (PS3.15 Annex C) on every sealed object; None: there is none.
+    standard_signature: StandardSignatureSettings | None = None
+    # A time stamp in it; None: there is none.
+    time_stamp: TimeStampSettings | None = None
+
+    @model_validator(mode="after")
+    def _something_is_stamped(self) -> Self:
+        if self.time_stamp is not None and self.standard_signature is None:
+            raise ValueError(
+                "time_stamp: is for seal.standard_signature, which is missing (give both, or leave it out)"
+            )
+        return self
+
+
+class VerifySettings(Table):
+    # Keyword, or "GGGG,private creator", -> class of header_classes.toml, for elements that mean something else here.
+    classes: dict[str, str] | None = None
 
 
 class ReleaseSettings(Table):

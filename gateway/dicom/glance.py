@@ -84,16 +84,16 @@ def check_readable(data_set: ByteSource, syntax: str) -> None:
             raise UnreadableObject("not a DICOM data set")
 
 
-def _opened(data_set: ByteSource, syntax: str) -> tuple[_Counted, Encoding]:
+def _opened(data_set: ByteSource, syntax: str) -> tuple[_CountedSource, Encoding]:
     """Raises UnreadableObject, HeaderTooLarge."""
     content, is_whole = data_set, True
     if syntax_of(syntax).form is Form.DEFLATED:
         content, is_whole = _inflated(data_set)
-    data = _Counted(content, is_whole=is_whole)
+    data = _CountedSource(content, is_whole=is_whole)
     return data, observed_encoding(data, syntax)
 
 
-def _elements(data: _Counted, encoding: Encoding) -> Iterator[tuple[int, int, int]]:
+def _elements(data: _CountedSource, encoding: Encoding) -> Iterator[tuple[int, int, int]]:
     """Tag, and offsets around the value, of each top-level element. Raises UnreadableObject, HeaderTooLarge."""
     at, stop = 0, len(data)
     while at < stop:
@@ -110,7 +110,7 @@ def _elements(data: _Counted, encoding: Encoding) -> Iterator[tuple[int, int, in
         at = end
 
 
-class _Counted:
+class _CountedSource:
     """The bytes of a data set, of which only so many pieces can be read."""
 
     def __init__(self, content: ByteSource, *, is_whole: bool) -> None:

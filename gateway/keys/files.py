@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gateway.errors import KeyFileError
@@ -39,6 +39,7 @@ PASSPHRASE, PASSPHRASE_FILE = "SEALGATE_KEYS_PASSPHRASE", "SEALGATE_KEYS_PASSPHR
 # The file of each role, as `sealgate keygen` names it.
 PRIVATE_FILES = {"signer": "signer.key", "recipient_key": "recipient.key"}
 _OF_ONE_KEY = "SEALGATE_KEYS_{}_PASSPHRASE"
+RSA_BITS_MIN = 2048
 _PEM = re.compile(rb"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
 
 
@@ -56,7 +57,7 @@ class Passphrases:
     def candidates(self, role: str) -> Iterator[bytes]:
         """The passphrases to try, in order.
 
-        role: `signer` or `recipient_key`.
+        role: `signer`, `recipient_key` or `standard_signature`.
         Raises KeyFileError when the file can't be read, or is open to others.
         """
         for variable in (_OF_ONE_KEY.format(role.upper()), PASSPHRASE):
@@ -132,6 +133,22 @@ class KeyFiles:
             return HeldOpeningKey(key)  # type: ignore[arg-type]  # narrowed by the line above
         raise KeyFileError(
             f"{path} is a private key of no use here", hint="Give a file of `sealgate keygen`."
+        )
+
+    def certified_key(self, path: Path) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+        """The key of a file that an X.509 certificate is issued for.
+
+        Raises KeyFileError when the file holds no RSA key of 2048 bits or more, and no P-256 key, that can be read
+        safely.
+        """
+        key = self._private_key(path, "standard_signature")
+        if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= RSA_BITS_MIN:
+            return key
+        if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+            return key
+        raise KeyFileError(
+            f"{path} is neither an RSA key of {RSA_BITS_MIN} bits or more nor a P-256 key",
+            hint="Make one: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072.",
         )
 
     def _private_key(self, path: Path, role: str) -> object:

@@ -50,7 +50,7 @@ class AccessRecord:
 
 
 @dataclass
-class _Counted:
+class _CountedDenials:
     """The denials of one kind since their first line.
 
     until: when they are written down, seconds of the clock.
@@ -78,7 +78,7 @@ class Denials:
         self._write = write
         self._clock = clock
         self._lock = threading.Lock()
-        self._counted: dict[AccessRecord, _Counted] = {}
+        self._counted: dict[AccessRecord, _CountedDenials] = {}
 
     def note(self, access: AccessRecord) -> None:
         """Raises AuditFailed, and then the denial is not noted."""
@@ -89,7 +89,7 @@ class Denials:
             counted = self._counted.get(access)
             if counted is None:
                 self._write(access)
-                self._counted[access] = _Counted(access, self._clock() + COUNTED_S)
+                self._counted[access] = _CountedDenials(access, self._clock() + COUNTED_S)
             else:
                 counted.times += 1
 

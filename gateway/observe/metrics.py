@@ -77,7 +77,7 @@ METRICS = (
     Metric(
         "sealgate_certificate_expiry_seconds",
         "gauge",
-        "Seconds until one of our TLS certificates expires.",
+        "Seconds until one of our certificates expires (TLS, standard signature).",
         ("certificate",),
     ),
     Metric("sealgate_http_refused_total", "counter", "HTTP requests refused, by reason.", ("reason",)),
@@ -89,6 +89,12 @@ METRICS = (
         "counter",
         "Instances that went through sealing, by level and reason.",
         ("level", "reason"),
+    ),
+    Metric(
+        "sealgate_standard_signatures_total",
+        "counter",
+        "Standard signatures of sealed instances: signed, stamped, or why there is none.",
+        ("outcome",),
     ),
     Metric(
         "sealgate_verdicts_total",

@@ -247,13 +247,13 @@ class Checks:
             return True
         try:
             self.amendments = amendment.read(block.amendments, attestation.encoded, trusted)
-            covered = amendment.covered(self.amendments, table)
+            corrected = amendment.covered(self.amendments, table)
         except SealBroken as error:
             return self._note(12, False, str(error))
-        present = self._present_digests()
-        for tag, digests in covered.items():
+        present = self.examination.present_table.elements
+        for tag, digest_after in corrected.items():
             name = dictionary.name_of(tag)
-            if name in self._differences and digests == present.get(tag, b""):
+            if name in self._differences and digest_after == present.get(tag, b""):
                 self._differences[name] = replace(self._differences[name], amended=True)
         return self._note(12, True, f"{len(self.amendments)} amendments are signed by trusted signers")
 
@@ -360,9 +360,6 @@ class Checks:
     def _shown(self, tag: int) -> str:
         file = self.examination.file
         return shown(file.index.get(tag), HeaderReading.of(file))
-
-    def _present_digests(self) -> dict[int, bytes]:
-        return self.examination.present_table.elements
 
     def _differs(
         self,

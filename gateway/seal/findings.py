@@ -92,6 +92,7 @@ class Report:
     shortened: keywords of record fields that were cut.
     format_version: of the seal; None without one.
     amendments: each {keyword, from, to, reason, by, at}, in the order in which they were signed.
+    amended: tags of the elements whose difference a signed amendment covers.
     """
 
     sop_instance_uid: str
@@ -104,6 +105,7 @@ class Report:
     shortened: tuple[str, ...] = ()
     format_version: int | None = None
     amendments: tuple[dict[str, Any], ...] = ()
+    amended: tuple[int, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -172,3 +174,8 @@ class Restoration:
     original_digest: str | None = None
     whole: bool = False
     verdict: Verdict | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the object that this was restored from verified."""
+        return self.verdict in GOOD

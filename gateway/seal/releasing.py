@@ -20,8 +20,8 @@ from gateway.seal.block.statement import Level, Statement
 from gateway.seal.codec import Codec
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
-from gateway.seal.restoring import restore_examined
-from gateway.seal.verifying import verify_examined
+from gateway.seal.header.classes import HeaderClasses
+from gateway.seal.verifying import restore_reported, verify_examined
 
 BITS_ALLOCATED, SAMPLES_PER_PIXEL = 0x00280100, 0x00280002
 # What the codec can hide in; in other layouts there is nothing to search for.
@@ -65,14 +65,16 @@ def release(
     recipient_key: RecipientKey,
     codec: Codec,
     rules: ReleaseRules,
+    classes: HeaderClasses | None = None,
 ) -> tuple[ByteSource | None, Release]:
-    """The object without seal and record, or None and why not; never raises for bad objects.
+    """The object without seal and record, or None and why not; never raises for bad objects. Amendments stay in it.
 
     trusted: the signers that are believed. What does not verify with them is never released.
     recipient_key: restores the pixels.
+    classes: as for `verify_examined`.
     """
     examination = Examination(data, codec, deep=True)
-    report = verify_examined(examination, trusted=trusted, recipient_key=recipient_key)
+    report = verify_examined(examination, trusted=trusted, recipient_key=recipient_key, classes=classes)
 
     def refused(reason: str) -> tuple[None, Release]:
         return None, Release(released=False, reason=reason, report=report)
@@ -84,7 +86,7 @@ def release(
         return data, Release(released=True, reason="released-unsealed", report=report)
     if not report.ok:
         return refused(str(report.verdict))
-    original, restoration = restore_examined(examination, recipient_key=recipient_key)
+    original, restoration = restore_reported(examination, report, recipient_key=recipient_key)
     if original is None:
         return refused(f"not-restored-{restoration.reason}")
     statement = examination.statement

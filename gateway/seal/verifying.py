@@ -5,6 +5,7 @@ The checks carry the numbers of `seal/FORMAT.md`. This module draws the verdict 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gateway.dicom.lazy_bytes import ByteSource
@@ -37,7 +38,7 @@ from gateway.seal.header.classes import ALTERING, HeaderClass, HeaderClasses
 from gateway.seal.header.dictionary import name_of
 from gateway.seal.opening import envelope_of, open_record
 from gateway.seal.record.envelope import Envelope
-from gateway.seal.restoring import restore, restore_examined
+from gateway.seal.restoring import refused, restore, restore_examined, with_corrections
 
 __all__ = [
     "Check",
@@ -125,6 +126,7 @@ def verify_examined(
         shortened=tuple(sorted(record.shortened)) if record else (),
         format_version=statement.version if statement else None,
         amendments=_amendments(checks),
+        amended=tuple(difference.tag for difference in checks.differences if difference.amended),
     )
 
 
@@ -153,6 +155,43 @@ def extract(data: bytes, *, recipient_key: RecipientKey, codec: Codec) -> Extrac
     return Extraction(found=True, reason="found", mode=mode, record=record.texts(), raw_bit_error_rate=errors)
 
 
+def restore_reported(
+    examination: Examination, report: Report, *, recipient_key: RecipientKey
+) -> tuple[ByteSource | None, Restoration]:
+    """The original of an object, with the corrections that the report found signed; or None and why not.
+
+    report: on the same examination. What it says is not judged here: that is the caller's part.
+    """
+    original, restoration = restore_examined(examination, recipient_key=recipient_key)
+    if original is None or not report.amended:
+        return original, replace(restoration, verdict=report.verdict)
+    corrected = with_corrections(original, examination.file, report.amended)
+    if corrected is None:
+        return None, replace(refused("correction-not-expressible"), verdict=report.verdict)
+    return corrected, replace(restoration, whole=False, verdict=report.verdict)
+
+
+def restore_verified(
+    examination: Examination,
+    *,
+    trusted: TrustedSigners | None,
+    recipient_key: RecipientKey,
+    classes: HeaderClasses | None = None,
+    unverified: bool = False,
+) -> tuple[ByteSource | None, Restoration]:
+    """The original of an object that verifies, or None and why not; never raises for bad objects.
+
+    examination, trusted, classes: as for `verify_examined`.
+    unverified: the original of an object that does not verify is wanted too. The verdict is in the result.
+    """
+    report = verify_examined(examination, trusted=trusted, recipient_key=recipient_key, classes=classes)
+    if not (report.ok or unverified):
+        plain = report.verdict in (Verdict.UNSEALED, Verdict.UNREADABLE)
+        reason = str(report.verdict) if plain else "not-verified"
+        return None, replace(refused(reason), verdict=report.verdict)
+    return restore_reported(examination, report, recipient_key=recipient_key)
+
+
 def reopen(
     data: ByteSource, *, trusted: TrustedSigners, recipient_key: RecipientKey, codec: Codec
 ) -> tuple[ByteSource | None, str]:
@@ -161,9 +200,10 @@ def reopen(
     An object that does not verify is not given back: sealed anew, its changes would look like the truth.
     """
     examination = Examination(data, codec)
-    if not verify_examined(examination, trusted=trusted, recipient_key=recipient_key).ok:
+    report = verify_examined(examination, trusted=trusted, recipient_key=recipient_key)
+    if not report.ok:
         return None, "reseal-unverified"
-    original, _ = restore_examined(examination, recipient_key=recipient_key)
+    original, _ = restore_reported(examination, report, recipient_key=recipient_key)
     return original, "reseal-not-restored" if original is None else "reopened"
 
 

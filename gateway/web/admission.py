@@ -161,8 +161,12 @@ class Admission:
 
     async def _known(self, authorization: str | None, visit: Visit) -> Caller:
         """Raises Refused; TooMany when somebody whom nobody knows asks too often."""
+        callers = self._callers
         try:
-            return await run_in_threadpool(self._callers.identify, authorization)
+            if callers.may_wait(authorization):
+                return await run_in_threadpool(callers.identify, authorization)
+            # At once, so that right tokens that come together do not count as wrong ones meanwhile.
+            return callers.identify(authorization)
         except Unauthenticated:
             self._count(visit)
             raise

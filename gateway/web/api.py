@@ -79,11 +79,15 @@ class Api:
         if is_multipart(request):
             raise BadRequest("one object at a time", hint="Send it as application/dicom.")
         async with self._admission.received(request, "restore") as (visit, ((_, data),)):
-            restored = await run_in_threadpool(self._backend.records.restore, visit, data)
+            unverified = request.query_params.get("unverified") == "true"
+            restored = await run_in_threadpool(
+                self._backend.records.restore, visit, data, unverified=unverified
+            )
         if restored.original is None:
             answer = restoration_as_json(WHOLE_BODY, restored.restoration)
             return JSONResponse(answer, 422, headers=NOT_KEPT)
-        return Response(restored.original, media_type="application/dicom", headers=NOT_KEPT)
+        headers = NOT_KEPT | {"Sealgate-Verdict": str(restored.restoration.verdict)}
+        return Response(restored.original, media_type="application/dicom", headers=headers)
 
     async def _queue(self, request: Request) -> Response:
         async with self._admission.admitted(request, "operate"):

@@ -35,6 +35,10 @@ class Callers:
         """Whether a token can be right here."""
         return self._settings.token is not None or self._provider is not None
 
+    def may_wait(self, authorization: str | None) -> bool:
+        """Whether `identify` may wait for the identity provider, and so belongs into a thread."""
+        return self._provider is not None and (authorization or "").count(".") == 2
+
     def identify(self, authorization: str | None) -> Caller:
         """The caller of a request. May wait for the identity provider.
 

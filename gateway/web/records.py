@@ -27,7 +27,7 @@ class Opener(Protocol):
     def extract(self, data: bytes) -> OpenedRecord:
         """Raises GatewayError."""
 
-    def restore(self, data: bytes) -> Restored:
+    def restore(self, data: bytes, *, unverified: bool) -> Restored:
         """Raises GatewayError."""
 
 
@@ -50,10 +50,16 @@ class Records:
         self._allowed(visit, opened.extraction.reason, opened.sop_instance_uid, record.get(SOP_INSTANCE_UID))
         return opened.extraction
 
-    def restore(self, visit: Visit, data: bytes) -> Restored:
-        """Raises GatewayError; AuditFailed is one of them."""
-        restored = self._audited(visit, lambda opener: opener.restore(data))
-        self._allowed(visit, restored.restoration.reason, restored.sop_instance_uid, None)
+    def restore(self, visit: Visit, data: bytes, *, unverified: bool) -> Restored:
+        """The original of an object that verifies; on request of one that does not, which the audit log says.
+
+        Raises GatewayError; AuditFailed is one of them.
+        """
+        restored = self._audited(visit, lambda opener: opener.restore(data, unverified=unverified))
+        reason = restored.restoration.reason
+        if restored.original is not None and not restored.restoration.verified:
+            reason = f"unverified-{restored.restoration.verdict}"
+        self._allowed(visit, reason, restored.sop_instance_uid, None)
         return restored
 
     def quarantined(self, visit: Visit, prefix: str, *, bytes_max: int) -> bytes:

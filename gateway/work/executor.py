@@ -23,9 +23,17 @@ from gateway.seal import (
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
+from gateway.seal.header.classes import moved
 from gateway.seal.releasing import ReleaseRules, release
-from gateway.seal.restoring import restore, restore_examined
-from gateway.seal.verifying import extract, reopen, verify, verify_examined
+from gateway.seal.standard_signature.signing import sign
+from gateway.seal.verifying import (
+    extract,
+    reopen,
+    restore_reported,
+    restore_verified,
+    verify,
+    verify_examined,
+)
 from gateway.spool import LocalSpool, Spool
 from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
@@ -44,15 +52,17 @@ from gateway.work.tasks import (
     VerifyOnlyTask,
     VerifyTask,
 )
+from gateway.work.time_stamping import TimeStamper
 
 
 class Executor:
     """What a worker keeps between tasks: networks, keys, options."""
 
     def __init__(self, config: Config) -> None:
-        """Raises KeyFileError, ResourceError."""
+        """Raises KeyFileError, ResourceError; ConfigurationError where a class or an element of one is unknown."""
         self.codec = Codec.load(threads=1)
-        self._keys = KeyRing.load(config.keys)
+        self._keys = KeyRing.load(config.keys, config.seal.standard_signature)
+        self._time_stamper = TimeStamper.of(config.seal.time_stamp) if config.seal.time_stamp else None
         self._spool = worker_spool(config)
         self._spool_key = spool_key(config)
         self._memory_bytes = config.limits.worker_memory_bytes
@@ -62,9 +72,11 @@ class Executor:
             identity=config.seal.identity,
             device=Device(station_name=config.seal.station_name),
             sealed=config.seal.sealed,
+            ambiguous=config.seal.ambiguous,
             look=config.seal.look,
             frames=Frames(config.seal.frames),
         )
+        self._classes = moved(config.verify.classes or {})
         self._release_rules = ReleaseRules(
             unsealed=config.release.unsealed == "release",
             undecodable=config.release.undecodable == "release",
@@ -114,15 +126,32 @@ class Executor:
                 now=datetime.now(UTC),
                 reopen=self._reopen,
             )
+            signature = problem = ""
+            if sealed is not data and self._keys.certified is not None:
+                sealed, signed = sign(
+                    sealed, self._keys.certified, now=datetime.now(UTC), time_stamp=self._time_stamper
+                )
+                signature = signed.reason
+                if signature == "unstamped" and self._time_stamper is not None:
+                    problem = self._time_stamper.problem
             outgoing = None if sealed is data else self._spool.put(sealed)
-        return Outcome(outgoing=outgoing, level=result.level, reason=result.reason)
+        return Outcome(
+            outgoing=outgoing,
+            level=result.level,
+            reason=result.reason,
+            signature=signature,
+            signature_problem=problem,
+        )
 
     def _verify(self, task: VerifyTask) -> Outcome | Failure:
         with self._spool.open(task.object_name) as data:
             self._check_size(data)
             examination = Examination(data, self.codec)
             report = verify_examined(
-                examination, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key
+                examination,
+                trusted=self._keys.trusted,
+                recipient_key=self._keys.recipient_key,
+                classes=self._classes,
             )
             if not report.ok:
                 return self._failing(data, report, str(report.verdict), task)
@@ -133,19 +162,21 @@ class Executor:
     def _restore(
         self, examination: Examination, data: ByteSource, report: Report, task: VerifyTask
     ) -> Outcome | Failure:
-        original, restoration = restore_examined(examination, recipient_key=self._recipient_key())
+        original, restoration = restore_reported(examination, report, recipient_key=self._recipient_key())
         if original is None:
             return self._failing(data, report, f"not-restored-{restoration.reason}", task)
         return _verified(report, restored_to=self._spool.put(original))
 
     def _release(self, task: ReleaseTask) -> Outcome | Failure:
         with self._spool.open(task.object_name) as data:
+            self._check_size(data)
             released, result = release(
                 data,
                 trusted=self._keys.trusted,
                 recipient_key=self._recipient_key(),
                 codec=self.codec,
                 rules=self._release_rules,
+                classes=self._classes,
             )
             verdict = str(result.report.verdict)
             if released is None:
@@ -175,7 +206,13 @@ class Executor:
         with opened(task.file.path, task.file.key) as received:
             data = decrypted(received, self._spool_key)
             self._check_size(data)
-            return verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
+            return verify(
+                data,
+                trusted=self._keys.trusted,
+                recipient_key=None,
+                codec=self.codec,
+                classes=self._classes,
+            )
 
     def _extract(self, task: ExtractTask) -> OpenedRecord:
         data, key = task.file.read(), self._recipient_key()
@@ -186,7 +223,13 @@ class Executor:
     def _restore_only(self, task: RestoreOnlyTask) -> OpenedOriginal:
         data, key = task.file.read(), self._recipient_key()
         self._check_size(data)
-        original, restoration = restore(data, recipient_key=key, codec=self.codec)
+        original, restoration = restore_verified(
+            Examination(data, self.codec),
+            trusted=self._keys.trusted,
+            recipient_key=key,
+            classes=self._classes,
+            unverified=task.unverified,
+        )
         if original is not None:
             task.target.write(original)
         return OpenedOriginal(sop_instance_uid=_sop_instance_uid(data), restoration=restoration)

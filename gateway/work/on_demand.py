@@ -57,11 +57,16 @@ class OnDemand:
         with self._lock, handed_over(self._data_dir, data) as file:
             return self._run("extract", ExtractTask(file=file))
 
-    def restore(self, data: bytes) -> Restored:
-        """Give back the original of a file. Only where a recipient key is configured."""
+    def restore(self, data: bytes, *, unverified: bool) -> Restored:
+        """Give back the original of a file that verifies. Only where a recipient key is configured.
+
+        unverified: also of one that does not verify.
+        """
         with self._lock, handed_over(self._data_dir, data) as file:
             target = file.beside("original")
-            opened = self._run("restore-only", RestoreOnlyTask(file=file, target=target))
+            opened = self._run(
+                "restore-only", RestoreOnlyTask(file=file, target=target, unverified=unverified)
+            )
             return Restored(
                 sop_instance_uid=opened.sop_instance_uid,
                 restoration=opened.restoration,

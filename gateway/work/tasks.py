@@ -41,6 +41,8 @@ class Outcome:
     reason: a code word.
     verdict: what verification found, None when the object was not verified.
     restored: whether `outgoing` holds the original pixels.
+    signature: what came of the standard signature, a code word; "" where none was to be made.
+    signature_problem: why it has no time stamp, for people; "" otherwise.
     """
 
     outgoing: str | None
@@ -48,6 +50,8 @@ class Outcome:
     reason: str
     verdict: str | None = None
     restored: bool = False
+    signature: str = ""
+    signature_problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +141,14 @@ class ExtractTask(Task[OpenedRecord]):
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOnlyTask(Task[OpenedOriginal]):
-    """Write the original of the file to `target`, whoever sealed it."""
+    """Write the original of the file to `target`.
+
+    unverified: also of an object that does not verify.
+    """
 
     file: SecretFile
     target: SecretFile
+    unverified: bool = False
 
 
 AnyTask: TypeAlias = (

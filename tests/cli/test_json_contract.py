@@ -21,7 +21,7 @@ VERIFY = {
     "format_version",
 }  # fmt: skip
 EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate", "reason", "recipient_id"}
-RESTORE = {"path", "restored", "original_digest", "reason"}
+RESTORE = {"path", "restored", "original_digest", "reason", "verdict", "whole"}
 RELEASE = {"path", "released", "reason", "verdict", "level", "deidentified", "output", "detail"}
 
 DEFAULT_FIELDS = {
@@ -113,7 +113,16 @@ def test_extract(folder: Path) -> None:
 
 @pytest.mark.usefixtures("sealed")
 def test_restore(folder: Path) -> None:
-    found = lines(folder, "restore", "out", "back", "--recipient-key", "keys/recipient.key")
+    found = lines(
+        folder,
+        "restore",
+        "out",
+        "back",
+        "--signers",
+        "keys/signer.pub",
+        "--recipient-key",
+        "keys/recipient.key",
+    )
     assert all(set(line) >= RESTORE for line in found.values())
     assert [line["restored"] for line in found.values()] == [True, True, False]
     for name in ("ct.dcm", "pdf.dcm"):

@@ -12,8 +12,8 @@ CALLS = (
     "open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mknod,mknodat,"
     "truncate,unlink,unlinkat,connect,sendto,sendmsg,sendmmsg"
 )
-# Of semaphores of multiprocessing: they have a name for a moment, and hold nothing.
-SEMAPHORES = "/dev/shm/sem."
+# Semaphores of multiprocessing have a name for a moment and hold nothing; the filter is a setting of a process.
+NO_FILE = re.compile(r"/dev/shm/sem\.|/dev/null$|/proc/\d+/coredump_filter$")
 _LINE = re.compile(r"(\w+)\((.*)\) += (-?\d+)(?:<(.*)>)?")
 _NAMED = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
 _ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]*)"')
@@ -50,7 +50,7 @@ class Watched:
             found |= {
                 os.path.normpath(Path(base or self.working, name)) for base, name in _NAMED.findall(arguments)
             }
-        return {name for name in found if not name.startswith(SEMAPHORES)} - {"/dev/null"}
+        return {name for name in found if not NO_FILE.match(name)}
 
     def called(self) -> set[tuple[str, int]]:
         """Addresses and ports to which a connection or a datagram went, whatever became of it.

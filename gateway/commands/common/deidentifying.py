@@ -14,9 +14,14 @@ from gateway.errors import DeidentificationFailed, UsageError
 from gateway.runtime import durable
 
 
+# A file system without a disk, on Linux: the program must get a clear file, and a clear image should reach no disk.
+MEMORY = Path("/dev/shm")
+
+
 @dataclass(frozen=True)
 class DeidentifyCommand:
-    """A program and its arguments. `{in}` and `{out}` stand for files in a folder that nobody else can read.
+    """A program and its arguments. `{in}` and `{out}` stand for files in a folder that nobody else can read, in memory
+    where the system has such a file system.
 
     timeout_s: for one object; then the program and what it started are ended.
     """
@@ -37,7 +42,7 @@ class DeidentifyCommand:
 
         Raises DeidentificationFailed when it fails, takes too long, writes nothing, or writes what it was given.
         """
-        with tempfile.TemporaryDirectory(prefix="sealgate-") as folder:
+        with tempfile.TemporaryDirectory(prefix="sealgate-", dir=_memory()) as folder:
             given, written = Path(folder) / "in.dcm", Path(folder) / "out.dcm"
             durable.create(given, pieces(data), mode=0o600)
             self._run(given, written)
@@ -83,3 +88,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _memory() -> Path | None:
+    """None where the system's folder for temporary files must do."""
+    return MEMORY if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None

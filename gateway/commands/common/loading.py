@@ -7,7 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from gateway import keys
+from gateway.config import TimeStampSettings
 from gateway.seal.codec.codec import Codec
+from gateway.work.time_stamping import TimeStamper
 
 PROVIDER = "SEALGATE_KEYS__PROVIDER"
 
@@ -30,6 +32,16 @@ def recipient_key(path: Path) -> keys.RecipientKey:
 @cache
 def signer(path: Path) -> keys.Signer:
     return keys.load_signer(path, _provider())
+
+
+@cache
+def certified_signer(key: Path, certificate: Path) -> keys.CertifiedSigner:
+    return keys.load_certified_signer(key, certificate)
+
+
+@cache
+def time_stamper(settings: TimeStampSettings) -> TimeStamper:
+    return TimeStamper.of(settings)
 
 
 @cache

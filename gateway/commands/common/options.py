@@ -55,6 +55,13 @@ def limits(command: Command) -> Command:
     )(command)
 
 
+def signers(command: Command) -> Command:
+    """Add `--signers`."""
+    return click.option(
+        "--signers", type=EXISTING, help="Public key, or folder of them, whose seals are believed."
+    )(command)
+
+
 def recipient_key(*, required: bool) -> Callable[[Command], Command]:
     """Add `--recipient-key`."""
     return click.option(

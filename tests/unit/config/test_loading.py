@@ -26,6 +26,16 @@ to = ["pacs"]
 """
 
 
+SIGNATURE = '{ key = "keys/standard.key", certificate = "keys/standard.crt" }'
+STAMP = '{ url = "http://tsa.example/tsr", certificates = "keys/tsa.pem" }'
+
+
+def stamped(url: str, more: str = "required = true") -> str:
+    """The table of sealing with a time stamp authority."""
+    stamp = f'{{ url = "{url}", certificates = "keys/tsa.pem", {more} }}'
+    return f"[seal]\nstandard_signature = {SIGNATURE}\ntime_stamp = {stamp}\n"
+
+
 def write(folder: Path, text: str) -> Path:
     path = folder / "sealgate.toml"
     path.write_text(text)
@@ -41,6 +51,18 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert config.keys.signer == tmp_path / "keys" / "signer.key"
     assert config.gateway.data_dir == tmp_path / "sealgate-data"
     assert config.source == tmp_path / "sealgate.toml"
+
+
+def test_standard_signatures_and_time_stamps_are_off_unless_they_are_configured(tmp_path: Path) -> None:
+    assert (loaded(tmp_path, GOOD).seal.standard_signature, loaded(tmp_path, GOOD).seal.time_stamp) == (
+        None,
+        None,
+    )
+    on = loaded(tmp_path, f"[seal]\nstandard_signature = {SIGNATURE}\ntime_stamp = {STAMP}\n" + GOOD).seal
+    assert on.standard_signature is not None and on.time_stamp is not None
+    assert on.standard_signature.key == tmp_path / "keys" / "standard.key"
+    assert on.time_stamp.certificates == tmp_path / "keys" / "tsa.pem"
+    assert not on.time_stamp.required
 
 
 def test_absolute_paths_stay_as_they_are(tmp_path: Path) -> None:
@@ -69,6 +91,13 @@ def test_a_loaded_configuration_does_not_change(tmp_path: Path) -> None:
         (('signer = "keys/signer.key"', ""), "keys.signer: missing"),
         (('action = "seal"', 'action = "restore"'), "keys.signers: missing"),
         (('action = "seal"', 'action = "steal"'), "route.0.action: "),
+        (("[keys]", '[seal.standard_signature]\nkey = "a"\n[keys]'), "seal.standard_signature.certificate: "),
+        (("[keys]", f"[seal]\ntime_stamp = {STAMP}\n[keys]"), "time_stamp: is for seal.standard_signature"),
+        (("[keys]", f"{stamped('ftp://a')}[keys]"), "seal.time_stamp.url: "),
+        (("[keys]", f"{stamped('a/b')}[keys]"), "seal.time_stamp.url: "),
+        (("[keys]", f"{stamped('http://user:password@a/')}[keys]"), "seal.time_stamp.url: "),
+        (("[keys]", f"{stamped('http://a:99999/')}[keys]"), "seal.time_stamp.url: "),
+        (("[keys]", f"{stamped('http://a', 'timeout_s = 0')}[keys]"), "seal.time_stamp.timeout_s: "),
         (
             ('action = "seal"', 'action = "seal"\nwhere = { PatientNam = "X" }'),
             "PatientNam is not a DICOM keyword",

@@ -267,6 +267,24 @@ def test_who_is_not_admitted_is_answered_before_the_body_and_holds_nothing(tmp_p
         assert post(url, "127.0.0.1", bearer("read")).status_code == 200
 
 
+def test_right_tokens_that_come_together_do_not_count_as_wrong_ones(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+    settings = HttpSettings(port=0, concurrent=20, token=(READER,), wrong_tokens_per_minute=1)
+    with serving(settings, backend(tmp_path)) as url:
+        codes: list[int] = []
+
+        def ask() -> None:
+            together.wait(HANG_S)
+            codes.append(post(url, "127.0.0.1", bearer("read")).status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert codes == [200] * 8
+
+
 def test_an_answer_that_nobody_takes_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "ANSWER_WINDOW_S", 0.5)
     with (
