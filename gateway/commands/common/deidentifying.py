@@ -13,7 +13,6 @@ from gateway.dicom.lazy_bytes import ByteSource, pieces
 from gateway.errors import DeidentificationFailed, UsageError
 from gateway.runtime import durable
 
-
 # A file system without a disk, on Linux: the program must get a clear file, and a clear image should reach no disk.
 MEMORY = Path("/dev/shm")
 

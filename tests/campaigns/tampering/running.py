@@ -27,8 +27,8 @@ from tests.support.orthanc import Orthanc
 
 # What tools, archives and pydicom raise for objects that they can't change.
 CANNOT = (
-    AssertionError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, OSError, RuntimeError, GatewayError,
-    SubprocessError,
+    AssertionError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, OSError, RuntimeError,
+    GatewayError, SubprocessError,
 )  # fmt: skip
 SEALED_AT = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -14,11 +14,12 @@ from pydicom.uid import UID
 from gateway.dicom.image import pixel_format
 from gateway.dicom.part10 import read
 from gateway.dicom.pixels import decode
+from gateway.seal.amending import Correcting, amend
 from gateway.seal.block import digest, private_block
 from gateway.seal.examination import Examination
 from gateway.seal.releasing import Release, ReleaseRules, left_over, release
 from tests.support import objects
-from tests.support.desk import Desk
+from tests.support.desk import NOW, Desk
 
 STRICT = ReleaseRules()
 OPEN = ReleaseRules(unsealed=True, undecodable=True)
@@ -71,6 +72,19 @@ def test_a_sealed_object_is_released_as_its_original(desk: Desk, build: object) 
     found, result = released(desk, desk.seal(data)[0])
     assert (result.reason, found) == ("released", data)
     assert not desk.extract(data).found
+
+
+def test_a_signed_correction_stays_in_what_is_released(desk: Desk, original: bytes, sealed: bytes) -> None:
+    """Released with the wrong patient, it would be linked to that one for ever."""
+    correcting = Correcting(
+        values={"PatientID": "RIGHT-1"}, reason="wrong patient at the scanner", by="ward 3", at=NOW
+    )
+    amended, _ = amend(sealed, correcting, signer=desk.signer, trusted=desk.trusted, codec=desk.codec)
+    found, result = released(desk, amended)
+    assert (result.reason, result.report.verdict) == ("released", "amended")
+    assert found is not None
+    dataset, before = pydicom.dcmread(io.BytesIO(found)), pydicom.dcmread(io.BytesIO(original))
+    assert (dataset.PatientID, dataset.PixelData) == ("RIGHT-1", before.PixelData)
 
 
 def test_what_does_not_verify_is_never_released(desk: Desk, other_desk: Desk, sealed: bytes) -> None:
