@@ -141,7 +141,7 @@ def described(report: Report) -> str:
         believed = "" if signature["trusted"] else ", of nobody who is trusted"
         stamp = f", time stamp {signature['time_stamp']}" if signature["stamped_at"] else ""
         findings.append(f"standard signature{by}: {signature['state']}{believed}{stamp}")
-    if not findings and not report.ok:
+    if not findings:
         failed = [check for check in report.checks if not check.ok]
         findings += [f"check {check.n}, {check.name}: {check.detail}" for check in failed[:1]]
     return f"  ({'; '.join(findings)})" if findings else ""

@@ -151,6 +151,7 @@ class Extraction:
     mode: "envelope" or "locator", whichever the pixels hold; None when they hold nothing.
     record: keyword -> text; None when it was not opened.
     raw_bit_error_rate: share of the coded bits that were read wrong before correction.
+    recipient_id: of the key that would open the record, in hex; None unless the reason is other-key.
     """
 
     found: bool
@@ -158,6 +159,7 @@ class Extraction:
     mode: str | None = None
     record: dict[str, str] | None = None
     raw_bit_error_rate: float | None = None
+    recipient_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

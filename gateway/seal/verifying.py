@@ -18,7 +18,7 @@ from gateway.dicom.tags import (
     PIXEL_REPRESENTATION,
     SOP_INSTANCE_UID,
 )
-from gateway.errors import SealBroken, UnreadableObject
+from gateway.errors import OtherRecipient, SealBroken, UnreadableObject
 from gateway.keys import CertificateTrust, RecipientKey, TrustedSigners
 from gateway.keys.trust import moment
 from gateway.seal.block import private_block
@@ -156,6 +156,11 @@ def extract(data: bytes, *, recipient_key: RecipientKey, codec: Codec) -> Extrac
     errors = examination.revealed.raw_bit_error_rate
     try:
         record = open_record(envelope_of(examination.payload, block), recipient_key)
+    except OtherRecipient as error:
+        other = error.recipient_id
+        return Extraction(
+            found=False, reason=error.code, mode=mode, raw_bit_error_rate=errors, recipient_id=other
+        )
     except SealBroken as error:
         reason = "envelope-missing" if error.check == 7 else "not-opened"
         return Extraction(found=False, reason=reason, mode=mode, raw_bit_error_rate=errors)

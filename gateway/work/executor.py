@@ -1,4 +1,4 @@
-"""The tasks of a worker process, done: seal, verify, restore, mark, and the tasks of HTTP callers."""
+"""The tasks of a worker process, done: seal, verify, restore, release, mark, and the tasks of HTTP callers."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
 from gateway.seal.header.classes import moved
+from gateway.seal.releasing import ReleaseRules, release
 from gateway.seal.standard_signature.signing import sign
 from gateway.seal.verifying import (
     extract,
@@ -49,6 +50,7 @@ from gateway.work.tasks import (
     OpenedOriginal,
     OpenedRecord,
     Outcome,
+    ReleaseTask,
     RestoreOnlyTask,
     Result,
     SealTask,
@@ -80,6 +82,10 @@ class Executor:
             frames=Frames(config.seal.frames),
         )
         self._classes = moved(config.verify.classes or {})
+        self._release_rules = ReleaseRules(
+            unsealed=config.release.unsealed == "release",
+            undecodable=config.release.undecodable == "release",
+        )
         self._reopen = (
             partial(
                 reopen,
@@ -98,6 +104,8 @@ class Executor:
                 return self._seal(task)
             case VerifyTask():
                 return self._verify(task)
+            case ReleaseTask():
+                return self._release(task)
             case MarkTask():
                 return mark(self._spool, task)
             case ConvertTask():
@@ -167,6 +175,31 @@ class Executor:
         if original is None:
             return self._failing(data, report, f"not-restored-{restoration.reason}", task)
         return _verified(report, restored_to=self._spool.put(original))
+
+    def _release(self, task: ReleaseTask) -> Outcome | Failure:
+        with self._spool.open(task.object_name) as data:
+            self._check_size(data)
+            released, result = release(
+                data,
+                trusted=self._keys.trusted,
+                recipient_key=self._recipient_key(),
+                codec=self.codec,
+                rules=self._release_rules,
+                classes=self._classes,
+            )
+            verdict = str(result.report.verdict)
+            if released is None:
+                hint = "It may still carry its patient. Look at it in the quarantine folder."
+                return Failure(
+                    code=result.reason, text="not released", hint=hint, retry=False, verdict=verdict
+                )
+            return Outcome(
+                outgoing=None if released is data else self._spool.put(released),
+                level=str(result.report.level or ""),
+                reason=result.reason,
+                verdict=verdict,
+                restored=result.statement is not None,
+            )
 
     def _failing(self, data: ByteSource, report: Report, problem: str, task: VerifyTask) -> Outcome | Failure:
         """An object that did not verify, or was not restored, goes on with a warning or is kept back."""

@@ -119,6 +119,13 @@ class VerifyTask(Task[Outcome]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleaseTask(Task[Outcome]):
+    """Verify the object, and pass on its original without any trace of the seal. What is not good is a Failure."""
+
+    object_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MarkTask(Task[Outcome]):
     """Write `warning` into the object. Needs neither networks nor keys."""
 
@@ -178,6 +185,7 @@ class AmendTask(Task[AmendedObject]):
 AnyTask: TypeAlias = (
     SealTask
     | VerifyTask
+    | ReleaseTask
     | MarkTask
     | ConvertTask
     | VerifyOnlyTask

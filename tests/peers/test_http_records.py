@@ -117,7 +117,9 @@ def test_a_record_is_given_to_callers_who_may_read_it_and_the_access_is_written_
     answer = _post(gateway, "/api/v1/extract", sealed, "read")
     assert answer.status_code == 200
     line = answer.json()
-    assert list(line) == ["path", "found", "reason", "mode", "record", "raw_bit_error_rate"]
+    assert list(line) == [
+        "path", "found", "reason", "mode", "record", "raw_bit_error_rate", "recipient_id",
+    ]  # fmt: skip
     assert (line["found"], line["record"]["PatientID"]) == (True, "P-4711")
     assert answer.headers["cache-control"] == "no-store"
     written = _audit(gateway)[-1]
@@ -215,6 +217,26 @@ def test_what_holds_nothing_and_what_is_no_object_are_answered_and_written_down(
         restored = _post(gateway, "/api/v1/restore", data, "undo")
         assert (restored.status_code, restored.json()["reason"]) == (422, reasons[1])
         assert [line["reason"] for line in _audit(gateway)][-2:] == list(reasons)
+
+
+def test_a_record_for_another_key_is_told_from_none_at_all(
+    gateway: RunningGateway, codec: Codec, original: bytes, tmp_path: Path
+) -> None:
+    keys.generate(tmp_path / "other")
+    other = keys.load_recipient(tmp_path / "other" / "recipient.pub")
+    sealed, _ = seal(
+        original,
+        recipient=other,
+        signer=keys.load_signer(gateway.keys / "signer.key"),
+        codec=codec,
+        now=datetime.now(UTC),
+    )
+    found = _post(gateway, "/api/v1/extract", sealed, "read")
+    assert (found.status_code, found.json()["found"], found.json()["reason"]) == (200, False, "other-key")
+    assert found.json()["recipient_id"] == other.key_id.hex()
+    restored = _post(gateway, "/api/v1/restore", sealed, "undo")
+    assert (restored.status_code, restored.json()["reason"]) == (422, "other-key")
+    assert [line["reason"] for line in _audit(gateway)][-2:] == ["other-key"] * 2
 
 
 def test_a_caller_without_the_role_gets_nothing_of_the_record(gateway: RunningGateway, sealed: bytes) -> None:
