@@ -234,6 +234,7 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
     signed = checks.check_signature(trusted)
     checks.check_instance()
     same_content = checks.check_digest()
+    amendments = checks.check_amendments(trusted)
     checks.check_header()
     payload = False
     if statement.level == Level.FULL and (key is not None or not same_content):
@@ -242,7 +243,6 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
         checks.check_record(key)
         checks.check_received()
     alike = None if same_content else checks.check_likeness()
-    amendments = checks.check_amendments(trusted)
     if signed is None:
         return Verdict.UNKNOWN_SIGNER
     if not (signed and one_reading and whole and amendments) or examination.file.repeated:
