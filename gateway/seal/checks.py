@@ -229,6 +229,10 @@ class Checks:
                 self._differs(
                     change.tag, None, self._shown(change.tag), change=change, header_class=header_class
                 )
+        for tag, digest_after in self._corrected.items():
+            if digest_after != self.examination.present_table.elements.get(tag, b""):
+                # Also where somebody put back what was sealed: a signed correction can't be undone unseen.
+                self._differs(tag, None, self._shown(tag))
         wrong = [difference.keyword for difference in self.differences if difference.counts]
         amended = sum(difference.amended for difference in self.differences)
         listed = len(self.differences) - len(wrong) - amended

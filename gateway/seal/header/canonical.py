@@ -246,7 +246,8 @@ def _numbers(raw: bytes, vr: str, little: bool) -> Canonical:
     if vr == "AT":
         numbers = words[0::2].astype("<i8") << 16 | words[1::2]
     elif vr in ("FL", "FD"):
-        numbers = words.astype("<f8")
+        with np.errstate(invalid="ignore"):
+            numbers = words.astype("<f8")
         numbers[np.isnan(numbers)] = np.nan
     else:
         numbers = words.astype("<i8")
