@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from export import distort
 from export.data import COLLECTION, Item, data_hash, load_cells, split, training_items
 from export.model import BITS, FREQUENCIES, PIXELS, QUANTA, build, synthesis
 from export.train import GREY_LEVELS, LEAST_DEVIATION, MARGIN, PLACES, WRITER_MARGIN, usable
+from gateway.seal.codec.onnx import onnxruntime
 
 OPSET = 17
 SEED = 7  # of the measurements of this module

@@ -14,6 +14,8 @@ table each. Messages name files, tags and keys, never values that could identify
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GatewayError(Exception):
     """Base of all errors below; never raised itself."""
@@ -22,8 +24,10 @@ class GatewayError(Exception):
     retry = False
     hint = ""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
+        """details: further lines of the message, for people."""
+        super().__init__("\n  ".join((message, *details)))
+        self.lines = (message, *details)
         if hint is not None:
             self.hint = hint
 
@@ -63,6 +67,20 @@ class SealBroken(GatewayError):
     def __init__(self, message: str, *, check: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.check = check
+
+
+class OtherRecipient(SealBroken):
+    """The record is whole, as far as can be told, but encrypted to a key that is not here; `recipient_id` names it."""
+
+    code = "other-key"
+    hint = "Use the recipient key of that id; `sealgate keys show FILE` tells the id of each."
+
+    def __init__(self, recipient_id: str, *, check: int) -> None:
+        """recipient_id: of the key that opens the record, in hex."""
+        super().__init__(
+            f"a record for another key: it is encrypted to recipient {recipient_id}", check=check
+        )
+        self.recipient_id = recipient_id
 
 
 class DeliveryLoop(UsageError):
@@ -119,6 +137,20 @@ class AlreadySealed(InputError):
     hint = "Send the original, use a route with action pass, or set seal.sealed to keep or reseal."
 
 
+class NotAmendable(InputError):
+    """The object, or the element, is none that can be amended."""
+
+    code = "not-amendable"
+    hint = "Only sealed objects that verify, of format version 2, can be amended; seal others anew."
+
+
+class AmbiguousObject(InputError):
+    """Standard readers could read the object in different ways, and the configuration refuses such objects."""
+
+    code = "ambiguous"
+    hint = "Have the sender write it as PS3.5 and PS3.10 ask, or set seal.ambiguous to pass."
+
+
 class RecordTooLarge(InputError):
     """The record does not fit into the pixel data of this object."""
 
@@ -130,7 +162,14 @@ class TooMuchMemory(InputError):
     """Working on the object takes more memory than one worker may have."""
 
     code = "too-much-memory"
-    hint = "Look at what the object claims to be; if it is right, raise limits.worker_memory_bytes."
+    hint = "Look at what the object claims to be; if it is right, raise limits.worker_memory_bytes (or --memory)."
+
+
+class TookTooLong(InputError):
+    """Working on the object takes longer than one object may."""
+
+    code = "took-too-long"
+    hint = "Look at what the object claims to be; if it is right, raise --timeout (or limits.seal_timeout_s)."
 
 
 class ChangedInstance(InputError):
@@ -138,6 +177,13 @@ class ChangedInstance(InputError):
 
     code = "changed-instance"
     hint = "Send it under a SOP Instance UID of its own, or set queue.changed to update or hold."
+
+
+class DeidentificationFailed(InputError):
+    """The site's own command did not de-identify the object; it is not released."""
+
+    code = "not-deidentified"
+    hint = "Run release.command by hand on an object that `sealgate release` wrote without it."
 
 
 class PeerUnreachable(PeerError):
@@ -152,6 +198,13 @@ class PeerFailed(PeerError):
 
     code = "peer-failed"
     hint = "Look at the peer's log and its free disk space."
+
+
+class TimeStampFailed(PeerError):
+    """The time stamp authority did not answer in time, or its answer is no time stamp that we may believe."""
+
+    code = "time-stamp"
+    hint = "Look at seal.time_stamp: url and certificates; set required to false to send objects without a stamp."
 
 
 class ProtocolBroken(PeerError):

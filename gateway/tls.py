@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,7 +162,10 @@ def _trust(context: ssl.SSLContext, ca: Path) -> None:
 
 
 def own_certificates(config: Config) -> dict[str, Certificate]:
-    """Our certificates: `listener`, `http`, and `destination NAME`. Reads every file of TLS. Raises KeyFileError."""
+    """Our certificates: `listener`, `http`, `destination NAME`, and `standard signature`.
+
+    Reads every file of TLS. Raises KeyFileError.
+    """
     certificates: dict[str, Certificate] = {}
     if config.tls.certificate is not None:
         server_context(config.tls)
@@ -169,6 +173,10 @@ def own_certificates(config: Config) -> dict[str, Certificate]:
     if config.http.tls is not None and config.http.tls.certificate is not None:
         server_context(config.http.tls)
         certificates["http"] = Certificate.read(config.http.tls.certificate)
+    if config.seal.standard_signature is not None:
+        # Where it can't be read, objects wait to be sealed, and modalities are served meanwhile.
+        with suppress(KeyFileError):
+            certificates["standard signature"] = Certificate.read(config.seal.standard_signature.certificate)
     for destination in config.destination:
         if destination.tls is not None:
             client_context(destination.tls)

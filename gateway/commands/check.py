@@ -9,17 +9,18 @@ from pathlib import Path
 import click
 
 from gateway import config, tls
-from gateway.commands.common import options
+from gateway.commands.common import exports, options
 from gateway.commands.common.exits import Exit
 from gateway.commands.common.printing import Printer
 from gateway.dimse import users
 from gateway.dimse.own_gateway import leads_here
 from gateway.dimse.requestor import Requestor
-from gateway.errors import ConfigurationError, GatewayError, UsageError
+from gateway.errors import ConfigurationError, GatewayError, TimeStampFailed, UsageError
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.runtime import rights
 from gateway.tls import Certificate
 from gateway.work.keyring import KeyRing, spool_key
+from gateway.work.time_stamping import TimeStamper
 
 EXPIRES_SOON = timedelta(days=30)
 
@@ -36,7 +37,8 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
     """
     printer = Printer(as_json=as_json)
     settings = config.load(config_path)
-    KeyRing.load(settings.keys)
+    KeyRing.load(settings.keys, settings.seal.standard_signature)
+    stamper = TimeStamper.of(settings.seal.time_stamp) if settings.seal.time_stamp else None
     spool_key(settings)
     own = tls.own_certificates(settings)
     if settings.users.file is not None:
@@ -62,6 +64,7 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
         if echo
         else []
     )
+    good += [_stamps(stamper, printer)] if echo and stamper else []
     sys.exit(Exit.OK if all(good) else Exit.FINDINGS)
 
 
@@ -84,7 +87,7 @@ def _refuse_loops(settings: config.Config) -> None:
 
 def _cautions(settings: config.Config) -> list[str]:
     """Settings that leave something open, or that do not work. Perhaps on purpose."""
-    http, cautions = settings.http, []
+    http, cautions = settings.http, exports.cautions(settings)
     may_report = {node.ae_title for node in settings.node if "report" in node.services}
     cautions += [
         f'{archive.name}: no [[node]] {archive.ae_title} has services = "report"; its answers to storage commitment '
@@ -130,6 +133,19 @@ def _valid(name: str, certificate: Certificate, printer: Printer) -> bool:
     }
     printer.outcome(line, word, f"certificate of {name}: until {until}, SHA-256 {certificate.fingerprint}")
     return word != "expired"
+
+
+def _stamps(stamper: TimeStamper, printer: Printer) -> bool:
+    """Print whether the authority gives a time stamp that is believed. False when it does not."""
+    line = {"time_stamp": stamper.url}
+    try:
+        stamper.stamp(b"sealgate check")
+    except TimeStampFailed as error:
+        text = f"time stamps of {stamper.url}: {error}"
+        printer.outcome(line | {"ok": False, "reason": error.code}, "no stamp", text)
+        return False
+    printer.outcome(line | {"ok": True, "reason": None}, "stamps", f"time stamps of {stamper.url}")
+    return True
 
 
 def _gateway_id(settings: config.Config) -> str:

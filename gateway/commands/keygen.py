@@ -36,7 +36,8 @@ def command(folder: Path, curve: str, passphrase_file: Path | None) -> None:
     passphrase = keys.read_passphrases(passphrase_file)[0] if passphrase_file else None
     keys.generate(folder, curve=curve, passphrase=passphrase)
     printer = Printer(as_json=False)
-    printer.text(NEXT.format(folder=folder))
+    for line in NEXT.splitlines():
+        printer.text(line.format(folder=folder))
     for name in ("recipient.pub", "signer.pub"):
         for shown_key in fingerprints.of_file(folder / name):
             shown_key.say(printer)

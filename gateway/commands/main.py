@@ -15,7 +15,8 @@ from gateway.errors import GatewayError, UsageError
 
 # Each is a module below gateway.commands that holds its click command as `command`.
 COMMANDS = (
-    "keygen", "keys", "token", "password", "seal", "verify", "extract", "restore", "serve", "check", "queue",
+    "keygen", "keys", "token", "password", "seal", "verify", "extract", "restore", "release", "amend", "serve",
+    "check", "queue",
     "quarantine", "backup", "demo",
 )  # fmt: skip
 
@@ -66,6 +67,8 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(Exit.INTERRUPTED)
     except click.ClickException as error:
+        # It quotes what was typed.
+        error.message = printable(error.message)  # type: ignore[misc]  # only click is not to change it
         error.show()
         sys.exit(Exit.USAGE)
     except KeyboardInterrupt:
@@ -86,7 +89,10 @@ def _silence_warnings() -> None:
 
 
 def _complain(error: GatewayError) -> None:
-    print(f"sealgate: {printable(str(error))}", file=sys.stderr)
+    first, *details = error.lines
+    print(f"sealgate: {printable(first)}", file=sys.stderr)
+    for line in details:
+        print(f"  {printable(line)}", file=sys.stderr)
     if error.hint:
         print(f"  hint: {printable(error.hint)}", file=sys.stderr)
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from gateway.commands.common import batch, loading, options
-from gateway.commands.common.files import InputFile, inputs_and_outputs, write_atomically
+from gateway.commands.common.exits import Exit
+from gateway.commands.common.files import InputFile, inputs_and_outputs, opened_input, write_output
 from gateway.commands.common.printing import Printer
+from gateway.config import TimeStampSettings
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.errors import UnreadableObject
 from gateway.seal import (
@@ -23,8 +26,8 @@ from gateway.seal import (
 )
 from gateway.seal.codec import Profile
 from gateway.seal.record.fields import field
+from gateway.seal.standard_signature.signing import sign
 from gateway.seal.verifying import reopen
-from gateway.spool.stored import opened
 
 FIELDS = (
     "sop_instance_uid", "level", "reason", "mode", "payload_bits", "coded_bits",
@@ -39,19 +42,25 @@ class SealFile:
     recipient: public key of who can read the records.
     signer: private key that signs.
     profile: what hiding is tuned for.
+    memory_bytes: that it may take.
     fields: keywords beside the default ones.
     signers, recipient_key: with both, sealed objects that verify are sealed anew.
+    standard: private key and certificate of a standard signature; None: there is none.
+    time_stamp: asked for a time stamp of it; None: nobody.
     """
 
     recipient: Path
     signer: Path
     profile: Profile
+    memory_bytes: int
     fields: tuple[str, ...] = ()
     signers: Path | None = None
     recipient_key: Path | None = None
+    standard: tuple[Path, Path] | None = None
+    time_stamp: TimeStampSettings | None = None
 
     def __call__(self, item: InputFile) -> batch.FileResult:
-        with opened(item.source) as data:
+        with opened_input(item, self.memory_bytes) as data:
             return self._sealed(item, data)
 
     def _sealed(self, item: InputFile, data: ByteSource) -> batch.FileResult:
@@ -71,11 +80,32 @@ class SealFile:
             )
         except UnreadableObject:
             # Every input gives an output.
-            _write(item, data)
+            write_output(item, data)
             raise
-        _write(item, sealed)
+        signature: str | None = None
+        notes: list[str] = []
+        if sealed is not data and self.standard is not None:
+            sealed, signature, notes = self._signed(item, sealed)
+        write_output(item, sealed)
         line = {"path": str(item.source)} | {name: getattr(result, name) for name in FIELDS}
-        return batch.FileResult(line=line, word=result.level, text=f"{item.source}  {_described(result)}")
+        return batch.FileResult(
+            line=line | {"standard_signature": signature},
+            word=result.level,
+            text=f"{item.source}  {_described(result)}",
+            exit_code=Exit.FINDINGS if notes else Exit.OK,
+            notes=tuple(notes),
+        )
+
+    def _signed(self, item: InputFile, sealed: ByteSource) -> tuple[ByteSource, str, list[str]]:
+        """The object with a standard signature where that is possible, what came of it, and why it is not as asked."""
+        assert self.standard is not None
+        stamper = loading.time_stamper(self.time_stamp) if self.time_stamp else None
+        signer, now = loading.certified_signer(*self.standard), datetime.now(UTC)
+        signed, result = sign(sealed, signer, now=now, time_stamp=stamper)
+        if result.reason == "unstamped" and stamper is not None:
+            return signed, result.reason, [f"{item.source}: no time stamp: {stamper.problem}"]
+        notes = [] if result.made else [f"{item.source}: no standard signature ({result.reason})"]
+        return signed, result.reason, notes
 
     def _reopen(self, data: ByteSource) -> tuple[ByteSource | None, str]:
         """The original of a sealed object, which only `--reseal` opens."""
@@ -88,8 +118,12 @@ class SealFile:
             codec=loading.codec(),
         )
 
-    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
-        return {"path": str(item.source)} | dict.fromkeys(FIELDS) | {"level": "pass", "reason": code}
+    def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
+        return (
+            {"path": str(item.source)}
+            | dict.fromkeys((*FIELDS, "standard_signature"))
+            | {"level": "pass", "reason": code, "detail": message}
+        )
 
 
 @click.command("seal")
@@ -117,7 +151,21 @@ class SealFile:
 )
 @click.option("--signers", type=options.EXISTING, help="With --reseal: public keys whose seals are believed.")
 @options.recipient_key(required=False)
+@click.option(
+    "--standard-signature",
+    "standard",
+    type=(options.EXISTING, options.EXISTING),
+    metavar="KEY CERTIFICATE",
+    help="Add a digital signature after PS3.15 Annex C: private key (RSA or P-256) and certificate.",
+)
+@click.option(
+    "--time-stamp",
+    type=(str, options.EXISTING),
+    metavar="URL CERTIFICATES",
+    help="With --standard-signature: the time stamp authority (RFC 3161), and whose stamps are believed.",
+)
 @options.jobs
+@options.limits
 @options.json_lines
 def command(
     given: Path,
@@ -129,7 +177,11 @@ def command(
     reseal: bool,
     signers: Path | None,
     recipient_key: Path | None,
+    standard: tuple[Path, Path] | None,
+    time_stamp: tuple[str, Path] | None,
     jobs: int,
+    memory: int,
+    timeout: float,
     as_json: bool,
 ) -> None:
     """Seal the file IN into OUT, or every file of the folder IN into the folder OUT.
@@ -146,13 +198,28 @@ def command(
     if signers and recipient_key:
         loading.trusted_signers(signers)
         loading.recipient_key(recipient_key)
-    task = SealFile(recipient, signer, Profile(profile), fields, signers, recipient_key)
-    sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=Printer(as_json=as_json)))
+    if time_stamp and not standard:
+        raise click.UsageError("--time-stamp is for --standard-signature")
+    stamping = _time_stamping(time_stamp) if time_stamp else None
+    if standard:
+        loading.certified_signer(*standard)
+    task = SealFile(
+        recipient, signer, Profile(profile), memory, fields, signers, recipient_key, standard, stamping
+    )
+    limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
+    printer = Printer(as_json=as_json)
+    sys.exit(batch.run(task, inputs_and_outputs(given, out), jobs=jobs, printer=printer, limits=limits))
 
 
-def _write(item: InputFile, data: ByteSource) -> None:
-    if item.target is not None:
-        write_atomically(item.target, data)
+def _time_stamping(given: tuple[str, Path]) -> TimeStampSettings:
+    """Raises KeyFileError when the certificates can't be read."""
+    url, certificates = given
+    try:
+        settings = TimeStampSettings(url=url, certificates=certificates)
+    except ValidationError as error:
+        raise click.UsageError("--time-stamp: the URL begins with http:// or https://") from error
+    loading.time_stamper(settings)
+    return settings
 
 
 def _described(result: SealResult) -> str:

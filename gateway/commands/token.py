@@ -50,6 +50,6 @@ def command(name: str, roles: tuple[Role, ...]) -> None:
             f"{name!r} is no name for a token", hint="Use 1 to 64 letters, digits, dots, - and _."
         ) from error
     quoted = ", ".join(f'"{role}"' for role in entry.roles)
-    Printer(as_json=False).text(
-        TEXT.format(token=token, name=entry.name, roles=quoted, sha256=sha256).rstrip()
-    )
+    printer = Printer(as_json=False)
+    for line in TEXT.splitlines():
+        printer.text(line.format(token=token, name=entry.name, roles=quoted, sha256=sha256))

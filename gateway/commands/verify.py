@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gateway import config
 from gateway.commands.common import batch, loading, options
 from gateway.commands.common.exits import Exit
-from gateway.commands.common.files import InputFile, inputs
+from gateway.commands.common.files import InputFile, inputs, opened_input
 from gateway.commands.common.printing import Printer
+from gateway.seal.header.classes import HeaderClasses, moved
 from gateway.seal.verifying import Report, verify
-from gateway.spool.stored import opened
 
 TILES_SHOWN = 4
 
@@ -25,18 +26,26 @@ class VerifyFile:
 
     signers: whose seals are believed; None: nobody's.
     recipient_key: opens the hidden record; None: it stays closed.
+    memory_bytes: that it may take.
+    certificates: whose standard signatures are believed; None: nobody's.
+    classes: what a difference in an element means at this site.
     """
 
     signers: Path | None
     recipient_key: Path | None
+    memory_bytes: int
+    certificates: Path | None = None
+    classes: HeaderClasses = field(default_factory=HeaderClasses)
 
     def __call__(self, item: InputFile) -> batch.FileResult:
-        with opened(item.source) as data:
+        with opened_input(item, self.memory_bytes) as data:
             report = verify(
                 data,
                 trusted=loading.trusted_signers(self.signers) if self.signers else None,
                 recipient_key=loading.recipient_key(self.recipient_key) if self.recipient_key else None,
                 codec=loading.codec(),
+                classes=self.classes,
+                certificates=loading.certificate_trust(self.certificates) if self.certificates else None,
             )
         return batch.FileResult(
             line={"path": str(item.source)} | report.to_json(),
@@ -45,13 +54,13 @@ class VerifyFile:
             exit_code=Exit.OK if report.ok else Exit.FINDINGS,
         )
 
-    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
         return {
             "path": str(item.source),
             "sop_instance_uid": None,
             "verdict": "unreadable",
             "level": None,
-            "checks": [{"n": 0, "name": code, "ok": False, "detail": "the file could not be examined"}],
+            "checks": [{"n": 0, "name": code, "ok": False, "detail": message}],
             "header_differences": [],
             "tampered_tiles": [],
             "format_version": None,
@@ -60,13 +69,33 @@ class VerifyFile:
 
 @click.command("verify")
 @click.argument("given", type=options.EXISTING, metavar="IN")
-@click.option(
-    "--signers", type=options.EXISTING, help="Public key, or folder of them, whose seals are believed."
-)
+@options.signers
 @options.recipient_key(required=False)
+@click.option(
+    "--certificates",
+    type=options.EXISTING,
+    help="PEM file: certificates or authorities whose standard signatures and time stamps are believed.",
+)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Configuration file of a gateway, whose verify.classes are taken.",
+)
 @options.jobs
+@options.limits
 @options.json_lines
-def command(given: Path, signers: Path | None, recipient_key: Path | None, jobs: int, as_json: bool) -> None:
+def command(
+    given: Path,
+    signers: Path | None,
+    recipient_key: Path | None,
+    certificates: Path | None,
+    config_path: Path | None,
+    jobs: int,
+    memory: int,
+    timeout: float,
+    as_json: bool,
+) -> None:
     """Verify the file IN, or every file of the folder IN.
 
     Exit code 0 only if all are intact, transcoded or amended; 3 if any is not.
@@ -75,17 +104,31 @@ def command(given: Path, signers: Path | None, recipient_key: Path | None, jobs:
         loading.trusted_signers(signers)
     if recipient_key:
         loading.recipient_key(recipient_key)
-    task = VerifyFile(signers, recipient_key)
-    sys.exit(batch.run(task, inputs(given), jobs=jobs, printer=Printer(as_json=as_json)))
+    if certificates:
+        loading.certificate_trust(certificates)
+    classes = moved(config.load(config_path).verify.classes or {}) if config_path else HeaderClasses()
+    task = VerifyFile(signers, recipient_key, memory, certificates, classes)
+    limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
+    printer = Printer(as_json=as_json)
+    sys.exit(batch.run(task, inputs(given), jobs=jobs, printer=printer, limits=limits))
+
+
+def _difference(difference: dict[str, Any]) -> str:
+    """What differs, and how where both values are known."""
+    name = str(difference.get("path") or difference["keyword"])
+    if difference["sealed"] is None:
+        return f"{name} changed"
+    word = "corrected" if difference.get("amended") else "changed"
+    return (
+        f"{name} {word} from {difference['sealed'] or 'nothing'!s} to {difference['header'] or 'nothing'!s}"
+    )
 
 
 def described(report: Report) -> str:
     """The text behind a path: fields that differ and tiles that changed, or else the first check that failed."""
     findings = []
     if report.header_differences:
-        findings.append(
-            ", ".join(str(difference["keyword"]) for difference in report.header_differences) + " changed"
-        )
+        findings.append(", ".join(map(_difference, report.header_differences)))
     if report.tampered_tiles:
         shown = [
             f"frame {frame} at row {row}, column {column} ({height}x{width})"
@@ -93,7 +136,12 @@ def described(report: Report) -> str:
         ]
         more = len(report.tampered_tiles) - len(shown)
         findings.append("pixels changed in " + "; ".join(shown) + (f" and {more} more" if more else ""))
-    if not findings and not report.ok:
+    for signature in report.standard_signatures:
+        by = f" by {signature['signer']}" if signature["signer"] else ""
+        believed = "" if signature["trusted"] else ", of nobody who is trusted"
+        stamp = f", time stamp {signature['time_stamp']}" if signature["stamped_at"] else ""
+        findings.append(f"standard signature{by}: {signature['state']}{believed}{stamp}")
+    if not findings:
         failed = [check for check in report.checks if not check.ok]
         findings += [f"check {check.n}, {check.name}: {check.detail}" for check in failed[:1]]
     return f"  ({'; '.join(findings)})" if findings else ""

@@ -12,7 +12,10 @@ from gateway.config.tables import (
     KeySettings,
     ListenerSettings,
     QueueSettings,
+    ReleaseSettings,
     SealSettings,
+    StandardSignatureSettings,
+    TimeStampSettings,
 )
 
 __all__ = [
@@ -23,7 +26,10 @@ __all__ = [
     "Limits",
     "ListenerSettings",
     "QueueSettings",
+    "ReleaseSettings",
     "Route",
     "SealSettings",
+    "StandardSignatureSettings",
+    "TimeStampSettings",
     "load",
 ]

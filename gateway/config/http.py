@@ -7,19 +7,29 @@ import ipaddress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from gateway.config.tls import TlsIdentity
-from gateway.config.values import FilePath, Port, Seconds, Table
+from gateway.config.values import FilePath, Port, Seconds, Table, one_or_many
 
 # verify: have objects verified. extract: read hidden records. restore: get originals. operate: look at the queue.
 # administer: change the running gateway. No role includes another.
-Role = Literal["verify", "extract", "restore", "operate", "administer"]
+Role = Literal["verify", "extract", "restore", "amend", "operate", "administer"]
 Roles = Annotated[tuple[Role, ...], Field(min_length=1)]
+# Characters of a token. A shorter one can be guessed; those of `sealgate token` have 52.
+TOKEN_CHARS_MIN = 32
 # Signatures only: with an HMAC, everybody who can check a token can make one (RFC 8725 3.1, 3.2).
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]  # fmt: skip
+
+
+def _network(value: str) -> str:
+    """An address, or a range as CIDR writes it (RFC 4632)."""
+    try:
+        return str(ipaddress.ip_network(value.strip(), strict=False))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no address and no range (10.0.0.7, 10.0.0.0/24)") from error
 
 
 class Token(Table):
@@ -75,10 +85,18 @@ class HttpSettings(Table):
     body_bytes_max: int = Field(default=512 << 20, ge=1 << 10)
     # The whole body must have come by then.
     request_timeout_s: Seconds = 120.0
+    # A body that comes slower is refused.
+    body_bytes_s_min: int = Field(default=20_000, ge=1)
     # Of each caller.
     requests_per_minute: int = Field(default=600, ge=1)
-    # Requests at once that hold a body in memory.
+    # Of each address; above that no token from there is looked at.
+    wrong_tokens_per_minute: int = Field(default=30, ge=1)
+    # Requests that are worked on at once, and times body_bytes_max that all bodies may hold in memory.
     concurrent: int = Field(default=4, ge=1, le=1000)
+    # Whose X-Forwarded-For is believed: addresses or ranges.
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] | None = None
+
+    _many_proxies = field_validator("trusted_proxies", mode="before")(one_or_many)
 
     @field_validator("token", mode="before")
     @classmethod
@@ -88,6 +106,11 @@ class HttpSettings(Table):
             return value
         if not text:
             raise ValueError("an empty token would let in everybody (leave the key out)")
+        if len(text) < TOKEN_CHARS_MIN:
+            raise ValueError(
+                f"a token of less than {TOKEN_CHARS_MIN} characters can be guessed "
+                "(make one with `sealgate token NAME --role verify`)"
+            )
         digest = hashlib.sha256(text.encode()).hexdigest()
         return ({"name": "http.token", "roles": ("verify",), "sha256": digest},)
 

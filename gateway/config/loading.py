@@ -15,7 +15,9 @@ from gateway.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
 # The tables that a file may leave out.
-TABLES = ("gateway", "keys", "listener", "tls", "users", "http", "seal", "queue", "limits", "commitment")
+TABLES = (
+    "gateway", "keys", "listener", "tls", "users", "http", "seal", "release", "queue", "limits", "commitment",
+)  # fmt: skip
 # The hint for each kind of mistake, as pydantic names it.
 HINTS = {
     "extra_forbidden": "there is no such key here; look for a misspelling",
@@ -51,8 +53,9 @@ def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> Config:
     try:
         config = Config.model_validate(tables, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        lines = "\n".join(f"  {line}" for line in _explain(error))
-        raise ConfigurationError(f"{path}:\n{lines}", hint="Correct the keys named above.") from error
+        raise ConfigurationError(
+            f"{path}:", hint="Correct the keys named above.", details=_explain(error)
+        ) from error
     config._source = path.absolute()
     return config
 

@@ -1,11 +1,12 @@
-"""The plain tables: `[gateway]`, `[keys]`, `[listener]`, `[seal]`, `[queue]`, `[commitment]`."""
+"""The plain tables: `[gateway]`, `[keys]`, `[listener]`, `[seal]`, `[release]`, `[queue]`, `[commitment]`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.config.values import AETitle, FilePath, Port, Seconds, Table
 
@@ -34,6 +35,8 @@ class KeySettings(Table):
     signer: FilePath | None = None
     # The public keys whose seals are trusted: a file or a folder.
     signers: FilePath | None = None
+    # Certificates and authorities whose standard signatures and time stamps are believed, PEM.
+    certificates: FilePath | None = None
     # The private key that opens records; only where records may be opened.
     recipient_key: FilePath | None = None
     # "module:function" that gives access to private keys; None: key files.
@@ -52,6 +55,34 @@ class ListenerSettings(Table):
     unreadable: Literal["quarantine", "refuse"] = "quarantine"
 
 
+class StandardSignatureSettings(Table):
+    """The key of the digital signature of PS3.15 Annex C, and its certificate: PEM files."""
+
+    # RSA of 2048 bits or more, or P-256; mode 0600.
+    key: FilePath
+    # Of the key, with intermediate ones after it.
+    certificate: FilePath
+
+
+class TimeStampSettings(Table):
+    """The authority of time stamps (RFC 3161) that is asked for each signature."""
+
+    url: str = Field(pattern=r"^https?://[^/\s:@\[\]]+(:\d{1,5})?(/\S*)?$")
+    # Authorities whose time stamps are believed, PEM.
+    certificates: FilePath
+    # For one answer, name look-up and transfer included.
+    timeout_s: float = Field(default=5.0, ge=0.1, le=60.0)
+    # Whether an object without a stamp is tried again, and not sent.
+    required: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _has_a_port(cls, value: str) -> str:
+        # It raises ValueError for one that is out of range.
+        urlsplit(value).port  # noqa: B018
+        return value
+
+
 class SealSettings(Table):
     profile: Literal["fidelity", "robust"] = "fidelity"
     # DICOM keywords of the record; None: the default set.
@@ -62,11 +93,54 @@ class SealSettings(Table):
     impossible: Literal["hold", "forward-marked"] = "hold"
     # An object that is sealed already.
     sealed: Literal["keep", "reseal", "refuse"] = "keep"
+    # An object that standard readers could read in different ways: never sealed, and forwarded as it came or kept back.
+    ambiguous: Literal["pass", "refuse"] = "pass"
     # When to look for records that have no block, before they are written over.
     look: Literal["always", "traces"] = "always"
     # Which frames of a multi-frame image carry the record.
     frames: Literal["first", "every"] = "first"
     station_name: str = Field(default="", max_length=16)
+    # A digital signature (PS3.15 Annex C) on every sealed object; None: there is none.
+    standard_signature: StandardSignatureSettings | None = None
+    # A time stamp in it; None: there is none.
+    time_stamp: TimeStampSettings | None = None
+
+    @model_validator(mode="after")
+    def _something_is_stamped(self) -> Self:
+        if self.time_stamp is not None and self.standard_signature is None:
+            raise ValueError(
+                "time_stamp: is for seal.standard_signature, which is missing (give both, or leave it out)"
+            )
+        return self
+
+
+class VerifySettings(Table):
+    # Keyword, or "GGGG,private creator", -> class of header_classes.toml, for elements that mean something else here.
+    classes: dict[str, str] | None = None
+
+
+class ReleaseSettings(Table):
+    # Objects without any trace of a seal: they carry no record, and nothing proves what they are.
+    unsealed: Literal["refuse", "release"] = "refuse"
+    # Objects whose pixels can't be decoded here, so that they can't be searched for a record.
+    undecodable: Literal["refuse", "release"] = "refuse"
+    # The site's own de-identification, run by `sealgate release` for each object: a program, then its arguments.
+    # None: what it writes still names the patient.
+    command: tuple[str, ...] | None = Field(default=None, min_length=3)
+    # For one object; then the command is ended.
+    timeout_s: Seconds = 300.0
+
+    @field_validator("command")
+    @classmethod
+    def _can_be_run(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        if not Path(value[0]).is_absolute():
+            raise ValueError("the program must be an absolute path: it is found in no folder of a PATH")
+        for name in ("{in}", "{out}"):
+            if not any(name in argument for argument in value[1:]):
+                raise ValueError(f"no argument holds {name}, which stands for a file (add it)")
+        return value
 
 
 class QueueSettings(Table):

@@ -49,7 +49,8 @@ class Glance:
         if tag in self.values:
             return self.values[tag]
         if self.failure is not None and (self.reached is None or self.reached <= tag):
-            raise self.failure
+            # Anew: with its traceback it would hold the data set, and both each other, until garbage is collected.
+            raise type(self.failure)(*self.failure.args)
         return ""
 
 
@@ -72,7 +73,7 @@ def glance(data_set: ByteSource, syntax: str, tags: Collection[int]) -> Glance:
                     raise HeaderTooLarge("a value that decides about the object is longer than any may be")
                 values[tag] = data[value:stop].decode("latin-1").strip(" \0")
     except (UnreadableObject, HeaderTooLarge) as error:
-        return Glance(values, reached, error)
+        return Glance(values, reached, error.with_traceback(None))
     return Glance(values, None, None)
 
 
@@ -84,16 +85,16 @@ def check_readable(data_set: ByteSource, syntax: str) -> None:
             raise UnreadableObject("not a DICOM data set")
 
 
-def _opened(data_set: ByteSource, syntax: str) -> tuple[_Counted, Encoding]:
+def _opened(data_set: ByteSource, syntax: str) -> tuple[_CountedSource, Encoding]:
     """Raises UnreadableObject, HeaderTooLarge."""
     content, is_whole = data_set, True
     if syntax_of(syntax).form is Form.DEFLATED:
         content, is_whole = _inflated(data_set)
-    data = _Counted(content, is_whole=is_whole)
+    data = _CountedSource(content, is_whole=is_whole)
     return data, observed_encoding(data, syntax)
 
 
-def _elements(data: _Counted, encoding: Encoding) -> Iterator[tuple[int, int, int]]:
+def _elements(data: _CountedSource, encoding: Encoding) -> Iterator[tuple[int, int, int]]:
     """Tag, and offsets around the value, of each top-level element. Raises UnreadableObject, HeaderTooLarge."""
     at, stop = 0, len(data)
     while at < stop:
@@ -110,7 +111,7 @@ def _elements(data: _Counted, encoding: Encoding) -> Iterator[tuple[int, int, in
         at = end
 
 
-class _Counted:
+class _CountedSource:
     """The bytes of a data set, of which only so many pieces can be read."""
 
     def __init__(self, content: ByteSource, *, is_whole: bool) -> None:

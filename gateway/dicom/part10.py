@@ -19,6 +19,7 @@ from gateway.dicom.elements import (
     header,
     walk,
 )
+from gateway.dicom.foreign import kind_of
 from gateway.dicom.lazy_bytes import (
     ByteRange,
     ByteSource,
@@ -158,17 +159,28 @@ class Part10:
         )
 
 
-def read(data: ByteSource) -> Part10:
+def read(data: ByteSource, *, inflated_max: int = INFLATED_MAX) -> Part10:
     """Index a file, in memory or not. A missing preamble or group 0002 is tolerated, as in other readers.
 
-    Raises UnreadableObject when the bytes are not a DICOM data set, or end early.
+    inflated_max: bytes that a deflated data set may become.
+    Raises UnreadableObject when the bytes are not a DICOM data set, or end early; its message names what they are.
     """
+    try:
+        return _read(data, inflated_max)
+    except UnreadableObject as error:
+        foreign = None if data[128:132] == b"DICM" else kind_of(data)
+        if foreign is None:
+            raise
+        raise UnreadableObject(f"{foreign}, not DICOM", hint="Give DICOM files.") from error
+
+
+def _read(data: ByteSource, inflated_max: int) -> Part10:
     prefix_is_dicom = data[128:132] == b"DICM"
     meta, at = file_meta(data)
     syntax = meta.get(TRANSFER_SYNTAX_UID, b"").decode("latin-1").strip(" \0")
     body: ByteSource = data[at:] if isinstance(data, bytes) else ByteRange(data, at, len(data))
     if syntax_of(syntax).form is Form.DEFLATED:
-        body = _inflate(body[:])
+        body = _inflate(body[:], inflated_max)
     encoding = observed_encoding(body, syntax)
     elements = walk(body, 0, len(body), encoding)
     groups = {element.group for element in elements}
@@ -222,14 +234,14 @@ def observed_encoding(body: ByteSource, syntax: str) -> Encoding:
     return IMPLICIT_LE
 
 
-def _inflate(data: bytes) -> bytes:
+def _inflate(data: bytes, inflated_max: int) -> bytes:
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        body = engine.decompress(data, INFLATED_MAX)
+        body = engine.decompress(data, inflated_max)
     except zlib.error as error:
         raise UnreadableObject("the deflated data set is damaged") from error
     if engine.unconsumed_tail or not engine.eof:
-        raise UnreadableObject("the deflated data set is incomplete or larger than 4 GiB")
+        raise UnreadableObject(f"the deflated data set is incomplete or larger than {inflated_max} bytes")
     return body
 
 

@@ -47,6 +47,16 @@ def decoded(raw: bytes, charset: bytes) -> str | None:
     return None if "\N{REPLACEMENT CHARACTER}" in text or "\x1b" in text else text
 
 
+def encoded(text: str, charset: bytes) -> bytes | None:
+    """The inverse of `decoded`, without escape sequences: None when the first character set does not hold the text."""
+    if text.isascii():
+        return text.encode("ascii")
+    try:
+        return text.encode(_first_codec(charset)) if charset else None
+    except UnicodeEncodeError:
+        return None
+
+
 @lru_cache(maxsize=64)
 def _first_codec(charset: bytes) -> str:
     term = charset.split(b"\\")[0].decode("latin-1").strip(" \0")
@@ -55,18 +65,16 @@ def _first_codec(charset: bytes) -> str:
 
 def _with_escapes(raw: bytes, first: str) -> str:
     """Raises UnicodeDecodeError."""
-    starts = [match.start() for match in _ESCAPE.finditer(raw)]
-    pieces = [raw[: starts[0]].decode(first)] if starts else [raw.decode(first)]
-    for start, stop in zip(starts, [*starts[1:], len(raw)], strict=True):
-        fragment = raw[start:stop]
-        match = _ESCAPE.match(fragment)
-        escape = match.group() if match else b""
-        codec, two_bytes = _ESCAPES[escape]
+    escapes = list(_ESCAPE.finditer(raw))
+    ends = [match.start() for match in escapes[1:]] + [len(raw)]
+    pieces = [raw[: escapes[0].start() if escapes else len(raw)].decode(first)]
+    for match, end in zip(escapes, ends if escapes else [], strict=True):
+        codec, two_bytes = _ESCAPES[match.group()]
         if two_bytes:
             # Delimiters are no delimiters among double bytes; the codec wants to see the escape sequence.
-            pieces.append(fragment.decode(codec))
+            pieces.append(raw[match.start() : end].decode(codec))
             continue
-        content = fragment[len(escape) :]
+        content = raw[match.end() : end]
         delimiter = _DELIMITER.search(content)
         cut = delimiter.start() if delimiter else len(content)
         pieces += [content[:cut].decode(codec), content[cut:].decode(first)]

@@ -1,6 +1,15 @@
 """Keys by role: the recipient may open records, the signer vouches for objects."""
 
 from gateway.keys.access import read_passphrases
+from gateway.keys.certified import (
+    CERTIFICATE_ERRORS,
+    CertificateTrust,
+    CertifiedSigner,
+    load_certificates,
+    load_certified_signer,
+    signature_verifies,
+    unpadded,
+)
 from gateway.keys.files import (
     KeyFiles,
     Passphrases,
@@ -31,13 +40,17 @@ from gateway.keys.roles import (
     Signer,
     SigningKey,
 )
+from gateway.keys.time_stamps import TimeStamp, TimeStampQuery, read_stamp
 from gateway.keys.trust import TrustedSigner, TrustedSigners, Validity
 from gateway.runtime.core_dumps import forbid_dumps
 
 __all__ = [
+    "CERTIFICATE_ERRORS",
     "RECIPIENT_ID_BYTES",
     "SIGNER_ID_BYTES",
     "SUITES",
+    "CertificateTrust",
+    "CertifiedSigner",
     "Curve",
     "KeyFiles",
     "KeyProvider",
@@ -47,6 +60,8 @@ __all__ = [
     "RecipientKey",
     "Signer",
     "SigningKey",
+    "TimeStamp",
+    "TimeStampQuery",
     "TrustedSigner",
     "TrustedSigners",
     "Validity",
@@ -55,11 +70,16 @@ __all__ = [
     "generate",
     "is_recipient",
     "key_provider",
+    "load_certificates",
+    "load_certified_signer",
     "load_recipient",
     "load_recipient_key",
     "load_signer",
     "load_trusted_signers",
     "public_keys",
     "read_passphrases",
+    "read_stamp",
+    "signature_verifies",
     "signer_id",
+    "unpadded",
 ]

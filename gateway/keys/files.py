@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gateway.errors import KeyFileError
@@ -36,7 +36,10 @@ from gateway.runtime.core_dumps import forbid_dumps
 PUBLIC_SUFFIXES = frozenset({".pub", ".pem"})
 PRIVATE_SUFFIXES = frozenset({".key", ".pem"})
 PASSPHRASE, PASSPHRASE_FILE = "SEALGATE_KEYS_PASSPHRASE", "SEALGATE_KEYS_PASSPHRASE_FILE"
+# The file of each role, as `sealgate keygen` names it.
+PRIVATE_FILES = {"signer": "signer.key", "recipient_key": "recipient.key"}
 _OF_ONE_KEY = "SEALGATE_KEYS_{}_PASSPHRASE"
+RSA_BITS_MIN = 2048
 _PEM = re.compile(rb"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
 
 
@@ -54,7 +57,7 @@ class Passphrases:
     def candidates(self, role: str) -> Iterator[bytes]:
         """The passphrases to try, in order.
 
-        role: `signer` or `recipient_key`.
+        role: `signer`, `recipient_key` or `standard_signature`.
         Raises KeyFileError when the file can't be read, or is open to others.
         """
         for variable in (_OF_ONE_KEY.format(role.upper()), PASSPHRASE):
@@ -78,9 +81,10 @@ class KeyFiles:
         """
         key = self._private_key(reference, "signer")
         if not isinstance(key, Ed25519PrivateKey):
+            recipients = _is_recipient_private(key)
+            what = "a recipient's key; the signer's is wanted" if recipients else "not an Ed25519 private key"
             raise KeyFileError(
-                f"{reference} is not an Ed25519 private key",
-                hint="Give the signer.key that `sealgate keygen` wrote.",
+                f"{reference} is {what}", hint="Give the signer.key that `sealgate keygen` wrote."
             )
         return HeldSigningKey(key)
 
@@ -94,9 +98,14 @@ class KeyFiles:
         if not reference.is_dir():
             key = self._private_key(reference, "recipient_key")
             if not _is_recipient_private(key):
+                signers = isinstance(key, Ed25519PrivateKey)
+                what = (
+                    "a signer's key; the recipient's is wanted"
+                    if signers
+                    else "not an X25519 or P-256 private key"
+                )
                 raise KeyFileError(
-                    f"{reference} is not an X25519 or P-256 private key",
-                    hint="Give the recipient.key that `sealgate keygen` wrote.",
+                    f"{reference} is {what}", hint="Give the recipient.key that `sealgate keygen` wrote."
                 )
             return (HeldOpeningKey(key),)  # type: ignore[arg-type]  # narrowed by the line above
         check_folder(reference, forbidden=0o022)
@@ -126,8 +135,25 @@ class KeyFiles:
             f"{path} is a private key of no use here", hint="Give a file of `sealgate keygen`."
         )
 
+    def certified_key(self, path: Path) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+        """The key of a file that an X.509 certificate is issued for.
+
+        Raises KeyFileError when the file holds no RSA key of 2048 bits or more, and no P-256 key, that can be read
+        safely.
+        """
+        key = self._private_key(path, "standard_signature")
+        if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= RSA_BITS_MIN:
+            return key
+        if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+            return key
+        raise KeyFileError(
+            f"{path} is neither an RSA key of {RSA_BITS_MIN} bits or more nor a P-256 key",
+            hint="Make one: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072.",
+        )
+
     def _private_key(self, path: Path, role: str) -> object:
         forbid_dumps()
+        check_is_private(read(path), path, PRIVATE_FILES.get(role, "a .key file"))
         content = read_private(path)
         try:
             return serialization.load_pem_private_key(content, password=None)
@@ -164,12 +190,11 @@ def load_recipient(path: Path) -> Recipient:
 
     Raises KeyFileError when the file holds no X25519 or P-256 public key.
     """
-    key = public_key(read(path), path)
+    key = public_key(read(path), path, wanted="recipient.pub")
     if not is_recipient(key):
-        raise KeyFileError(
-            f"{path} is not an X25519 or P-256 public key",
-            hint="Give the recipient.pub that `sealgate keygen` wrote.",
-        )
+        signers = isinstance(key, Ed25519PublicKey)
+        what = "a signer's key; the recipient's is wanted" if signers else "not an X25519 or P-256 public key"
+        raise KeyFileError(f"{path} is {what}", hint="Give the recipient.pub that `sealgate keygen` wrote.")
     return Recipient(key)  # type: ignore[arg-type]  # narrowed by the line above
 
 
@@ -190,7 +215,7 @@ def load_trusted_signers(path: Path) -> TrustedSigners:
         files = [path]
     signers: list[TrustedSigner] = []
     for file in files:
-        keys = [key for key in public_keys(file) if isinstance(key, Ed25519PublicKey)]
+        keys = [key for key in public_keys(file, wanted="signer.pub") if isinstance(key, Ed25519PublicKey)]
         if keys:
             check_closed_for_writing(file)
             validity = validity_of(file)
@@ -203,24 +228,37 @@ def load_trusted_signers(path: Path) -> TrustedSigners:
     return TrustedSigners(signers)
 
 
-def public_keys(path: Path) -> list[object]:
+def public_keys(path: Path, *, wanted: str = "a .pub file") -> list[object]:
     """Every public key of a file, whatever its kind.
 
+    wanted: for the message of an error.
     Raises KeyFileError when the file can't be read, or holds something else.
     """
-    return [public_key(block, path) for block in _PEM.findall(read(path)) or [b""]]
+    return [public_key(block, path, wanted=wanted) for block in _PEM.findall(read(path)) or [b""]]
 
 
-def public_key(pem: bytes, path: Path) -> object:
+def public_key(pem: bytes, path: Path, *, wanted: str = "a .pub file") -> object:
     """The public key in a PEM block.
 
-    path: for the message of an error.
+    path, wanted: for the message of an error.
     Raises KeyFileError when the block is not a public key.
     """
+    if b"PRIVATE KEY-----" in pem:
+        raise KeyFileError(
+            f"{path} is a private key; the public one is wanted ({wanted})", hint=f"Give {wanted}."
+        )
     try:
         return serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError(f"{path} is not a public key in PEM", hint="Give a .pub file.") from error
+
+
+def check_is_private(content: bytes, path: Path, wanted: str) -> None:
+    """Raises KeyFileError for a public key: it is not to be closed to others, but to be exchanged."""
+    if b"PUBLIC KEY-----" in content and b"PRIVATE KEY-----" not in content:
+        raise KeyFileError(
+            f"{path} is a public key; the private one is wanted ({wanted})", hint=f"Give {wanted}."
+        )
 
 
 def _is_recipient_private(key: object) -> bool:

@@ -105,6 +105,10 @@ class TrustedSigners:
         """The signer of this id; None when it is not trusted."""
         return self._by_id.get(key_id)
 
+    def with_key(self, public: Ed25519PublicKey) -> TrustedSigners:
+        """These and one more, which is believed for ever unless its validity is known already."""
+        return TrustedSigners([*self._by_id.values(), TrustedSigner(public)])
+
     def __len__(self) -> int:
         return len(self._by_id)
 

@@ -77,18 +77,38 @@ METRICS = (
     Metric(
         "sealgate_certificate_expiry_seconds",
         "gauge",
-        "Seconds until one of our TLS certificates expires.",
+        "Seconds until one of our certificates expires (TLS, standard signature).",
         ("certificate",),
     ),
     Metric("sealgate_http_refused_total", "counter", "HTTP requests refused, by reason.", ("reason",)),
+    Metric(
+        "sealgate_http_wrong_tokens_total", "counter", "Tokens of HTTP callers that were checked and wrong."
+    ),
     Metric(
         "sealgate_sealed_total",
         "counter",
         "Instances that went through sealing, by level and reason.",
         ("level", "reason"),
     ),
-    Metric("sealgate_verdicts_total", "counter", "Verdicts on the verify and restore routes.", ("verdict",)),
+    Metric(
+        "sealgate_standard_signatures_total",
+        "counter",
+        "Standard signatures of sealed instances: signed, stamped, or why there is none.",
+        ("outcome",),
+    ),
+    Metric(
+        "sealgate_verdicts_total",
+        "counter",
+        "Verdicts on the routes that verify, restore or release.",
+        ("verdict",),
+    ),
     Metric("sealgate_restored_total", "counter", "Instances whose original pixels were restored."),
+    Metric(
+        "sealgate_released_total",
+        "counter",
+        "Instances released for export, without seal and record, by reason.",
+        ("reason",),
+    ),
     Metric("sealgate_quarantined_total", "counter", "Instances put into quarantine.", ("reason",)),
     Metric("sealgate_quarantine_objects", "gauge", "Objects in quarantine. Only people remove them."),
     Metric("sealgate_quarantine_bytes", "gauge", "Bytes of the objects in quarantine."),
@@ -123,7 +143,7 @@ METRICS = (
     Metric(
         "sealgate_prepare_seconds",
         "histogram",
-        "Seconds to seal, verify or restore one instance.",
+        "Seconds to seal, verify, restore or release one instance.",
         ("action",),
     ),
     Metric("sealgate_forward_seconds", "histogram", "Seconds to send one instance.", ("destination",)),

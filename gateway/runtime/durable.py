@@ -33,6 +33,31 @@ def replace(target: Path, parts: Iterable[bytes], *, mode: int) -> None:
     _sync_name(target)
 
 
+def replace_in(folder: int, name: str, parts: Iterable[bytes], *, mode: int) -> None:
+    """What `replace` does, for a name in an open folder: it stays there whatever becomes of the folder's own name.
+
+    folder: a descriptor.
+    Raises OSError; then `name` is as it was.
+    """
+    temporary = _temporary(Path(name)).name
+    try:
+        _write_new(temporary, parts, mode, folder)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    try:
+        descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in FOLDER_NOT_SYNCED:
+            raise
+
+
 def create(target: Path, parts: Iterable[bytes], *, mode: int) -> None:
     """Write `parts` to a new file. Others may see it while it is written.
 
@@ -121,9 +146,12 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f".sealgate-{secrets.token_hex(8)}.part")
 
 
-def _write_new(path: Path, parts: Iterable[bytes], mode: int) -> None:
-    """Raises OSError; whatever is raised, an unfinished file is removed."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+def _write_new(path: Path | str, parts: Iterable[bytes], mode: int, folder: int | None = None) -> None:
+    """folder: a descriptor of the folder that `path` is relative to.
+
+    Raises OSError; whatever is raised, an unfinished file is removed.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
     try:
         try:
             for part in parts:
@@ -133,7 +161,7 @@ def _write_new(path: Path, parts: Iterable[bytes], mode: int) -> None:
             os.close(descriptor)
     except BaseException:
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            os.unlink(path, dir_fd=folder)
         raise
 
 

@@ -30,6 +30,7 @@ class SealOptions:
     device: the gateway, as the header of a sealed object names it.
     accept_syntaxes: transfer syntaxes that the destination takes; None when they are not known.
     sealed: what becomes of an object that carries a seal already (FORMAT.md, "Overwriting").
+    ambiguous: what becomes of an object that standard readers could read in different ways. It is never sealed.
     look: where a record whose private block was removed is searched for: "always" is in every image, "traces" is
         only in those whose header tells of a sealing.
     frames: where the record of a multi-frame image goes.
@@ -41,6 +42,7 @@ class SealOptions:
     device: Device = field(default_factory=Device)
     accept_syntaxes: tuple[str, ...] | None = None
     sealed: Literal["keep", "reseal", "refuse"] = "keep"
+    ambiguous: Literal["pass", "refuse"] = "pass"
     look: Literal["always", "traces"] = "always"
     frames: Frames = Frames.FIRST
 

@@ -58,7 +58,7 @@ def document(file: Part10, device: Device, now: datetime) -> Edits:
 
     A description without room for the added text stays as it is.
     """
-    edits: Edits = {CONTRIBUTING_EQUIPMENT: _with_item(file, CONTRIBUTING_EQUIPMENT, _equipment(device, now))}
+    edits: Edits = {CONTRIBUTING_EQUIPMENT: with_item(file, CONTRIBUTING_EQUIPMENT, _equipment(device, now))}
     before = (file.value(DERIVATION_DESCRIPTION) or b"").rstrip(b" \0")
     after = before + b"; " + DERIVATION_TEXT if before else DERIVATION_TEXT
     if len(after) <= _TEXT_MAX:
@@ -83,8 +83,8 @@ def derive(file: Part10, new_uid: str) -> Edits:
 
     edits: Edits = {
         SOP_INSTANCE_UID: encode(SOP_INSTANCE_UID, b"UI", new_uid.encode(), file.encoding),
-        SOURCE_IMAGE: _with_item(file, SOURCE_IMAGE, source),
-        DERIVATION_CODE: _with_item(file, DERIVATION_CODE, lambda encoding: _encoded(code, encoding)),
+        SOURCE_IMAGE: with_item(file, SOURCE_IMAGE, source),
+        DERIVATION_CODE: with_item(file, DERIVATION_CODE, lambda encoding: _encoded(code, encoding)),
     }
     if SHARED_FUNCTIONAL_GROUPS not in file.index:
         # An enhanced object that is DERIVED may not describe how it was acquired (PS3.3 C.8.13.4), so its type stays.
@@ -150,7 +150,7 @@ def _encoded(values: list[tuple[int, bytes, bytes]], encoding: Encoding) -> byte
     return b"".join(encode(tag, vr, value, encoding) for tag, vr, value in values)
 
 
-def _with_item(file: Part10, tag: int, content: Callable[[Encoding], bytes]) -> bytes:
+def with_item(file: Part10, tag: int, content: Callable[[Encoding], bytes]) -> bytes:
     """The sequence element with one more item at its end. A length that was undefined stays undefined."""
     element = file.index.get(tag)
     if element is None:

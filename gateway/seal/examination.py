@@ -19,7 +19,7 @@ from gateway.dicom.part10 import Part10, read
 from gateway.dicom.pixels import decode, decode_in_pieces, in_common
 from gateway.dicom.tags import PIXEL_DATA
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
-from gateway.seal.block import digest, private_block, statement
+from gateway.seal.block import amendment, digest, private_block, statement
 from gateway.seal.block.private_block import Block
 from gateway.seal.block.statement import Domain, Level, Statement
 from gateway.seal.codec import Codec, Revealed
@@ -112,6 +112,17 @@ class Examination:
         """
         sealed = self.attestation.table
         return [] if sealed is None else table.changes(sealed, self.present_table)
+
+    @cached_property
+    def amended(self) -> dict[int, bytes]:
+        """Tag -> the digest that the amendments say an element has; nobody's signature is checked here.
+
+        Raises SealBroken when they are malformed.
+        """
+        block, sealed = self.block, self.attestation.table
+        if block is None or sealed is None or not block.amendments:
+            return {}
+        return amendment.covered(amendment.decode(block.amendments, self.attestation.encoded), sealed)
 
     @cached_property
     def present_table(self) -> HeaderTable:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import overload
 
+from gateway.dicom.elements import encode
 from gateway.dicom.lazy_bytes import ByteSource
-from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
+from gateway.dicom.part10 import Part10, read
+from gateway.dicom.text import decoded, encoded
+from gateway.errors import OtherRecipient, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey
 from gateway.seal.block import private_block
 from gateway.seal.block.private_block import Block
 from gateway.seal.block.statement import Level, Statement
 from gateway.seal.codec import Codec
+from gateway.seal.documenting import Edits
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Restoration
 from gateway.seal.header import received
+from gateway.seal.header.canonical import KINDS, TEXT_KINDS, HeaderReading, swapped, vr_of
 from gateway.seal.opening import envelope_of, open_record, undone, undone_pixels
 from gateway.seal.rebuilding import rebuilt
+from gateway.seal.record.fields import character_set
 
 
 @overload
@@ -55,6 +62,35 @@ def restore_examined(
         return None, refused("unreadable")
 
 
+def with_corrections(original: ByteSource, amended: Part10, tags: Iterable[int]) -> ByteSource | None:
+    """An original with the elements that were corrected since; None when its character set can't hold one.
+
+    amended: the object that has the corrected elements.
+    tags: of the elements.
+    Raises UnreadableObject when the original can't be parsed.
+    """
+    file = read(original)
+    source, target = character_set(amended), character_set(file)
+    edits: Edits = {}
+    for tag in tags:
+        element = amended.index.get(tag)
+        if element is None:
+            edits[tag] = None
+            continue
+        vr = vr_of(element, HeaderReading.of(amended))
+        value = amended.body[element.value : element.end]
+        if KINDS[vr] in TEXT_KINDS and source != target:
+            text = decoded(value, source)
+            translated = None if text is None else encoded(text, target)
+            if translated is None:
+                return None
+            value = translated
+        if KINDS[vr] in (b"I", b"F") and amended.encoding.little != file.encoding.little:
+            value = swapped(value, vr)
+        edits[tag] = encode(tag, vr.encode(), value, file.encoding)
+    return file.rewritten(edits)
+
+
 def refused(reason: str) -> Restoration:
     return Restoration(restored=False, reason=reason)
 
@@ -78,8 +114,8 @@ def _restored(examination: Examination, key: RecipientKey) -> tuple[ByteSource |
         return None, refused("nothing-hidden")
     try:
         record = open_record(envelope_of(closed, block), key)
-    except SealBroken:
-        return None, refused("not-opened")
+    except SealBroken as error:
+        return None, refused("other-key" if isinstance(error, OtherRecipient) else "not-opened")
     try:
         if statement.version == 1 and examination.image is not None:
             original, digest = undone(file, *examination.image, block, record.restore_key)

@@ -12,13 +12,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import overload
 
+from gateway.dicom import one_reading
 from gateway.dicom.image import PixelFormat
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.pixels import decode
 from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import SOP_INSTANCE_UID
-from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
+from gateway.errors import AmbiguousObject, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import Recipient, Signer
 from gateway.seal import eligibility, resealing
 from gateway.seal.attesting import attested, covered_in_pieces
@@ -98,6 +99,7 @@ def seal(
 
     Raises UnreadableObject when the bytes can't be parsed.
     Raises AlreadySealed when the object is sealed and the policy is to refuse it.
+    Raises AmbiguousObject when it can be read in different ways and the policy is to refuse it.
     Raises ConfigurationError when a field can't be recorded.
     Everything else ends in a level with its reason.
     """
@@ -109,6 +111,8 @@ def seal(
     with context.steps.step("parse"):
         file = read(data)
         decision = eligibility.judge(file)
+    if decision.reason == "ambiguous" and context.options.ambiguous == "refuse":
+        raise AmbiguousObject(one_reading.objection(file))
     try:
         if decision.reason == "already-sealed":
             return _resealed(data, file, context)
@@ -207,4 +211,5 @@ def _attested(
         seal_ms=context.steps.total,
         steps_ms=context.steps.ms,
         shortened=tuple(sorted(taken.shortened)),
+        whole=True,
     )

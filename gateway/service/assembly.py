@@ -66,6 +66,7 @@ class Parts:
     commitments: Commitments
     commitment_user: CommitmentUser
     pseudonyms: Pseudonyms
+    access_log: AccessLog
     certificates: Certificates
     arrived: Wakeup
     prepared: Wakeup
@@ -108,6 +109,7 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
             metrics=metrics, log=log, answered=asked, gateway_id=pseudonyms.gateway_id()
         ),
         pseudonyms=pseudonyms,
+        access_log=AccessLog(config.gateway.data_dir),
         certificates=Certificates(config),
         arrived=Wakeup(),
         prepared=Wakeup(),
@@ -203,10 +205,15 @@ def records(parts: Parts) -> Records:
         in_force = parts.in_force
         return in_force.on_demand if in_force.config.keys.recipient_key is not None else None
 
+    def amender() -> OnDemand | None:
+        in_force = parts.in_force
+        return in_force.on_demand if in_force.config.keys.signer is not None else None
+
     return Records(
         opener=opener,
+        amender=amender,
         pseudonyms=parts.pseudonyms,
-        log=AccessLog(parts.config.gateway.data_dir),
+        log=parts.access_log,
         quarantine=parts.quarantine,
     )
 

@@ -18,12 +18,13 @@ from gateway.queue import Queue, is_file_of_queue, open_to_copy
 from gateway.runtime import durable, rights
 from gateway.spool import LocalSpool
 from gateway.spool.quarantine import Quarantine
+from gateway.work import handover
 
 ROUNDS_MAX = 10
 # Objects that may be left for the time in which nobody can write to the queue.
 FEW = 16
-# Made anew in the copy, or copied in a way of their own.
-COPIED_APART = ("lock", "spool", "quarantine")
+# Made anew in the copy, or copied in a way of their own. A hand-over lasts as long as somebody waits for the answer.
+COPIED_APART = ("lock", "spool", "quarantine", handover.FOLDER)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ class Housekeeping:
         """Do what is due. Trouble is logged, and what could not be done is done another time."""
         clean = time.monotonic() - self._cleaned_at > CLEAN_INTERVAL_S
         try:
+            self._parts.access_log.flush()
             self._expire()
             self._retain()
             if clean:

@@ -13,9 +13,10 @@ from types import FrameType
 
 from gateway.config import Config
 from gateway.dimse.listener import Listener
-from gateway.errors import AlreadyRunning, ResourceError
+from gateway.errors import AlreadyRunning, AuditFailed, ResourceError
 from gateway.observe import Log, configure_logging, logger
 from gateway.runtime import malloc, rights
+from gateway.runtime.core_dumps import empty_dumps
 from gateway.service import assembly, reconcile
 from gateway.service.health import Health
 from gateway.service.housekeeping import Housekeeping
@@ -24,6 +25,7 @@ from gateway.service.threads import WorkerThreads
 from gateway.web.api import application
 from gateway.web.backend import Backend
 from gateway.web.server import WebServer
+from gateway.work import handover
 from gateway.work.bypass import NOTICE
 
 HOUSEKEEPING_INTERVAL_S = 2.0
@@ -43,6 +45,8 @@ def run(config: Config, *, bypass: bool = False) -> int:
     configure_logging()
     for variable in ONE_THREAD_EACH:
         os.environ.setdefault(variable, "1")
+    # A core dump would hold images, the key of the spool and tokens.
+    empty_dumps()
     # The spool holds clear images: what is made from here on is the owner's alone.
     os.umask(0o077)
     malloc.keep_little()
@@ -100,6 +104,7 @@ class Service:
         self._signals: queues.SimpleQueue[int] = queues.SimpleQueue()
         self._web = WebServer(application(lambda: self._parts.config.http, self._backend()), config.http)
         reconcile.at_start(self._parts.queue, self._parts.spool, log)
+        handover.clear(config.gateway.data_dir)
 
     def run(self) -> int:
         """Run until a signal says stop, and return the exit code. Raises ResourceError when it can't start."""
@@ -121,6 +126,7 @@ class Service:
             self._threads.stop()
             parts.in_force.on_demand.stop()
             self._web.stop()
+            self._write_counted_denials()
             parts.close()
         self._log.info("stopped")
         return 0
@@ -141,6 +147,12 @@ class Service:
             if number == signal.SIGHUP:
                 reload(self._parts, self._threads, self._web)
             housekeeping.keep()
+
+    def _write_counted_denials(self) -> None:
+        try:
+            self._parts.access_log.flush(everything=True)
+        except AuditFailed as error:
+            self._log.error("denials not written down", code=error.code, problem=str(error))
 
     def _backend(self) -> Backend:
         parts, health = self._parts, Health(self._parts, self._threads)

@@ -36,10 +36,13 @@ class StoredFile:
     They are read, not mapped: a mapped file counts as memory of the process, and a disk error would end the process.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises OSError."""
+    def __init__(self, path: Path, descriptor: int | None = None) -> None:
+        """descriptor: of the file, when it is open already; it is closed with this.
+
+        Raises OSError.
+        """
         self.path = path
-        self._file = path.open("rb", buffering=0)
+        self._file = path.open("rb", buffering=0) if descriptor is None else os.fdopen(descriptor, "rb", 0)
         self._length = os.fstat(self._file.fileno()).st_size
 
     def __len__(self) -> int:
@@ -61,13 +64,14 @@ class StoredFile:
 
 
 @contextmanager
-def opened(path: Path, key: SpoolKey | None = None) -> Iterator[ByteSource]:
+def opened(path: Path, key: SpoolKey | None = None, *, descriptor: int | None = None) -> Iterator[ByteSource]:
     """Give the same bytes as `read_checked`. They are not in memory when there are more than IN_MEMORY_BYTES.
 
+    descriptor: of the file, when it is open already; it is closed at the end.
     Raises the same errors as `read_checked`.
     """
-    with stored_bytes(path) as stored:
-        clear = _clear(stored, key)
+    with stored_bytes(path, descriptor) as stored:
+        clear = decrypted(stored, key)
         yield clear[:] if len(clear) <= IN_MEMORY_BYTES else clear
 
 
@@ -82,17 +86,18 @@ def read_checked(path: Path, key: SpoolKey | None = None) -> bytes:
     Raises KeyFileError when it is encrypted and there is no key.
     """
     with stored_bytes(path) as stored:
-        return _clear(stored, key)[:]
+        return decrypted(stored, key)[:]
 
 
 @contextmanager
-def stored_bytes(path: Path) -> Iterator[ByteSource]:
+def stored_bytes(path: Path, descriptor: int | None = None) -> Iterator[ByteSource]:
     """Give the bytes as they are on the disk, checked against the name. A small file is read only once.
 
+    descriptor: as for `opened`.
     Raises FileMissing, SpoolCorrupt.
     """
     try:
-        file = StoredFile(path)
+        file = StoredFile(path, descriptor)
     except FileNotFoundError as error:
         raise FileMissing("the spool has no file for this job") from error
     with closing(file):
@@ -101,7 +106,11 @@ def stored_bytes(path: Path) -> Iterator[ByteSource]:
         yield stored
 
 
-def _clear(stored: ByteSource, key: SpoolKey | None) -> ByteSource:
+def decrypted(stored: ByteSource, key: SpoolKey | None) -> ByteSource:
+    """The clear bytes of an encrypted file; any other file as it is.
+
+    Raises SpoolCorrupt when it was encrypted with another key, KeyFileError when there is no key.
+    """
     if not is_encrypted(stored):
         return stored
     if key is None:

@@ -1,23 +1,29 @@
-"""Which callers the HTTP interface admits: it checks identity, rate, role, and the number at once, in this order."""
+"""Which callers the HTTP interface admits.
+
+In this order: are tokens from there looked at, whose is this one, does the caller ask too often, may the caller do
+this, is there a place. Only then the body is received: who is not admitted holds nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from gateway.config.http import HttpSettings, Role
-from gateway.observe.access_log import AccessRecord
-from gateway.web.errors import Busy, Forbidden, Refused, TooMany, Unauthenticated
+from gateway.observe import Metrics
+from gateway.observe.access_log import AccessLog, AccessRecord
+from gateway.web.addresses import caller_address, site
+from gateway.web.bodies import objects
+from gateway.web.capacity import Capacity
+from gateway.web.errors import Forbidden, Refused, TooMany, TooManyWrongTokens, Unauthenticated
 from gateway.web.identity import Caller, Callers
 from gateway.web.rate import CallerRates
-
-# The roles that give access to records. Denials of them are written to the audit log.
-AUDITED: frozenset[Role] = frozenset({"extract", "restore"})
-BUSY_RETRY_S = 1
+from gateway.web.wrong_tokens import WrongTokens
 
 
 @dataclass(frozen=True)
@@ -32,14 +38,25 @@ class Visit:
     address: str
     role: Role
 
+    @property
+    def counted_as(self) -> str:
+        """Whose rate and places the request takes."""
+        return f"caller {self.caller}" if self.caller is not None else f"address {site(self.address)}"
+
     def access(
-        self, outcome: str, reason: str, *, action: str | None = None, **instances: str | None
+        self,
+        outcome: str,
+        reason: str,
+        *,
+        action: str | None = None,
+        instance: str | None = None,
+        record_instance: str | None = None,
     ) -> AccessRecord:
         """A line for the audit log about this visit.
 
         outcome, reason: as in AccessRecord.
         action: what was done; None: the name of the role.
-        instances: `instance` and `record_instance` of AccessRecord.
+        instance, record_instance: as in AccessRecord.
         """
         return AccessRecord(
             caller=self.caller,
@@ -48,20 +65,22 @@ class Visit:
             action=action or self.role,
             outcome=outcome,
             reason=reason,
-            **instances,
+            instance=instance,
+            record_instance=record_instance,
         )
 
 
 class Admission:
     """Decides about each request. For one event loop."""
 
-    def __init__(self, settings: Callable[[], HttpSettings], audit: Callable[[AccessRecord], None]) -> None:
+    def __init__(self, settings: Callable[[], HttpSettings], audit: AccessLog, metrics: Metrics) -> None:
         """settings: returns those in force now.
-        audit: writes a line, durable when it returns. Raises AuditFailed.
+        audit: gets a line about each denial.
+        metrics: counts wrong tokens.
         """
         self._current = settings
         self._audit = audit
-        self._inside = 0
+        self._metrics = metrics
         self._follow(settings())
 
     def _follow(self, settings: HttpSettings) -> None:
@@ -69,56 +88,94 @@ class Admission:
         self._settings = settings
         self._callers = Callers(settings)
         self._rates = CallerRates(settings.requests_per_minute)
+        self._wrong_tokens = WrongTokens(settings.wrong_tokens_per_minute)
+        self._capacity = Capacity(settings)
+        self._proxies = [ip_network(proxy) for proxy in settings.trusted_proxies or ()]
 
     @asynccontextmanager
     async def admitted(self, request: Request, role: Role) -> AsyncIterator[Visit]:
-        """Admit the request for as long as the block runs.
+        """Admit a request without a body for as long as the block runs.
 
-        A denial of access to records is in the audit log before it is answered.
+        A denial is in the audit log before it is answered, or counted there.
         Raises Refused when the request is not admitted.
         Raises AuditFailed when the denial can't be written down.
         """
+        visit, capacity = await self._visit(request, role)
+        async with capacity.working(visit.counted_as):
+            yield visit
+
+    @asynccontextmanager
+    async def received(
+        self, request: Request, role: Role
+    ) -> AsyncIterator[tuple[Visit, list[tuple[str, bytes]]]]:
+        """Admit a request and receive its objects (`gateway.web.bodies.objects`), for as long as the block runs.
+
+        Raises the same errors as `admitted`.
+        """
+        visit, capacity = await self._visit(request, role)
+        with capacity.receiving(visit.counted_as) as holding:
+            received = await objects(request, self._current(), holding)
+            async with capacity.working(visit.counted_as):
+                yield visit, received
+
+    async def _visit(self, request: Request, role: Role) -> tuple[Visit, Capacity]:
+        """A caller who has the role, and where the caller finds a place. Raises Refused, AuditFailed."""
         settings = self._current()
         if settings != self._settings:
             self._follow(settings)
-        address = request.client.host if request.client is not None else ""
-        visit = await self._visit(request.headers.get("authorization"), address, role)
-        if self._inside >= self._settings.concurrent:
-            raise Busy(
-                f"{self._inside} requests are being worked on", headers={"Retry-After": str(BUSY_RETRY_S)}
-            )
-        self._inside += 1
+        peer = request.client.host if request.client is not None else ""
+        address = caller_address(peer, request.headers.getlist("x-forwarded-for"), self._proxies)
+        visit, capacity = Visit(None, address, role), self._capacity
         try:
-            yield visit
-        finally:
-            self._inside -= 1
-
-    async def _visit(self, authorization: str | None, address: str, role: Role) -> Visit:
-        """A caller who has the role. Raises Refused, AuditFailed."""
-        try:
-            caller = await run_in_threadpool(self._callers.identify, authorization)
+            caller = await self._identified(request.headers.get("authorization"), visit)
+            visit = Visit(caller.name, address, role)
+            self._count(visit)
+            if role not in caller.roles:
+                raise _without_role(caller, role)
         except Refused as refusal:
-            self._count(f"address {address}")
-            await self._deny(Visit(None, address, role), refusal)
+            await run_in_threadpool(self._audit.deny, visit.access("denied", refusal.code))
             raise
-        self._count(f"caller {caller.name}" if caller.name is not None else f"address {address}")
-        visit = Visit(caller.name, address, role)
-        if role not in caller.roles:
-            denial = _without_role(caller, role)
-            await self._deny(visit, denial)
-            raise denial
-        return visit
+        capacity.check(visit.counted_as)
+        return visit, capacity
 
-    def _count(self, caller: str) -> None:
+    async def _identified(self, authorization: str | None, visit: Visit) -> Caller:
+        """Raises Refused."""
+        wrong_tokens = self._wrong_tokens
+        if authorization is None or not self._callers.take_tokens:
+            return await self._known(authorization, visit)
+        wait_s = wrong_tokens.begin(visit.address)
+        if wait_s:
+            raise TooManyWrongTokens("too many wrong tokens", headers={"Retry-After": str(wait_s)})
+        guess, right = False, False
+        try:
+            caller = await self._known(authorization, visit)
+            right = True
+        except (Unauthenticated, TooMany):
+            guess = True
+            self._metrics.count("sealgate_http_wrong_tokens_total")
+            raise
+        finally:
+            if not guess:
+                wrong_tokens.was_no_guess(visit.address, right=right)
+        return caller
+
+    async def _known(self, authorization: str | None, visit: Visit) -> Caller:
+        """Raises Refused; TooMany when somebody whom nobody knows asks too often."""
+        callers = self._callers
+        try:
+            if callers.may_wait(authorization):
+                return await run_in_threadpool(callers.identify, authorization)
+            # At once, so that right tokens that come together do not count as wrong ones meanwhile.
+            return callers.identify(authorization)
+        except Unauthenticated:
+            self._count(visit)
+            raise
+
+    def _count(self, visit: Visit) -> None:
         """Raises TooMany."""
-        wait_s = self._rates.take(caller)
+        wait_s = self._rates.take(visit.counted_as)
         if wait_s:
             raise TooMany("too many requests", headers={"Retry-After": str(wait_s)})
-
-    async def _deny(self, visit: Visit, refusal: Refused) -> None:
-        """Raises AuditFailed."""
-        if visit.role in AUDITED:
-            await run_in_threadpool(self._audit, visit.access("denied", refusal.code))
 
 
 def _without_role(caller: Caller, role: Role) -> Refused:

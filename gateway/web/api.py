@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +15,9 @@ from starlette.routing import Route
 from gateway.config.http import HttpSettings
 from gateway.errors import GatewayError
 from gateway.queue.as_json import job_as_json
+from gateway.seal.amending import Correcting
 from gateway.web.admission import Admission
+from gateway.web.amendments import amendment_and_object
 from gateway.web.as_json import (
     extraction_as_json,
     quarantined_as_json,
@@ -22,7 +25,7 @@ from gateway.web.as_json import (
     restoration_as_json,
 )
 from gateway.web.backend import Backend
-from gateway.web.bodies import WHOLE_BODY, is_multipart, objects
+from gateway.web.bodies import WHOLE_BODY, is_multipart
 from gateway.web.errors import STATUS_OF_CODE, BadRequest, Refused
 from gateway.web.probes import Probes
 
@@ -46,13 +49,14 @@ class Api:
     def __init__(self, settings: Callable[[], HttpSettings], backend: Backend) -> None:
         self._settings = settings
         self._backend = backend
-        self._admission = Admission(settings, backend.records.log.write)
+        self._admission = Admission(settings, backend.records.log, backend.metrics)
 
     def routes(self) -> list[Route]:
         return [
             Route("/api/v1/verify", self._verify, methods=["POST"]),
             Route("/api/v1/extract", self._extract, methods=["POST"]),
             Route("/api/v1/restore", self._restore, methods=["POST"]),
+            Route("/api/v1/amend", self._amend, methods=["POST"]),
             Route("/api/v1/queue", self._queue),
             Route("/api/v1/quarantine", self._quarantine),
             Route("/api/v1/quarantine/{prefix}", self._quarantined),
@@ -60,31 +64,47 @@ class Api:
         ]
 
     async def _verify(self, request: Request) -> Response:
-        async with self._admission.admitted(request, "verify"):
+        async with self._admission.received(request, "verify") as (_, objects):
             reports = [
                 report_as_json(name, await run_in_threadpool(self._backend.verify, data))
-                for name, data in await objects(request, self._settings())
+                for name, data in objects
             ]
         return JSONResponse(reports if is_multipart(request) else reports[0])
 
     async def _extract(self, request: Request) -> Response:
-        async with self._admission.admitted(request, "extract") as visit:
+        async with self._admission.received(request, "extract") as (visit, objects):
             extractions = [
                 extraction_as_json(name, await run_in_threadpool(self._backend.records.extract, visit, data))
-                for name, data in await objects(request, self._settings())
+                for name, data in objects
             ]
         return JSONResponse(extractions if is_multipart(request) else extractions[0], headers=NOT_KEPT)
 
     async def _restore(self, request: Request) -> Response:
         if is_multipart(request):
             raise BadRequest("one object at a time", hint="Send it as application/dicom.")
-        async with self._admission.admitted(request, "restore") as visit:
-            ((_, data),) = await objects(request, self._settings())
-            restored = await run_in_threadpool(self._backend.records.restore, visit, data)
+        async with self._admission.received(request, "restore") as (visit, ((_, data),)):
+            unverified = request.query_params.get("unverified") == "true"
+            restored = await run_in_threadpool(
+                self._backend.records.restore, visit, data, unverified=unverified
+            )
         if restored.original is None:
             answer = restoration_as_json(WHOLE_BODY, restored.restoration)
             return JSONResponse(answer, 422, headers=NOT_KEPT)
-        return Response(restored.original, media_type="application/dicom", headers=NOT_KEPT)
+        headers = NOT_KEPT | {"Sealgate-Verdict": str(restored.restoration.verdict)}
+        return Response(restored.original, media_type="application/dicom", headers=headers)
+
+    async def _amend(self, request: Request) -> Response:
+        """Values are in the body: what is in an address is written into logs on the way."""
+        async with self._admission.received(request, "amend") as (visit, parts):
+            wanted, data = amendment_and_object(parts)
+            correcting = Correcting(
+                values=wanted.set,
+                reason=wanted.reason,
+                by=visit.caller or visit.address,
+                at=datetime.now(UTC),
+            )
+            amended = await run_in_threadpool(self._backend.records.amend, visit, data, correcting)
+        return Response(amended, media_type="application/dicom", headers=NOT_KEPT)
 
     async def _queue(self, request: Request) -> Response:
         async with self._admission.admitted(request, "operate"):

@@ -1,79 +1,75 @@
-"""The objects in a request's body, within the limits of size and time."""
+"""The objects in a request's body, within the limits of size, time and rate. They are in memory, never on a disk."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+import time
+from asyncio import timeout
+from collections.abc import AsyncIterator
 
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from gateway.config.http import HttpSettings
+from gateway.web.capacity import Holding
 from gateway.web.errors import BadRequest, TooLarge, TooSlow
+from gateway.web.multipart import MultipartBody
 
-# Files in one multipart body.
-OBJECTS_MAX = 1000
 # The name of an object that is the whole body.
 WHOLE_BODY = "body"
+# The rate of a body is looked at once in this time.
+WINDOW_S = 10.0
 
 
 def is_multipart(request: Request) -> bool:
     return request.headers.get("content-type", "").startswith("multipart/form-data")
 
 
-async def objects(request: Request, settings: HttpSettings) -> list[tuple[str, bytes]]:
+async def objects(request: Request, settings: HttpSettings, holding: Holding) -> list[tuple[str, bytes]]:
     """Name and content of each file of a multipart body. Any other body is one object, named WHOLE_BODY.
 
-    Raises BadRequest, TooLarge, TooSlow.
+    holding: grows with what is received.
+    Raises BadRequest, TooLarge, TooSlow, Busy.
     """
-    body = await _limited(request, settings)
-    return await _parts(request, body) if is_multipart(request) else [(WHOLE_BODY, body)]
-
-
-async def _limited(request: Request, settings: HttpSettings) -> bytes:
-    """The whole body. Raises TooLarge as soon as it is too large, whatever Content-Length says."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(settings.request_timeout_s):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > settings.body_bytes_max:
-                    raise TooLarge(f"more than {settings.body_bytes_max} bytes")
-    except TimeoutError as error:
-        raise TooSlow(
-            f"the body did not come within {settings.request_timeout_s:g} s", headers={"Connection": "close"}
-        ) from error
-    except ClientDisconnect as error:
-        raise BadRequest("the caller went away") from error
-    if not body:
+    body = MultipartBody(request.headers["content-type"]) if is_multipart(request) else None
+    whole = bytearray()
+    async for chunk in _chunks(request, settings):
+        holding.grow(len(chunk))
+        if holding.bytes > settings.body_bytes_max:
+            raise TooLarge(f"more than {settings.body_bytes_max} bytes")
+        if body is not None:
+            body.write(chunk)
+        else:
+            whole += chunk
+    if not holding.bytes:
         raise BadRequest("the body is empty")
-    return bytes(body)
+    return body.files() if body is not None else [(WHOLE_BODY, bytes(whole))]
 
 
-async def _parts(request: Request, body: bytes) -> list[tuple[str, bytes]]:
-    """File name, or field name, and content of each part that is a file. Raises BadRequest."""
-    replayed = Request(request.scope, receive=_replay(body))
-    try:
-        async with replayed.form(max_files=OBJECTS_MAX) as form:
-            files = [
-                (str(value.filename or name), await value.read())
-                for name, value in form.multi_items()
-                if not isinstance(value, str)
-            ]
-    except HTTPException as error:
-        raise BadRequest("the multipart body can't be parsed", hint=str(error.detail)) from error
-    if not files:
-        raise BadRequest("no part of the multipart body is a file")
-    return files
+async def _chunks(request: Request, settings: HttpSettings) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises BadRequest when the caller leaves, TooSlow when it comes too slowly."""
+    began = time.monotonic()
+    window_began, in_window, more = began, 0, True
+    while more:
+        now = time.monotonic()
+        left_s = began + settings.request_timeout_s - now
+        window_left_s = window_began + WINDOW_S - now
+        if left_s <= 0:
+            raise _slow(f"the body did not come within {settings.request_timeout_s:g} s")
+        if window_left_s <= 0:
+            if in_window < settings.body_bytes_s_min * (now - window_began):
+                raise _slow(f"the body comes with less than {settings.body_bytes_s_min} bytes per second")
+            window_began, in_window, window_left_s = now, 0, WINDOW_S
+        try:
+            async with timeout(min(left_s, window_left_s)):
+                message = await request.receive()
+        except TimeoutError:
+            continue
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the caller went away")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        in_window += len(chunk)
+        if chunk:
+            yield chunk
 
 
-def _replay(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
-    """An ASGI channel on which this body is received."""
-
-    async def messages() -> AsyncIterator[dict[str, Any]]:
-        yield {"type": "http.request", "body": body, "more_body": False}
-        yield {"type": "http.disconnect"}
-
-    stream = messages()
-    return stream.__anext__
+def _slow(message: str) -> TooSlow:
+    return TooSlow(message, headers={"Connection": "close"})

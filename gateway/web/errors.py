@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.errors import GatewayError, WorkerDied
+from gateway.errors import (
+    AuditFailed,
+    GatewayError,
+    NotAmendable,
+    SpoolFull,
+    TooMuchMemory,
+    UnreadableObject,
+    UsageError,
+    WorkerDied,
+)
 
 # Statuses of GatewayError codes that the caller can mend, or that pass. All others are our fault: 500.
-STATUS_OF_CODE = {"unreadable": 400, WorkerDied.code: 503, "audit-failed": 503}
+STATUS_OF_CODE = {
+    UnreadableObject.code: 400,
+    NotAmendable.code: 422,
+    UsageError.code: 400,
+    TooMuchMemory.code: 413,
+    WorkerDied.code: 503,
+    AuditFailed.code: 503,
+    SpoolFull.code: 503,
+}
 
 
 class Refused(GatewayError):
@@ -58,7 +75,7 @@ class TooSlow(Refused):
     """The body did not come in time."""
 
     code, status, retry = "too-slow", 408, True
-    hint = "Send it faster, or raise http.request_timeout_s."
+    hint = "Send it faster, raise http.request_timeout_s, or lower http.body_bytes_s_min."
 
 
 class TooLarge(Refused):
@@ -73,6 +90,13 @@ class TooMany(Refused):
 
     code, status, retry = "rate-limit", 429, True
     hint = "Wait as long as Retry-After says, or raise http.requests_per_minute."
+
+
+class TooManyWrongTokens(Refused):
+    """Too many wrong tokens came from this address, or from all of them: this one was not looked at."""
+
+    code, status, retry = "wrong-tokens", 429, True
+    hint = "Wait as long as Retry-After says; look into the audit log for who sends wrong tokens."
 
 
 class NotConfigured(Refused):

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from gateway.config.http import HttpSettings, Role
+from gateway.config.http import TOKEN_CHARS_MIN, HttpSettings, Role
 from gateway.web.errors import Unauthenticated
 from gateway.web.oidc import Provider
 
@@ -30,13 +30,22 @@ class Callers:
         self._settings = settings
         self._provider = Provider(settings.oidc) if settings.oidc is not None else None
 
+    @property
+    def take_tokens(self) -> bool:
+        """Whether a token can be right here."""
+        return self._settings.token is not None or self._provider is not None
+
+    def may_wait(self, authorization: str | None) -> bool:
+        """Whether `identify` may wait for the identity provider, and so belongs into a thread."""
+        return self._provider is not None and (authorization or "").count(".") == 2
+
     def identify(self, authorization: str | None) -> Caller:
         """The caller of a request. May wait for the identity provider.
 
         authorization: the header of that name (RFC 6750 2.1), None when there is none.
         Raises Unauthenticated, IdentityUnavailable.
         """
-        if self._settings.token is None and self._provider is None:
+        if not self.take_tokens:
             if self._settings.verifies_for_all:
                 return Caller(None, frozenset({"verify"}))
             raise Unauthenticated(
@@ -59,6 +68,9 @@ class Callers:
 
         All hashes are compared, each in constant time, so that the time tells nothing.
         """
+        if len(token) < TOKEN_CHARS_MIN:
+            # Whoever wrote its hash into the configuration: it can be guessed.
+            return None
         digest = hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()
         caller = None
         for known in self._settings.token or ():

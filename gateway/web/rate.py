@@ -45,3 +45,9 @@ class CallerRates:
             return math.ceil((1 - bucket.left) * 60 / self._size)
         bucket.left -= 1
         return 0
+
+    def give_back(self, caller: str) -> None:
+        """Undo a `take` that returned 0."""
+        bucket = self._buckets.get(caller)
+        if bucket is not None:
+            bucket.left = min(self._size, bucket.left + 1)

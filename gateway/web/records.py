@@ -9,16 +9,24 @@ from typing import Protocol, TypeVar
 from gateway.errors import GatewayError, UsageError
 from gateway.observe.access_log import AccessLog
 from gateway.observe.pseudonyms import Pseudonyms
+from gateway.seal.amending import Correcting
 from gateway.seal.findings import Extraction
 from gateway.spool.quarantine import Quarantine
 from gateway.web.admission import Visit
 from gateway.web.errors import NotConfigured, NotFound, TooLarge
-from gateway.work.on_demand import Restored
+from gateway.work.on_demand import Amended, Restored
 from gateway.work.tasks import OpenedRecord
 
 # The keyword of the element in a hidden record that tells whose record it is.
 SOP_INSTANCE_UID = "SOPInstanceUID"
 OpenedT = TypeVar("OpenedT", OpenedRecord, Restored)
+
+
+class Amender(Protocol):
+    """A worker process that holds the signer's key."""
+
+    def amend(self, data: bytes, correcting: Correcting) -> Amended:
+        """Raises GatewayError."""
 
 
 class Opener(Protocol):
@@ -27,7 +35,7 @@ class Opener(Protocol):
     def extract(self, data: bytes) -> OpenedRecord:
         """Raises GatewayError."""
 
-    def restore(self, data: bytes) -> Restored:
+    def restore(self, data: bytes, *, unverified: bool) -> Restored:
         """Raises GatewayError."""
 
 
@@ -36,9 +44,11 @@ class Records:
     """Its calls block; they belong into threads.
 
     opener: returns None while no recipient key is configured.
+    amender: returns None while no signer key is configured.
     """
 
     opener: Callable[[], Opener | None]
+    amender: Callable[[], Amender | None]
     pseudonyms: Pseudonyms
     log: AccessLog
     quarantine: Quarantine
@@ -50,11 +60,30 @@ class Records:
         self._allowed(visit, opened.extraction.reason, opened.sop_instance_uid, record.get(SOP_INSTANCE_UID))
         return opened.extraction
 
-    def restore(self, visit: Visit, data: bytes) -> Restored:
-        """Raises GatewayError; AuditFailed is one of them."""
-        restored = self._audited(visit, lambda opener: opener.restore(data))
-        self._allowed(visit, restored.restoration.reason, restored.sop_instance_uid, None)
+    def restore(self, visit: Visit, data: bytes, *, unverified: bool) -> Restored:
+        """The original of an object that verifies; on request of one that does not, which the audit log says.
+
+        Raises GatewayError; AuditFailed is one of them.
+        """
+        restored = self._audited(visit, lambda opener: opener.restore(data, unverified=unverified))
+        reason = restored.restoration.reason
+        if restored.original is not None and not restored.restoration.verified:
+            reason = f"unverified-{restored.restoration.verdict}"
+        self._allowed(visit, reason, restored.sop_instance_uid, None)
         return restored
+
+    def amend(self, visit: Visit, data: bytes, correcting: Correcting) -> bytes:
+        """The amended object. Raises GatewayError; AuditFailed is one of them."""
+        try:
+            amender = self.amender()
+            if amender is None:
+                raise NotConfigured("this gateway has no key that signs")
+            done = amender.amend(data, correcting)
+        except GatewayError as error:
+            self.log.write(visit.access("failed", error.code))
+            raise
+        self._allowed(visit, ",".join(sorted(correcting.values)), done.sop_instance_uid, None)
+        return done.amended
 
     def quarantined(self, visit: Visit, prefix: str, *, bytes_max: int) -> bytes:
         """The bytes of a quarantined object as they were received.

@@ -22,12 +22,16 @@ OPEN_MAX = 512
 OPEN_PER_ADDRESS_MAX = 128
 # From the connection, or the last answer, to the end of the next request's headers.
 HEAD_TIMEOUT_S = 10.0
+# A caller who takes less of an answer in a window is not waited for.
+ANSWER_WINDOW_S = 30.0
+ANSWER_BYTES_S_MIN = 1000
 
 
 class ImpatientProtocol(H11Protocol):
     """Closes connections that send nothing, or send it drop by drop. uvicorn would wait for ever."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _unsent: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -38,9 +42,33 @@ class ImpatientProtocol(H11Protocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._unsent):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The caller does not take the answer as fast as it is given. Until it does, the answer is in memory."""
+        super().pause_writing()
+        self._watch_answer()
+
+    def resume_writing(self) -> None:
+        if self._unsent is not None:
+            self._unsent.cancel()
+        super().resume_writing()
+
+    def _watch_answer(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._unsent = self.loop.call_later(ANSWER_WINDOW_S, self._close_unless_taken, left)
+
+    def _close_unless_taken(self, left_before: int) -> None:
+        if self.transport.is_closing():
+            return
+        taken = left_before - self.transport.get_write_buffer_size()
+        if taken < ANSWER_BYTES_S_MIN * ANSWER_WINDOW_S:
+            self.transport.abort()
+        else:
+            self._watch_answer()
 
     def _wait_for_a_request(self) -> None:
         if self._deadline is not None:

@@ -1,4 +1,4 @@
-"""The tasks of a worker process, done: seal, verify, restore, mark, and the tasks of HTTP callers."""
+"""The tasks of a worker process, done: seal, verify, restore, release, mark, and the tasks of HTTP callers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import assert_never
 
 from gateway import keys
 from gateway.config import Config
+from gateway.dicom.inflation import check_inflated
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import read
+from gateway.dicom.pixels import transcode
 from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.dicom.warning import with_warning
 from gateway.errors import KeyFileError, UnreadableObject
@@ -19,47 +21,70 @@ from gateway.seal import (
     SealOptions,
     seal,
 )
+from gateway.seal.amending import amend
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
-from gateway.seal.restoring import restore, restore_examined
-from gateway.seal.verifying import extract, reopen, verify, verify_examined
+from gateway.seal.header.classes import moved
+from gateway.seal.releasing import ReleaseRules, release
+from gateway.seal.standard_signature.signing import sign
+from gateway.seal.verifying import (
+    extract,
+    reopen,
+    restore_reported,
+    restore_verified,
+    verify,
+    verify_examined,
+)
 from gateway.spool import LocalSpool, Spool
-from gateway.spool.stored import opened, read_checked
+from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
 from gateway.work.tasks import (
+    AmendedObject,
+    AmendTask,
     AnyTask,
+    ConvertTask,
     ExtractTask,
     Failure,
     MarkTask,
     OpenedOriginal,
     OpenedRecord,
     Outcome,
+    ReleaseTask,
     RestoreOnlyTask,
     Result,
     SealTask,
     VerifyOnlyTask,
     VerifyTask,
 )
+from gateway.work.time_stamping import TimeStamper
 
 
 class Executor:
     """What a worker keeps between tasks: networks, keys, options."""
 
     def __init__(self, config: Config) -> None:
-        """Raises KeyFileError, ResourceError."""
+        """Raises KeyFileError, ResourceError; ConfigurationError where a class or an element of one is unknown."""
         self.codec = Codec.load(threads=1)
-        self._keys = KeyRing.load(config.keys)
+        self._keys = KeyRing.load(config.keys, config.seal.standard_signature)
+        self._time_stamper = TimeStamper.of(config.seal.time_stamp) if config.seal.time_stamp else None
         self._spool = worker_spool(config)
         self._spool_key = spool_key(config)
+        self._memory_bytes = config.limits.worker_memory_bytes
         self._options = SealOptions(
             profile=Profile(config.seal.profile),
             fields=config.seal.fields or DEFAULT_FIELDS,
             identity=config.seal.identity,
             device=Device(station_name=config.seal.station_name),
             sealed=config.seal.sealed,
+            ambiguous=config.seal.ambiguous,
             look=config.seal.look,
             frames=Frames(config.seal.frames),
+        )
+        self._classes = moved(config.verify.classes or {})
+        self._release_rules = ReleaseRules(
+            unsealed=config.release.unsealed == "release",
+            undecodable=config.release.undecodable == "release",
         )
         self._reopen = (
             partial(
@@ -79,14 +104,20 @@ class Executor:
                 return self._seal(task)
             case VerifyTask():
                 return self._verify(task)
+            case ReleaseTask():
+                return self._release(task)
             case MarkTask():
                 return mark(self._spool, task)
+            case ConvertTask():
+                return convert(self._spool, task)
             case VerifyOnlyTask():
                 return self._verify_only(task)
             case ExtractTask():
                 return self._extract(task)
             case RestoreOnlyTask():
                 return self._restore_only(task)
+            case AmendTask():
+                return self._amend(task)
             case _:
                 assert_never(task)
 
@@ -94,6 +125,7 @@ class Executor:
         if self._keys.recipient is None or self._keys.signer is None:
             raise KeyFileError("sealing needs keys.recipient and keys.signer")
         with self._spool.open(task.object_name) as data:
+            self._check_size(data)
             sealed, result = seal(
                 data,
                 recipient=self._keys.recipient,
@@ -103,14 +135,32 @@ class Executor:
                 now=datetime.now(UTC),
                 reopen=self._reopen,
             )
+            signature = problem = ""
+            if sealed is not data and self._keys.certified is not None:
+                sealed, signed = sign(
+                    sealed, self._keys.certified, now=datetime.now(UTC), time_stamp=self._time_stamper
+                )
+                signature = signed.reason
+                if signature == "unstamped" and self._time_stamper is not None:
+                    problem = self._time_stamper.problem
             outgoing = None if sealed is data else self._spool.put(sealed)
-        return Outcome(outgoing=outgoing, level=result.level, reason=result.reason)
+        return Outcome(
+            outgoing=outgoing,
+            level=result.level,
+            reason=result.reason,
+            signature=signature,
+            signature_problem=problem,
+        )
 
     def _verify(self, task: VerifyTask) -> Outcome | Failure:
         with self._spool.open(task.object_name) as data:
+            self._check_size(data)
             examination = Examination(data, self.codec)
             report = verify_examined(
-                examination, trusted=self._keys.trusted, recipient_key=self._keys.recipient_key
+                examination,
+                trusted=self._keys.trusted,
+                recipient_key=self._keys.recipient_key,
+                classes=self._classes,
             )
             if not report.ok:
                 return self._failing(data, report, str(report.verdict), task)
@@ -121,10 +171,35 @@ class Executor:
     def _restore(
         self, examination: Examination, data: ByteSource, report: Report, task: VerifyTask
     ) -> Outcome | Failure:
-        original, restoration = restore_examined(examination, recipient_key=self._recipient_key())
+        original, restoration = restore_reported(examination, report, recipient_key=self._recipient_key())
         if original is None:
             return self._failing(data, report, f"not-restored-{restoration.reason}", task)
         return _verified(report, restored_to=self._spool.put(original))
+
+    def _release(self, task: ReleaseTask) -> Outcome | Failure:
+        with self._spool.open(task.object_name) as data:
+            self._check_size(data)
+            released, result = release(
+                data,
+                trusted=self._keys.trusted,
+                recipient_key=self._recipient_key(),
+                codec=self.codec,
+                rules=self._release_rules,
+                classes=self._classes,
+            )
+            verdict = str(result.report.verdict)
+            if released is None:
+                hint = "It may still carry its patient. Look at it in the quarantine folder."
+                return Failure(
+                    code=result.reason, text="not released", hint=hint, retry=False, verdict=verdict
+                )
+            return Outcome(
+                outgoing=None if released is data else self._spool.put(released),
+                level=str(result.report.level or ""),
+                reason=result.reason,
+                verdict=verdict,
+                restored=result.statement is not None,
+            )
 
     def _failing(self, data: ByteSource, report: Report, problem: str, task: VerifyTask) -> Outcome | Failure:
         """An object that did not verify, or was not restored, goes on with a warning or is kept back."""
@@ -136,21 +211,53 @@ class Executor:
         return Outcome(outgoing=outgoing, level=str(report.level or ""), reason=problem, verdict=verdict)
 
     def _verify_only(self, task: VerifyOnlyTask) -> Report:
-        # The file may be a copy from the spool or the quarantine, encrypted as it lies there.
-        with opened(task.path, self._spool_key) as data:
-            return verify(data, trusted=self._keys.trusted, recipient_key=None, codec=self.codec)
+        # What the caller sent may be a copy from the spool or the quarantine, encrypted as it lies there.
+        with opened(task.file.path, task.file.key) as received:
+            data = decrypted(received, self._spool_key)
+            self._check_size(data)
+            return verify(
+                data,
+                trusted=self._keys.trusted,
+                recipient_key=None,
+                codec=self.codec,
+                classes=self._classes,
+                certificates=self._keys.certificates,
+            )
 
     def _extract(self, task: ExtractTask) -> OpenedRecord:
-        data, key = read_checked(task.path), self._recipient_key()
+        data, key = task.file.read(), self._recipient_key()
+        self._check_size(data)
         extraction = extract(data, recipient_key=key, codec=self.codec)
         return OpenedRecord(sop_instance_uid=_sop_instance_uid(data), extraction=extraction)
 
     def _restore_only(self, task: RestoreOnlyTask) -> OpenedOriginal:
-        data, key = read_checked(task.path), self._recipient_key()
-        original, restoration = restore(data, recipient_key=key, codec=self.codec)
+        data, key = task.file.read(), self._recipient_key()
+        self._check_size(data)
+        original, restoration = restore_verified(
+            Examination(data, self.codec),
+            trusted=self._keys.trusted,
+            recipient_key=key,
+            classes=self._classes,
+            unverified=task.unverified,
+        )
         if original is not None:
-            task.target.write_bytes(original)
+            task.target.write(original)
         return OpenedOriginal(sop_instance_uid=_sop_instance_uid(data), restoration=restoration)
+
+    def _amend(self, task: AmendTask) -> AmendedObject:
+        """Raises NotAmendable, UsageError, KeyFileError."""
+        signer, data = self._keys.signer, task.file.read()
+        if signer is None:
+            raise KeyFileError("there is no keys.signer")
+        self._check_size(data)
+        trusted = (self._keys.trusted or keys.TrustedSigners([])).with_key(signer.public)
+        amended, report = amend(data, task.correcting, signer=signer, trusted=trusted, codec=self.codec)
+        task.target.write(amended)
+        return AmendedObject(sop_instance_uid=report.sop_instance_uid)
+
+    def _check_size(self, data: ByteSource) -> None:
+        """Raises TooMuchMemory before an object takes it."""
+        check_inflated(data, memory_bytes=self._memory_bytes)
 
     def _recipient_key(self) -> keys.RecipientKey:
         """Raises KeyFileError. The configuration and the service ask for the key first, so nobody sees it."""
@@ -164,6 +271,13 @@ def mark(spool: Spool, task: MarkTask) -> Outcome:
     with spool.open(task.object_name) as data:
         outgoing = spool.put(with_warning(data, task.warning))
     return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
+
+
+def convert(spool: Spool, task: ConvertTask) -> Outcome:
+    """The object in another transfer syntax. Raises GatewayError."""
+    with spool.open(task.object_name) as data:
+        outgoing = spool.put(transcode(data[:], task.syntax))
+    return Outcome(outgoing=outgoing, level="pass", reason="converted")
 
 
 def worker_spool(config: Config) -> Spool:

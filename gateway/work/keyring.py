@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway import keys
-from gateway.config import Config, KeySettings
+from gateway.config import Config, KeySettings, StandardSignatureSettings
 from gateway.spool.cipher import SpoolKey
 
 
@@ -18,10 +18,14 @@ class KeyRing:
     signer: keys.Signer | None = None
     trusted: keys.TrustedSigners | None = None
     recipient_key: keys.RecipientKey | None = None
+    certified: keys.CertifiedSigner | None = None
+    certificates: keys.CertificateTrust | None = None
 
     @classmethod
-    def load(cls, settings: KeySettings) -> Self:
+    def load(cls, settings: KeySettings, standard: StandardSignatureSettings | None = None) -> Self:
         """Read the keys that are configured.
+
+        standard: the key of standard signatures, and its certificate.
 
         Raises KeyFileError when a key can't be read.
         Raises ResourceError when the key provider can't be reached now.
@@ -31,8 +35,20 @@ class KeyRing:
             recipient=keys.load_recipient(settings.recipient) if settings.recipient else None,
             signer=keys.load_signer(settings.signer, provider) if settings.signer else None,
             trusted=keys.load_trusted_signers(settings.signers) if settings.signers else None,
+            certificates=(
+                keys.CertificateTrust(keys.load_certificates(settings.certificates))
+                if settings.certificates
+                else None
+            ),
             recipient_key=(
                 keys.load_recipient_key(settings.recipient_key, provider) if settings.recipient_key else None
+            ),
+            certified=(
+                keys.load_certified_signer(
+                    standard.key, standard.certificate, keys.Passphrases(settings.passphrase_file)
+                )
+                if standard
+                else None
             ),
         )
 

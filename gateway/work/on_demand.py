@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from gateway.config import Config
 from gateway.errors import ResourceError
+from gateway.seal.amending import Correcting
 from gateway.seal.findings import Report, Restoration
+from gateway.work.handover import handed_over
 from gateway.work.process import WorkerProcess
 from gateway.work.tasks import (
+    AmendTask,
     ExtractTask,
     Failure,
     OpenedRecord,
@@ -23,8 +22,17 @@ from gateway.work.tasks import (
     VerifyOnlyTask,
 )
 
-# A file system without a disk, on Linux.
-MEMORY = Path("/dev/shm")
+
+@dataclass(frozen=True, kw_only=True)
+class Amended:
+    """What came of amending a file.
+
+    sop_instance_uid: of the object.
+    amended: the bytes of the amended object.
+    """
+
+    sop_instance_uid: str
+    amended: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,50 +51,54 @@ class Restored:
 class OnDemand:
     """Works on one object at a time. The process starts with the first.
 
-    All methods that take data raise ResourceError, WorkerDied, KeyFileError.
+    All methods that take data raise ResourceError (SpoolFull, when the object can't be handed over), WorkerDied,
+    KeyFileError.
     """
 
     def __init__(self, config: Config) -> None:
         self._timeout_s = config.limits.seal_timeout_s
-        # Where the spool is encrypted, no clear image may reach a disk.
-        self._folder = MEMORY if config.gateway.spool_key is not None and MEMORY.is_dir() else None
+        self._data_dir = config.gateway.data_dir
         self._process = WorkerProcess(config)
         self._lock = threading.Lock()
 
     def verify(self, data: bytes) -> Report:
         """Verify a file. The hidden record stays closed."""
-        with self._file(data) as path:
-            return self._run("verify-only", VerifyOnlyTask(path=path))
+        with self._lock, handed_over(self._data_dir, data) as file:
+            return self._run("verify-only", VerifyOnlyTask(file=file))
 
     def extract(self, data: bytes) -> OpenedRecord:
         """Read the hidden record of a file. Only where a recipient key is configured."""
-        with self._file(data) as path:
-            return self._run("extract", ExtractTask(path=path))
+        with self._lock, handed_over(self._data_dir, data) as file:
+            return self._run("extract", ExtractTask(file=file))
 
-    def restore(self, data: bytes) -> Restored:
-        """Give back the original of a file. Only where a recipient key is configured."""
-        with self._file(data) as path:
-            target = path.with_name("original.dcm")
-            opened = self._run("restore-only", RestoreOnlyTask(path=path, target=target))
+    def restore(self, data: bytes, *, unverified: bool) -> Restored:
+        """Give back the original of a file that verifies. Only where a recipient key is configured.
+
+        unverified: also of one that does not verify.
+        """
+        with self._lock, handed_over(self._data_dir, data) as file:
+            target = file.beside("original")
+            opened = self._run(
+                "restore-only", RestoreOnlyTask(file=file, target=target, unverified=unverified)
+            )
             return Restored(
                 sop_instance_uid=opened.sop_instance_uid,
                 restoration=opened.restoration,
-                original=target.read_bytes() if opened.restoration.restored else None,
+                original=target.read() if opened.restoration.restored else None,
             )
+
+    def amend(self, data: bytes, correcting: Correcting) -> Amended:
+        """Correct a sealed file under signature. Only where a signer key is configured."""
+        with self._lock, handed_over(self._data_dir, data) as file:
+            target = file.beside("amended")
+            done = self._run("amend", AmendTask(file=file, target=target, correcting=correcting))
+            return Amended(sop_instance_uid=done.sop_instance_uid, amended=target.read())
 
     def stop(self) -> None:
         """At once. A caller who waits for a result gets an error."""
         self._process.kill()
         with self._lock:
             self._process.stop()
-
-    @contextmanager
-    def _file(self, data: bytes) -> Iterator[Path]:
-        """The data as a file, alone in a folder that goes away with it. One caller at a time gets in."""
-        with self._lock, tempfile.TemporaryDirectory(prefix="sealgate-", dir=self._folder) as folder:
-            path = Path(folder) / "object.dcm"
-            path.write_bytes(data)
-            yield path
 
     def _run(self, action: str, task: Task[ResultT]) -> ResultT:
         result, _ = self._process.run(task, timeout_s=self._timeout_s)

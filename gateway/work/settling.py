@@ -48,6 +48,10 @@ class Settlement:
             return
         if job.action == "seal":
             context.metrics.count("sealgate_sealed_total", level=outcome.level, reason=outcome.reason)
+        if job.action == "release":
+            context.metrics.count("sealgate_released_total", reason=outcome.reason)
+        if outcome.signature:
+            context.metrics.count("sealgate_standard_signatures_total", outcome=outcome.signature)
         if outcome.restored:
             context.metrics.count("sealgate_restored_total")
         context.log.info(
@@ -58,7 +62,10 @@ class Settlement:
             seal_level=outcome.level,
             reason=outcome.reason,
             ms=round(seconds * 1000, 1),
+            **({"standard_signature": outcome.signature} if outcome.signature else {}),
         )
+        if outcome.signature_problem:
+            context.log.warning("no time stamp", job=job.id, problem=outcome.signature_problem)
         context.prepared.notify()
 
     def failed(self, job: Job, failure: Failure) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from gateway.errors import GatewayError
+from gateway.seal.amending import Correcting
 from gateway.seal.findings import Extraction, Report, Restoration
+from gateway.work.handover import SecretFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Outcome:
     reason: a code word.
     verdict: what verification found, None when the object was not verified.
     restored: whether `outgoing` holds the original pixels.
+    signature: what came of the standard signature, a code word; "" where none was to be made.
+    signature_problem: why it has no time stamp, for people; "" otherwise.
     """
 
     outgoing: str | None
@@ -48,6 +51,8 @@ class Outcome:
     reason: str
     verdict: str | None = None
     restored: bool = False
+    signature: str = ""
+    signature_problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,16 @@ class OpenedRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AmendedObject:
+    """What came of an AmendTask. The amended object is in the task's `target`.
+
+    sop_instance_uid: of the object.
+    """
+
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class OpenedOriginal:
     """What came of a RestoreOnlyTask. The original is in the task's `target` when it was restored.
 
@@ -72,7 +87,7 @@ class OpenedOriginal:
     restoration: Restoration
 
 
-Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal
+Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal | AmendedObject
 ResultT = TypeVar("ResultT", bound=Result)
 
 
@@ -104,6 +119,13 @@ class VerifyTask(Task[Outcome]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleaseTask(Task[Outcome]):
+    """Verify the object, and pass on its original without any trace of the seal. What is not good is a Failure."""
+
+    object_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MarkTask(Task[Outcome]):
     """Write `warning` into the object. Needs neither networks nor keys."""
 
@@ -111,29 +133,63 @@ class MarkTask(Task[Outcome]):
     warning: str
 
 
-# -- Tasks on demand name files of a temporary folder.
+@dataclass(frozen=True, kw_only=True)
+class ConvertTask(Task[Outcome]):
+    """Convert the object without loss into the transfer syntax of this UID. Needs neither networks nor keys."""
+
+    object_name: str
+    syntax: str
+
+
+# -- Tasks on demand name files that the service hands over.
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOnlyTask(Task[Report]):
     """Verify the file and report. The hidden record stays closed."""
 
-    path: Path
+    file: SecretFile
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractTask(Task[OpenedRecord]):
     """Read the hidden record of the file."""
 
-    path: Path
+    file: SecretFile
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreOnlyTask(Task[OpenedOriginal]):
-    """Write the original of the file to `target`, whoever sealed it."""
+    """Write the original of the file to `target`.
 
-    path: Path
-    target: Path
+    unverified: also of an object that does not verify.
+    """
+
+    file: SecretFile
+    target: SecretFile
+    unverified: bool = False
 
 
-AnyTask: TypeAlias = SealTask | VerifyTask | MarkTask | VerifyOnlyTask | ExtractTask | RestoreOnlyTask
+@dataclass(frozen=True, kw_only=True)
+class AmendTask(Task[AmendedObject]):
+    """Correct the file, sign the correction, and write it to `target`.
+
+    correcting: holds patient data, and so goes no further than the worker.
+    """
+
+    file: SecretFile
+    target: SecretFile
+    correcting: Correcting
+
+
+AnyTask: TypeAlias = (
+    SealTask
+    | VerifyTask
+    | ReleaseTask
+    | MarkTask
+    | ConvertTask
+    | VerifyOnlyTask
+    | ExtractTask
+    | RestoreOnlyTask
+    | AmendTask
+)

@@ -5,7 +5,6 @@ A hostile object that exhausts memory, hangs or crashes a decoder takes this pro
 
 from __future__ import annotations
 
-import resource
 import signal
 import time
 from collections.abc import Callable
@@ -16,8 +15,10 @@ from typing import Any
 from gateway.config import Config
 from gateway.errors import GatewayError, TooMuchMemory
 from gateway.observe import where
-from gateway.work.executor import Executor, mark, worker_spool
-from gateway.work.tasks import Failure, MarkTask, Outcome, Result
+from gateway.runtime.core_dumps import empty_dumps
+from gateway.runtime.limits import limit_memory
+from gateway.work.executor import Executor, convert, mark, worker_spool
+from gateway.work.tasks import ConvertTask, Failure, MarkTask, Outcome, Result
 
 
 def main(connection: Connection, config: Config, marks_only: bool = False) -> None:
@@ -26,13 +27,15 @@ def main(connection: Connection, config: Config, marks_only: bool = False) -> No
     It sends the name of the codec's execution provider when it is ready, or a Failure and ends. Then it answers each
     task with a pair: the result or a Failure, and the seconds that it took.
 
-    marks_only: load neither networks nor keys, and do no other task than MarkTask. The provider is "" then.
+    marks_only: load neither networks nor keys, and do no other tasks than MarkTask and ConvertTask. The provider
+    is "" then.
     """
     # A terminal's Ctrl-C reaches this process, too. The service drains us.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     limit_memory(config.limits.worker_memory_bytes)
     try:
+        empty_dumps()
         do, provider = _prepared(config, marks_only=marks_only)
     except GatewayError as error:
         connection.send(Failure.of(error))
@@ -54,24 +57,15 @@ def main(connection: Connection, config: Config, marks_only: bool = False) -> No
 def _prepared(config: Config, *, marks_only: bool) -> tuple[Callable[[Any], Result | Failure], str]:
     """What does the tasks, and the name of the execution provider. Raises KeyFileError, ResourceError."""
     if marks_only:
-        return partial(_mark, config), ""
+        return partial(_without_keys, config), ""
     executor = Executor(config)
     return executor.do, executor.codec.provider
 
 
-def _mark(config: Config, task: MarkTask) -> Outcome:
+def _without_keys(config: Config, task: MarkTask | ConvertTask) -> Outcome:
     """Opens the spool for each task: when that fails, it is a Failure of the task and the process runs on."""
-    return mark(worker_spool(config), task)
-
-
-def limit_memory(data_bytes: int) -> None:
-    """Limit what this process may allocate (RLIMIT_DATA, setrlimit(2); mapped files do not count on Linux).
-
-    An object that claims to be huge then fails alone, before the system looks for a process to end.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = data_bytes if hard == resource.RLIM_INFINITY else min(data_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    spool = worker_spool(config)
+    return mark(spool, task) if isinstance(task, MarkTask) else convert(spool, task)
 
 
 def guarded(do: Callable[[Any], Result | Failure], task: object) -> Result | Failure:

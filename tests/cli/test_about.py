@@ -25,6 +25,7 @@ def test_the_codec_ids_are_those_of_the_networks_that_are_loaded(codec: Codec) -
 
 def test_the_version_is_told_where_onnx_runtime_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "gateway.seal.codec.networks", raising=False)
+    monkeypatch.delitem(sys.modules, "gateway.seal.codec.onnx", raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert "sealgate 0.1.0" in about()
     assert "provider: none, ONNX Runtime can't be loaded (ModuleNotFoundError)" in about()

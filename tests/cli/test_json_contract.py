@@ -20,8 +20,9 @@ VERIFY = {
     "path", "sop_instance_uid", "verdict", "level", "checks", "header_differences", "tampered_tiles",
     "format_version",
 }  # fmt: skip
-EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate"}
-RESTORE = {"path", "restored", "original_digest", "reason"}
+EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate", "reason", "recipient_id"}
+RESTORE = {"path", "restored", "original_digest", "reason", "verdict", "whole"}
+RELEASE = {"path", "released", "reason", "verdict", "level", "deidentified", "output", "detail"}
 
 DEFAULT_FIELDS = {
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyInstanceUID",
@@ -112,7 +113,16 @@ def test_extract(folder: Path) -> None:
 
 @pytest.mark.usefixtures("sealed")
 def test_restore(folder: Path) -> None:
-    found = lines(folder, "restore", "out", "back", "--recipient-key", "keys/recipient.key")
+    found = lines(
+        folder,
+        "restore",
+        "out",
+        "back",
+        "--signers",
+        "keys/signer.pub",
+        "--recipient-key",
+        "keys/recipient.key",
+    )
     assert all(set(line) >= RESTORE for line in found.values())
     assert [line["restored"] for line in found.values()] == [True, True, False]
     for name in ("ct.dcm", "pdf.dcm"):
@@ -122,3 +132,17 @@ def test_restore(folder: Path) -> None:
         "pdf.dcm",
         "text.txt.not-restored",
     ]
+
+
+@pytest.mark.usefixtures("sealed")
+def test_release(folder: Path) -> None:
+    with_keys = ["--signers", "keys/signer.pub", "--recipient-key", "keys/recipient.key"]
+    told = lines(folder, "release", "out", "free", *with_keys)
+    assert all(set(line) == RELEASE for line in told.values())
+    assert {name: line["output"] for name, line in told.items()} == {
+        "ct.dcm": "free/000001.dcm",
+        "pdf.dcm": "free/000002.dcm",
+        "text.txt": None,
+    }
+    for name, output in (("ct.dcm", "000001.dcm"), ("pdf.dcm", "000002.dcm")):
+        assert (folder / "free" / output).read_bytes() == (folder / "in" / name).read_bytes()

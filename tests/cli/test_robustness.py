@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,15 @@ from typing import Any
 import pytest
 
 from gateway import keys
-from gateway.commands.common import batch
+from gateway.commands.common import batch, files
 from gateway.commands.common.exits import Exit
 from gateway.commands.common.files import (
     InputFile,
+    OutputRefused,
     inputs,
     inputs_and_outputs,
-    write_atomically,
+    opened_input,
+    write_output,
 )
 from gateway.commands.common.printing import Printer, printable
 from gateway.errors import ResourceError, UnreadableObject, UsageError
@@ -94,8 +98,8 @@ class Misbehaving:
             line={"path": str(item.source), "ok": True}, word="good", text=str(item.source)
         )
 
-    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
-        return {"path": str(item.source), "ok": False, "code": code}
+    def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
+        return {"path": str(item.source), "ok": False, "code": code, "detail": message}
 
 
 def _run(names: list[str], jobs: int, capsys: pytest.CaptureFixture[str]) -> tuple[Exit, list[str], str]:
@@ -133,7 +137,7 @@ def test_results_keep_the_order_of_the_files(capsys: pytest.CaptureFixture[str])
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
-    assert printable("evil\x1b[2Jname\x07 Müller\n") == "evil\\x1b[2Jname\\x07 Müller\n"
+    assert printable("evil\x1b[2Jname\x07 Müller\n") == "evil\\x1b[2Jname\\x07 Müller\\n"
 
 
 def test_json_lines_are_ascii_and_lossless(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,14 +163,15 @@ def test_a_link_to_nowhere_is_one_bad_file_among_others(
     @dataclass(frozen=True)
     class Reading(Misbehaving):
         def __call__(self, item: InputFile) -> batch.FileResult:
-            item.source.read_bytes()
+            with opened_input(item, 1 << 30) as data:
+                assert data[:]
             return super().__call__(item)
 
     (tmp_path / "good").write_bytes(b"x")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     worst = batch.run(Reading(), inputs(tmp_path), jobs=1, printer=Printer(as_json=True))
     assert worst is Exit.FINDINGS
-    assert "link: can't be read" in capsys.readouterr().err
+    assert "link: it is a link; links in folders are not followed" in capsys.readouterr().err
 
 
 def test_an_output_folder_inside_the_input_is_refused(tmp_path: Path) -> None:
@@ -175,10 +180,22 @@ def test_an_output_folder_inside_the_input_is_refused(tmp_path: Path) -> None:
         inputs_and_outputs(tmp_path, tmp_path / "out")
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "source").write_bytes(b"new")
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "kept").write_bytes(b"old")
-    with pytest.raises(ResourceError, match="can't write"):
-        write_atomically(tmp_path / "target", b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["target"]
-    assert (tmp_path / "target" / "kept").read_bytes() == b"old"
+    with pytest.raises(OutputRefused, match="is a folder"):
+        write_output(InputFile(tmp_path / "source", tmp_path / "target"), b"new")
+    (tmp_path / "small").write_bytes(b"old")
+
+    def broken() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(files, "pieces", lambda _data: broken())
+    with pytest.raises(ResourceError, match="no space left"):
+        write_output(InputFile(tmp_path / "source", tmp_path / "small"), b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small", "source", "target"]
+    assert (tmp_path / "target" / "kept").read_bytes() == (tmp_path / "small").read_bytes() == b"old"

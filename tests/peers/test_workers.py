@@ -333,11 +333,11 @@ def test_http_callers_get_the_record_and_the_original(folder: Path, original: by
     try:
         opened = on_demand.extract(sealed)
         assert (opened.sop_instance_uid, opened.extraction.found) == (uid, True)
-        restored = on_demand.restore(sealed)
+        restored = on_demand.restore(sealed, unverified=False)
         assert (restored.sop_instance_uid, restored.restoration.restored) == (uid, True)
         assert restored.original is not None
         assert dcmread(io.BytesIO(restored.original)).PixelData == dcmread(io.BytesIO(original)).PixelData
-        unsealed = on_demand.restore(original)
+        unsealed = on_demand.restore(original, unverified=True)
         assert (unsealed.original, unsealed.restoration.restored) == (None, False)
         assert on_demand.extract(b"garbage").sop_instance_uid == ""
     finally:

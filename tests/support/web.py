@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from gateway.config.http import HttpSettings, Role, Token
+from gateway.config.http import TOKEN_CHARS_MIN, HttpSettings, Role, Token
 from gateway.errors import WorkerDied
 from gateway.observe.access_log import FILE_NAME, AccessLog
 from gateway.observe.pseudonyms import Pseudonyms
@@ -41,6 +41,7 @@ def backend(folder: Path, **parts: Any) -> Backend:
     """A gateway that has no recipient key; its audit log is in `folder`."""
     records = Records(
         opener=lambda: None,
+        amender=lambda: None,
         pseudonyms=Pseudonyms.load(folder),
         log=AccessLog(folder),
         quarantine=Quarantine(folder),
@@ -68,11 +69,17 @@ def serving(settings: HttpSettings, parts: Backend) -> Iterator[str]:
 
 
 def token(name: str, text: str, *roles: Role) -> Token:
-    return Token(name=name, roles=roles, sha256=hashlib.sha256(text.encode()).hexdigest())
+    """text: the token that `bearer` sends for the same text."""
+    return Token(name=name, roles=roles, sha256=hashlib.sha256(long(text).encode()).hexdigest())
 
 
 def bearer(text: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {text}"}
+    return {"Authorization": f"Bearer {long(text)}"}
+
+
+def long(text: str) -> str:
+    """A token that is long enough, and can be told apart by its beginning."""
+    return text.ljust(TOKEN_CHARS_MIN, "-")
 
 
 def audit_lines(folder: Path) -> list[dict[str, Any]]:

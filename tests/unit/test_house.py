@@ -119,6 +119,29 @@ def test_a_pure_room_has_no_use_for_the_world(name: str) -> None:
     assert wrong == []
 
 
+def test_one_module_imports_the_runtime_that_would_tell_what_it_does() -> None:
+    """gateway.seal.codec.onnx switches its telemetry off first; see there."""
+    everywhere = [
+        *PACKAGE.rglob("*.py"),
+        *PACKAGE.with_name("export").rglob("*.py"),
+        *PACKAGE.with_name("tests").rglob("*.py"),
+    ]
+    importing = [
+        path for path in everywhere if any(name.split(".")[0] == "onnxruntime" for name in imports(path))
+    ]
+    assert importing == [PACKAGE / "seal" / "codec" / "onnx.py"]
+
+
+def test_temporary_files_are_made_by_a_module_that_encrypts_them_and_for_the_sites_own_program() -> None:
+    """What lies in a temporary file is a patient's image. Starlette's form makes such files by itself."""
+    assert sorted(module for module in IMPORTS if "tempfile" in IMPORTS[module]) == [
+        # For a program that needs a clear file: in memory, in a folder of its own.
+        "gateway.commands.common.deidentifying",
+        "gateway.work.handover",
+    ]
+    assert [module for module, path in MODULES.items() if ".form(" in path.read_text()] == []
+
+
 def circle(arrows: dict[str, set[str]]) -> list[str]:
     """The first way that leads back to where it began; empty when there is none."""
     done: set[str] = set()

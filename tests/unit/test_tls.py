@@ -10,7 +10,7 @@ import pytest
 from gateway.config import Config, load
 from gateway.config.tls import ClientTlsSettings, TlsSettings
 from gateway.errors import ConfigurationError, KeyFileError
-from gateway.tls import client_context, server_context
+from gateway.tls import client_context, own_certificates, server_context
 from tests.support.certificates import Authority
 
 GOOD = """
@@ -89,3 +89,15 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
     other.key.chmod(0o644)
     with pytest.raises(KeyFileError, match="open to group or others"):
         server_context(TlsSettings(certificate=other.certificate, key=other.key))
+
+
+def test_a_certificate_of_standard_signatures_counts_as_ours_and_a_missing_one_closes_no_port(
+    tmp_path: Path,
+) -> None:
+    authority = Authority(tmp_path)
+    authority.issue("own")
+    text = '[seal]\nstandard_signature = { key = "standard.key", certificate = "standard.crt" }\n' + GOOD
+    config = loaded(tmp_path, text)
+    assert set(own_certificates(config)) == {"listener"}
+    authority.issue("standard")
+    assert set(own_certificates(config)) == {"listener", "standard signature"}

@@ -21,11 +21,15 @@ from gateway.commands.common.exits import Exit
 from gateway.commands.common.files import InputFile
 from gateway.commands.common.printing import Printer
 from gateway.errors import (
+    FileMissing,
     GatewayError,
     InputError,
     ResourceError,
+    SpoolCorrupt,
+    TooMuchMemory,
     UsageError,
 )
+from gateway.runtime.limits import limit_memory, limited_time
 
 # Enough files to keep the processes busy, and few enough that their results need little memory.
 QUEUED_PER_JOB = 4
@@ -58,22 +62,47 @@ class FileTask(Protocol):
         Raises UsageError or ResourceError when the whole run must end.
         """
 
-    def failed(self, item: InputFile, code: str) -> dict[str, Any]:
+    def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
         """The JSON object for a file without a result. It has every key that the command promises.
 
         code: a code word that says why.
+        message: the same for people.
         """
 
 
-def run(task: FileTask, items: Sequence[InputFile], *, jobs: int, printer: Printer) -> Exit:
+@dataclass(frozen=True, kw_only=True)
+class FileLimits:
+    """What one file may take.
+
+    memory_bytes: that a process may allocate; None: no limit, and none is set.
+    timeout_s: seconds; None: no limit.
+    """
+
+    memory_bytes: int | None = None
+    timeout_s: float | None = None
+
+
+NO_LIMITS = FileLimits()
+
+
+def run(
+    task: FileTask,
+    items: Sequence[InputFile],
+    *,
+    jobs: int,
+    printer: Printer,
+    limits: FileLimits = NO_LIMITS,
+) -> Exit:
     """Work on all items, and print each result in the order of the items. Returns the worst exit code.
 
     jobs: number of processes.
+    limits: hold from now on for this process, too.
     """
+    _start(limits)
     worst = Exit.OK
     words: Counter[str] = Counter()
     with printer.progress(len(items)) as advance:
-        for result in _results(task, items, jobs):
+        for result in _results(_Limited(task, limits), items, jobs):
             printer.outcome(result.line, result.word, result.text, result.notes)
             words[result.word] += 1
             worst = _worse(worst, result.exit_code)
@@ -84,13 +113,30 @@ def run(task: FileTask, items: Sequence[InputFile], *, jobs: int, printer: Print
     return worst
 
 
-def attempt(task: FileTask, item: InputFile) -> FileResult:
+@dataclass(frozen=True)
+class _Limited:
+    """A task and what it may take."""
+
+    task: FileTask
+    limits: FileLimits
+
+
+def attempt(limited: _Limited, item: InputFile) -> FileResult:
     """The result for one file, whatever happens.
 
     Raises UsageError or ResourceError when the whole run must end.
     """
+    task = limited.task
     try:
-        return task(item)
+        with limited_time(limited.limits.timeout_s):
+            return task(item)
+    except MemoryError:
+        much = TooMuchMemory(f"it would need more than {limited.limits.memory_bytes} bytes of memory")
+        return _failure(task, item, much.code, str(much), much.hint)
+    except (FileMissing, SpoolCorrupt):
+        return _failure(
+            task, item, "unreadable", "it changed while it was read, or is not what its name says"
+        )
     except (UsageError, ResourceError):
         raise
     except GatewayError as error:
@@ -111,7 +157,11 @@ def _failure(
 ) -> FileResult:
     note = f"{item.source}: {message}" + (f" ({hint})" if hint else "")
     return FileResult(
-        line=task.failed(item, code), word=code, text=message, exit_code=exit_code, notes=(note,)
+        line=task.failed(item, code, message),
+        word=code,
+        text=f"{item.source}  ({message})",
+        exit_code=exit_code,
+        notes=(note,),
     )
 
 
@@ -120,7 +170,7 @@ def _worse(first: Exit, second: Exit) -> Exit:
     return max(first, second, key=order.index)
 
 
-def _results(task: FileTask, items: Sequence[InputFile], jobs: int) -> Iterator[FileResult]:
+def _results(task: _Limited, items: Sequence[InputFile], jobs: int) -> Iterator[FileResult]:
     if jobs <= 1 or len(items) <= 1:
         yield from (attempt(task, item) for item in items)
         return
@@ -133,9 +183,9 @@ def _results(task: FileTask, items: Sequence[InputFile], jobs: int) -> Iterator[
                 yield _alone(task, item)
 
 
-def _pooled(task: FileTask, waiting: deque[InputFile], jobs: int) -> Iterator[FileResult]:
+def _pooled(task: _Limited, waiting: deque[InputFile], jobs: int) -> Iterator[FileResult]:
     """Results in order. Items leave `waiting` as they are done. Returns early when a process died."""
-    pool = _pool(jobs)
+    pool = _pool(jobs, task.limits)
     running: deque[Future[FileResult]] = deque()
     try:
         while waiting:
@@ -150,21 +200,26 @@ def _pooled(task: FileTask, waiting: deque[InputFile], jobs: int) -> Iterator[Fi
         pool.shutdown(cancel_futures=True)
 
 
-def _alone(task: FileTask, item: InputFile) -> FileResult:
-    with _pool(1) as pool:
+def _alone(task: _Limited, item: InputFile) -> FileResult:
+    with _pool(1, task.limits) as pool:
         try:
             return _submitted(pool, task, item).result()
         except BrokenProcessPool:
             message = "killed the process that worked on it (a decoder crashed or memory ran out)"
-            return _failure(task, item, "crashed", message, InputError.hint)
+            return _failure(task.task, item, "crashed", message, InputError.hint)
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor:
+def _pool(jobs: int, limits: FileLimits) -> ProcessPoolExecutor:
     # spawn, because the runtime of the networks has threads, which do not survive a fork.
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent)
+    return ProcessPoolExecutor(
+        jobs,
+        mp_context=get_context("spawn"),
+        initializer=_leave_interrupts_to_parent,
+        initargs=(limits,),
+    )
 
 
-def _submitted(pool: ProcessPoolExecutor, task: FileTask, item: InputFile) -> Future[FileResult]:
+def _submitted(pool: ProcessPoolExecutor, task: _Limited, item: InputFile) -> Future[FileResult]:
     """Processes start here. Ctrl-C is blocked meanwhile: it never reaches them, and reaches us a moment later."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -173,6 +228,12 @@ def _submitted(pool: ProcessPoolExecutor, task: FileTask, item: InputFile) -> Fu
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _leave_interrupts_to_parent() -> None:
+def _start(limits: FileLimits) -> None:
+    if limits.memory_bytes is not None:
+        limit_memory(limits.memory_bytes)
+
+
+def _leave_interrupts_to_parent(limits: FileLimits) -> None:
+    _start(limits)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdin.close()

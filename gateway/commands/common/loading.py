@@ -7,7 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from gateway import keys
+from gateway.config import TimeStampSettings
 from gateway.seal.codec.codec import Codec
+from gateway.work.time_stamping import TimeStamper
 
 PROVIDER = "SEALGATE_KEYS__PROVIDER"
 
@@ -33,8 +35,23 @@ def signer(path: Path) -> keys.Signer:
 
 
 @cache
+def certified_signer(key: Path, certificate: Path) -> keys.CertifiedSigner:
+    return keys.load_certified_signer(key, certificate)
+
+
+@cache
+def time_stamper(settings: TimeStampSettings) -> TimeStamper:
+    return TimeStamper.of(settings)
+
+
+@cache
 def trusted_signers(path: Path) -> keys.TrustedSigners:
     return keys.load_trusted_signers(path)
+
+
+@cache
+def certificate_trust(path: Path) -> keys.CertificateTrust:
+    return keys.CertificateTrust(keys.load_certificates(path))
 
 
 @cache

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from gateway.config import Limits
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -29,6 +31,34 @@ def jobs(command: Command) -> Command:
         default=1,
         show_default=True,
         help="Processes that work on a folder's files.",
+    )(command)
+
+
+def limits(command: Command) -> Command:
+    """Add `--memory` and `--timeout`: what one file may take. A worker of the gateway has the same limits."""
+    defaults = Limits()
+    command = click.option(
+        "--timeout",
+        type=click.FloatRange(0.01),
+        default=defaults.seal_timeout_s,
+        show_default=True,
+        envvar="SEALGATE_LIMITS__SEAL_TIMEOUT_S",
+        help="Seconds that one file may take.",
+    )(command)
+    return click.option(
+        "--memory",
+        type=click.IntRange(512 << 20),
+        default=defaults.worker_memory_bytes,
+        show_default=True,
+        envvar="SEALGATE_LIMITS__WORKER_MEMORY_BYTES",
+        help="Bytes of memory that a process may take; a file that needs more is refused.",
+    )(command)
+
+
+def signers(command: Command) -> Command:
+    """Add `--signers`."""
+    return click.option(
+        "--signers", type=EXISTING, help="Public key, or folder of them, whose seals are believed."
     )(command)
 
 

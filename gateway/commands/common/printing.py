@@ -60,10 +60,14 @@ class Printer:
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped: a hostile name must not control the terminal."""
+    """One line of text: whatever is no visible character is escaped.
+
+    Names of files, patients and peers go through here. Control characters would steer the terminal, line ends (also
+    U+0085, U+2028) forge a line, marks of direction (U+202A to U+202E, U+2066 to U+2069) turn words around.
+    """
     return "".join(
         character
-        if character.isprintable() or character == "\n"
+        if character.isprintable()
         else character.encode("unicode_escape", "backslashreplace").decode()
         for character in text
     )

@@ -83,6 +83,20 @@ def appended(element: bytes, amendment: Amendment, statement: bytes, signer: Sig
     return cbor2.dumps([*entries, [encoded, signer.sign(_PREFIX + encoded)]], canonical=True)
 
 
+def decode(element: bytes, statement: bytes) -> tuple[Amendment, ...]:
+    """The amendments of a sealed object, in order; their signatures are not checked.
+
+    statement: the encoded statement of the seal.
+    Raises SealBroken when one is malformed, of another object, or out of its place.
+    """
+    amendments: list[Amendment] = []
+    previous = b""
+    for encoded, _ in _entries(element):
+        amendments.append(_decoded(encoded, blake3(statement).digest(), previous))
+        previous = blake3(encoded).digest()
+    return tuple(amendments)
+
+
 def read(element: bytes, statement: bytes, trusted: TrustedSigners | None) -> tuple[Amendment, ...]:
     """The amendments of a sealed object, in order.
 
@@ -90,10 +104,8 @@ def read(element: bytes, statement: bytes, trusted: TrustedSigners | None) -> tu
     trusted: the signers that are believed.
     Raises SealBroken when one is malformed, of another object, out of its place, or not signed by a trusted signer.
     """
-    amendments: list[Amendment] = []
-    previous = b""
-    for encoded, signature in _entries(element):
-        amendment = _decoded(encoded, blake3(statement).digest(), previous)
+    amendments = decode(element, statement)
+    for amendment, (encoded, signature) in zip(amendments, _entries(element), strict=True):
         signer = trusted.find(amendment.signer_id) if trusted else None
         if signer is None or signer.validity.objection(amendment.at):
             raise SealBroken("an amendment was signed by a signer that is not trusted", check=CHECK)
@@ -101,9 +113,7 @@ def read(element: bytes, statement: bytes, trusted: TrustedSigners | None) -> tu
             signer.public.verify(signature, _PREFIX + encoded)
         except InvalidSignature as error:
             raise SealBroken("the signature of an amendment does not match it", check=CHECK) from error
-        amendments.append(amendment)
-        previous = blake3(encoded).digest()
-    return tuple(amendments)
+    return amendments
 
 
 def covered(amendments: tuple[Amendment, ...], sealed: HeaderTable) -> dict[int, bytes]:

@@ -132,6 +132,18 @@ def edits(block: Block, file: Part10) -> dict[int, bytes | None]:
     return result
 
 
+def with_amendments(file: Part10, amendments: bytes) -> dict[int, bytes | None]:
+    """Edits that put amendments into the block that is there, instead of those it has.
+
+    Raises SealBroken when there is not one block.
+    """
+    numbers = _block_numbers(file)
+    if len(numbers) != 1:
+        raise SealBroken("the object has not one private block of this format", check=CHECK)
+    tag = GROUP << 16 | numbers[0] << 8 | AMENDMENTS
+    return {tag: encode(tag, b"OB", _framed(amendments), file.encoding)}
+
+
 def removal(file: Part10) -> dict[int, bytes | None]:
     """Edits that remove every block of this format with all its elements."""
     numbers = _block_numbers(file)

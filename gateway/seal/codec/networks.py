@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 
 from gateway.errors import ResourceError
 from gateway.seal.codec.layout import BITS
+from gateway.seal.codec.onnx import onnxruntime
 
 CELLS_AT_ONCE = 1 << 15
 """It limits the memory of one run: a cell needs about 2 kB in the network."""
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+# Of a network in the folder of its card.
+MODEL_NAME = re.compile(r"[a-z]+-v[0-9]+-(hide|reveal)\.onnx")
 
 
 class ModelFileError(ResourceError):
@@ -54,11 +57,12 @@ def read_card(folder: Traversable | Path, name: str, key: Ed25519PublicKey) -> d
     """The JSON card of a codec id, after its signature was checked (RFC 8032, 64 bytes in a file beside the card).
 
     name: the codec id.
-    Raises ModelFileError when a file is missing or damaged, or the signature is not that of `key`.
+    Raises ModelFileError when a file is missing, damaged or a link, when the signature is not that of `key`, or when
+    the card is that of another codec id: a card says for what it was signed, and its file name does not.
     """
     try:
-        content = (folder / f"{name}.json").read_bytes()
-        key.verify((folder / f"{name}.json.sig").read_bytes(), content)
+        content = _bytes(folder, f"{name}.json")
+        key.verify(_bytes(folder, f"{name}.json.sig"), content)
         card = json.loads(content)
     except InvalidSignature as error:
         raise ModelFileError(f"model {name}: its card is not signed with the release key") from error
@@ -66,7 +70,21 @@ def read_card(folder: Traversable | Path, name: str, key: Ed25519PublicKey) -> d
         raise ModelFileError(f"model {name}: {error}") from error
     if not isinstance(card, dict):
         raise ModelFileError(f"model {name}: the card is no JSON object")
+    if (card.get("codec_id"), card.get("profile")) != (name, name.partition("-")[0]):
+        raise ModelFileError(f"model {name}: the card is that of {card.get('codec_id')!r}")
     return card
+
+
+def _bytes(folder: Traversable | Path, name: str) -> bytes:
+    """The content of a file of the folder itself.
+
+    Raises ModelFileError when it is a link: then whoever may write elsewhere decides what is loaded.
+    Raises OSError.
+    """
+    file = folder / name
+    if isinstance(file, Path) and file.is_symlink():
+        raise ModelFileError(f"model: {name} is a link")
+    return file.read_bytes()
 
 
 class Network:
@@ -77,13 +95,15 @@ class Network:
     ) -> None:
         """entry: file name and SHA-256, as a card gives them.
         output: number of values for each cell.
-        Raises ModelFileError when the file is missing, or its hash is not the one in the card.
+        Raises ModelFileError when the file is missing, lies elsewhere, or its hash is not the one in the card.
         """
         try:
-            model = (folder / entry["file"]).read_bytes()
+            if not MODEL_NAME.fullmatch(entry["file"]):
+                raise ModelFileError(f"model: {entry['file']!r} is no name of a model")
+            model = _bytes(folder, entry["file"])
             if hashlib.sha256(model).hexdigest() != entry["sha256"]:
                 raise ModelFileError(f"{entry['file']} differs from its card")
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, TypeError) as error:
             raise ModelFileError(f"model: {error}") from error
         self._session = _session(model, threads)
         self._name = self._session.get_outputs()[0].name

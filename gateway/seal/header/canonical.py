@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gateway.dicom.elements import IMPLICIT_LE, Element, Encoding, items, walk
-from gateway.dicom.image import swapped_pairs
 from gateway.dicom.lazy_bytes import ByteRange, ByteSource, pieces
 from gateway.dicom.part10 import Part10
 from gateway.dicom.tags import PIXEL_DATA, PIXEL_REPRESENTATION, SPECIFIC_CHARACTER_SET
@@ -32,6 +31,8 @@ KINDS = {
     "FL": b"F", "FD": b"F", "SQ": b"S",
     "OB": b"B", "OW": b"B", "OF": b"B", "OD": b"B", "OL": b"B", "OV": b"B", "UN": b"B",
 }  # fmt: skip
+# Those whose bytes depend on Specific Character Set.
+TEXT_KINDS = (b"T", b"L", b"P")
 _NUMBERS = {
     "US": "u2",
     "SS": "i2",
@@ -78,10 +79,15 @@ class HeaderReading:
     signed: bool
     vrs: dict[int, str]
 
+    def over(self, body: ByteSource) -> HeaderReading:
+        """The same for elements that stand elsewhere."""
+        return replace(self, body=body)
+
     @classmethod
     def of(cls, file: Part10, edition: int = dictionary.EDITION) -> HeaderReading:
         charset = (file.value(SPECIFIC_CHARACTER_SET) or b"").strip(b" \0")
-        signed = (file.value(PIXEL_REPRESENTATION) or b"").strip(b"\0") != b""
+        representation = (file.value(PIXEL_REPRESENTATION) or b"")[:2]
+        signed = representation == (b"\1\0" if file.encoding.little else b"\0\1")
         return cls(file.body, file.encoding, charset, signed, dictionary.vrs(edition))
 
 
@@ -207,7 +213,7 @@ def _binary(element: Element, vr: str, reading: HeaderReading) -> Canonical:
     value: ByteSource = ByteRange(reading.body, element.value, element.end)
     width = 1 if reading.encoding.little else _WORDS.get(_width_vr(element, vr), 1)
     if width > 1 and not len(value) % width:
-        value = swapped_pairs(value[:]) if width == 2 else _swapped(value[:], width)
+        value = np.frombuffer(value[:], f"u{width}").byteswap().tobytes()
     padding = len(value) % 2
     return Canonical(
         b"B", len(value) + padding, (*_pieces(value), b"\0" * padding) if padding else _pieces(value)
@@ -223,8 +229,11 @@ def _width_vr(element: Element, vr: str) -> str:
     return element.vr.decode("latin-1") if vr == "UN" and element.vr else vr
 
 
-def _swapped(value: bytes, width: int) -> bytes:
-    return np.frombuffer(value, f"u{width}").byteswap().tobytes()
+def swapped(value: bytes, vr: str) -> bytes:
+    """A value of numbers in the other byte order."""
+    width = _WORDS[vr]
+    whole = len(value) // width * width
+    return np.frombuffer(value[:whole], f"u{width}").byteswap().tobytes() + value[whole:]
 
 
 def _numbers(raw: bytes, vr: str, little: bool) -> Canonical:

@@ -8,7 +8,7 @@ import io
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
@@ -93,7 +93,7 @@ def take(
     frames: tuple[bytes, ...] = ()
     for tag, edited in (edits or {}).items():
         for element in walk(edited or b"", 0, len(edited or b""), file.encoding):
-            elements[tag] = digest_of(key, tag, value_of(element, replace(reading, body=edited or b"")))
+            elements[tag] = digest_of(key, tag, value_of(element, reading.over(edited or b"")))
     for element in file.elements:
         if edits and element.tag in edits:
             continue

@@ -26,10 +26,13 @@ OIDC = {"issuer": "i", "audience": "a", "jwks_url": "https://i/jwks", "roles": {
     [
         ({"host": "0.0.0.0"}, "http.insecure"),
         ({"host": "::"}, "http.insecure"),
-        ({"host": "gateway.example", "token": "t"}, "http.insecure"),
+        ({"host": "gateway.example", "token": "t" * 32}, "http.insecure"),
         ({"tls": {}}, "tls.certificate"),
         ({"tls": {"certificate": "a.pem"}}, "belong together"),
         ({"token": ""}, "empty token"),
+        ({"token": "t"}, "sealgate token"),
+        ({"token": "t" * 31}, "less than 32 characters"),
+        ({"trusted_proxies": ["proxy.example"]}, "no address and no range"),
         ({"token": [{"name": "a", "roles": [], "sha256": HASH}]}, "token.0.roles"),
         ({"token": [{"name": "a", "roles": ["root"], "sha256": HASH}]}, "token.0.roles"),
         ({"token": [{"name": "a b", "roles": ["verify"], "sha256": HASH}]}, "token.0.name"),
@@ -56,10 +59,10 @@ def test_what_would_let_in_too_many_is_a_mistake(settings: dict[str, Any], says:
         ({}, True),
         ({"host": "::1"}, True),
         ({"host": "localhost"}, True),
-        ({"token": "t"}, False),
+        ({"token": "t" * 32}, False),
         ({"oidc": OIDC}, False),
         ({"host": "0.0.0.0", "insecure": True}, True),
-        ({"host": "0.0.0.0", "insecure": True, "token": "t"}, False),
+        ({"host": "0.0.0.0", "insecure": True, "token": "t" * 32}, False),
         ({"host": "0.0.0.0", "tls": {"certificate": "c", "key": "k"}}, False),
         ({"tls": {"certificate": "c", "key": "k"}}, True),
     ],
@@ -88,7 +91,7 @@ def test_a_token_without_a_role_is_not_made() -> None:
 
 
 def test_no_secret_is_in_what_is_printed_of_the_configuration() -> None:
-    assert "s3cret" not in repr(HttpSettings.model_validate({"token": "s3cret"}))
+    assert "s3cret" not in repr(HttpSettings.model_validate({"token": "s3cret" * 8}))
 
 
 CONFIGURATION = """

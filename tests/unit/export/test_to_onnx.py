@@ -6,11 +6,11 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from gateway.seal.codec.layout import BITS, PIXELS
+from gateway.seal.codec.onnx import onnxruntime
 from gateway.seal.codec.synthesis import (
     AMPLITUDE_MAX,
     FREQUENCIES,

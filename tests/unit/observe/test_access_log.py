@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,14 @@ from typing import Any
 import pytest
 
 from gateway.errors import AuditFailed
-from gateway.observe.access_log import AccessLog, AccessRecord
+from gateway.observe.access_log import (
+    COUNTED_S,
+    KINDS_MAX,
+    VARIOUS,
+    AccessLog,
+    AccessRecord,
+    Denials,
+)
 from tests.support.web import audit_lines
 
 
@@ -133,3 +141,59 @@ def test_each_line_is_on_the_disk_before_write_returns(tmp_path: Path) -> None:
     assert kinds == ["write", "fsync", "fsync", "write"]
     assert "audit.log" in calls[0]
     assert "audit.log" in calls[1]
+
+
+@dataclass
+class Timer:
+    """Seconds that pass when a test says so."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_denials_of_one_kind_are_a_line_at_once_and_one_with_their_number() -> None:
+    clock, lines = Timer(), list[AccessRecord]()
+    denials = Denials(lines.append, clock)
+    wrong, other = access("a", outcome="denied"), access("b", outcome="denied")
+    for _ in range(200):
+        denials.note(wrong)
+    assert lines == [wrong]
+    denials.note(other)
+    denials.flush(everything=False)
+    assert lines == [wrong, other], "their minute is not over"
+    clock.now = COUNTED_S
+    denials.flush(everything=False)
+    assert lines == [wrong, other, replace(wrong, times=199)]
+    denials.note(wrong)
+    denials.note(wrong)
+    denials.flush(everything=True)
+    assert lines[3:] == [wrong, replace(wrong, times=1)]
+
+
+def test_denials_of_many_kinds_fill_neither_memory_nor_disk_and_none_is_lost() -> None:
+    clock, lines = Timer(), list[AccessRecord]()
+    denials = Denials(lines.append, clock)
+    for number in range(10 * KINDS_MAX):
+        denials.note(access("x", address=str(number), outcome="denied"))
+    assert len(lines) == KINDS_MAX + 1
+    assert (lines[-1].address, lines[-1].caller) == (VARIOUS, None)
+    denials.flush(everything=True)
+    assert sum(line.times or 1 for line in lines) == 10 * KINDS_MAX
+    assert len(lines) == KINDS_MAX + 2
+
+
+def test_denials_that_can_not_be_written_down_stay_counted(tmp_path: Path) -> None:
+    log, wrong = AccessLog(tmp_path), access("a", outcome="denied")
+    log.deny(wrong)
+    log.deny(wrong)
+    (tmp_path / "audit.log").rename(tmp_path / "aside")
+    (tmp_path / "audit.log").mkdir()
+    with pytest.raises(AuditFailed):
+        log.flush(everything=True)
+    with pytest.raises(AuditFailed):
+        log.deny(access("b", outcome="denied"))
+    (tmp_path / "audit.log").rmdir()
+    log.flush(everything=True)
+    assert [(line["caller"], line["times"]) for line in audit_lines(tmp_path)] == [("a", 1)]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,20 @@ from starlette.testclient import TestClient
 from gateway.config.http import HttpSettings, Role
 from gateway.spool import LocalSpool
 from gateway.spool.quarantine import Note, Quarantine
+from gateway.web import admission
 from gateway.web.api import application
-from tests.support.web import audit_lines, backend, bearer, token
+from gateway.web.wrong_tokens import WrongTokens
+from tests.support.web import audit_lines, backend, bearer, long, token
+
+
+@dataclass
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
@@ -76,12 +92,13 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(client: Callable[..., 
 
 
 def test_a_token_is_asked_for_where_one_is_set(client: Callable[..., TestClient]) -> None:
-    guarded = client(token="s3cret")
+    secret = long("s3cret")
+    guarded = client(token=secret)
     assert guarded.post("/api/v1/verify", content=b"x").status_code == 401
-    for wrong in ("Bearer wrong", "s3cret", "Bearer s3cre", "Bearer é"):
+    for wrong in ("Bearer wrong", secret, f"Bearer {secret[:-1]}", "Bearer é"):
         headers = {"Authorization": wrong.encode()}
         assert guarded.post("/api/v1/verify", content=b"x", headers=headers).status_code == 401
-    right = {"Authorization": "Bearer s3cret"}
+    right = {"Authorization": f"Bearer {secret}"}
     assert guarded.post("/api/v1/verify", content=b"x", headers=right).status_code == 200
     assert guarded.get("/healthz").status_code == 200
 
@@ -96,13 +113,14 @@ OPERATOR = token("operator", "operate", "operate", "administer")
 ENDPOINTS: dict[Role, tuple[str, str]] = {
     "extract": ("POST", "/api/v1/extract"),
     "restore": ("POST", "/api/v1/restore"),
+    "amend": ("POST", "/api/v1/amend"),
     "operate": ("GET", "/api/v1/queue"),
     "administer": ("POST", "/api/v1/reload"),
     "verify": ("POST", "/api/v1/verify"),
 }
 
 
-@pytest.mark.parametrize("role", ["extract", "restore", "operate", "administer"])
+@pytest.mark.parametrize("role", ["extract", "restore", "amend", "operate", "administer"])
 def test_without_any_token_configured_nobody_gets_more_than_verification(
     client: Callable[..., TestClient], role: Role
 ) -> None:
@@ -149,6 +167,8 @@ def test_each_denied_access_to_a_record_is_in_the_audit_log(
     assert seen == [
         (None, "extract", "denied", "unauthenticated"),
         ("reader", "restore", "denied", "forbidden"),
+        (None, "verify", "denied", "unauthenticated"),
+        ("reader", "operate", "denied", "forbidden"),
     ]
 
 
@@ -184,13 +204,79 @@ def test_each_caller_has_a_rate_of_its_own(client: Callable[..., TestClient]) ->
 
 
 def test_guessing_is_slowed_down_and_keeps_nobody_out_who_has_a_token(
+    client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right token is kept out no longer than the wait: above the limit no token is looked at."""
+    clock = Clock()
+    monkeypatch.setattr(admission, "WrongTokens", partial(WrongTokens, clock=clock))
+    guarded = client(token=(OPERATOR,), wrong_tokens_per_minute=3)
+    codes = [guarded.post("/api/v1/extract", headers=bearer(f"guess-{n}")).status_code for n in range(5)]
+    assert codes == [401, 401, 401, 429, 429]
+    right = guarded.get("/api/v1/queue", headers=bearer("operate"))
+    assert (right.status_code, right.json()["error"], right.headers["retry-after"]) == (
+        429,
+        "wrong-tokens",
+        "20",
+    )
+    assert guarded.post("/api/v1/verify", content=b"x").status_code == 401, (
+        "without a token nothing is guessed"
+    )
+    clock.now += 20
+    assert guarded.get("/api/v1/queue", headers=bearer("operate")).status_code == 200
+    assert guarded.get("/api/v1/queue", headers=bearer("operate")).status_code == 200, (
+        "right ones cost nothing"
+    )
+    assert guarded.get("/api/v1/queue", headers=bearer("guess")).status_code == 401
+    assert guarded.get("/api/v1/queue", headers=bearer("operate")).status_code == 429
+
+
+def test_each_address_has_wrong_tokens_of_its_own_and_only_proxies_of_ours_are_believed(
     client: Callable[..., TestClient], tmp_path: Path
 ) -> None:
-    guarded = client(token=(OPERATOR,), requests_per_minute=3)
-    codes = [guarded.post("/api/v1/extract", headers=bearer("guess")).status_code for _ in range(5)]
-    assert codes == [401, 401, 401, 429, 429]
-    assert len(audit_lines(tmp_path)) == 3
-    assert guarded.get("/api/v1/queue", headers=bearer("operate")).status_code == 200
+    """`testclient` is the peer of all requests; it is no address, so that nobody can trust it."""
+    guarded = client(token=(OPERATOR,), wrong_tokens_per_minute=1)
+
+    def codes(*forwarded: str) -> list[int]:
+        headers = [bearer("guess") | {"X-Forwarded-For": each} for each in forwarded]
+        return [guarded.get("/api/v1/queue", headers=each).status_code for each in headers]
+
+    assert codes("10.0.0.1", "10.0.0.2") == [401, 429]
+    assert {line["address"] for line in audit_lines(tmp_path)} == {"testclient"}
+
+
+def test_an_empty_part_and_the_names_of_parts_arrive_as_they_were_sent(
+    client: Callable[..., TestClient],
+) -> None:
+    files = [("first", ("", b"")), ("second", ("nüme \n.dcm", b"22")), ("third", ("c", b"\r\n--x\r\n"))]
+    body = client().post("/api/v1/verify", files=files[1:]).json()
+    assert [(report["path"].startswith("n"), report["level"]) for report in body] == [
+        (True, "2"),
+        (False, "7"),
+    ]
+
+
+def test_a_multipart_body_of_too_many_parts_is_refused(client: Callable[..., TestClient]) -> None:
+    files = [("file", (f"{number}", b"1")) for number in range(1001)]
+    assert client().post("/api/v1/verify", files=files).status_code == 400
+
+
+def test_the_parts_of_a_multipart_body_never_reach_a_file(client: Callable[..., TestClient]) -> None:
+    """Starlette's form keeps a part above a megabyte in a temporary file."""
+    opened: list[str] = []
+    connected = client()
+
+    def noted(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and watching and isinstance(arguments[2], int) and arguments[2] & os.O_CREAT:
+            opened.append(str(arguments[0]))
+
+    watching = False
+    sys.addaudithook(noted)
+    content = os.urandom(3 << 20)
+    watching = True
+    answer = connected.post("/api/v1/verify", files=[("file", ("a.dcm", content)), ("file", ("b", content))])
+    watching = False
+    assert [report["level"] for report in answer.json()] == [str(len(content))] * 2
+    assert opened == []
 
 
 def test_restoring_takes_one_object(client: Callable[..., TestClient]) -> None:

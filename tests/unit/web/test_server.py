@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -19,7 +19,7 @@ from gateway.config.http import HttpSettings
 from gateway.config.tls import TlsIdentity
 from gateway.errors import KeyFileError
 from gateway.seal.findings import Report
-from gateway.web import server
+from gateway.web import bodies, server
 from tests.support.certificates import Authority, Issued
 from tests.support.gateway import wait_for
 from tests.support.web import audit_lines, backend, bearer, report_of, serving, token
@@ -179,17 +179,19 @@ def test_more_than_is_allowed_at_once_is_told_to_come_again(tmp_path: Path) -> N
         leave.wait(HANG_S)
         return report_of(data)
 
-    with serving(HttpSettings(port=0, concurrent=2), backend(tmp_path, verify=slow)) as url:
-
-        def post() -> int:
-            return httpx.post(f"{url}/api/v1/verify", content=b"x", timeout=HANG_S).status_code
-
+    with serving(HttpSettings(port=0, concurrent=3), backend(tmp_path, verify=slow)) as url:
         codes: list[int] = []
-        threads = [threading.Thread(target=lambda: codes.append(post())) for _ in range(2)]
-        for thread in threads:
+        threads = [
+            threading.Thread(target=lambda source=source: codes.append(post(url, source).status_code))
+            for source in ("127.0.0.1", "127.0.0.1", "127.0.0.2")
+        ]
+        for number, thread in enumerate(threads, 1):
             thread.start()
             assert entered.acquire(timeout=HANG_S)
-        refused = httpx.post(f"{url}/api/v1/verify", content=b"x", timeout=HANG_S)
+            if number == 2:
+                # One caller never gets all places: the third one is for somebody else.
+                assert post(url, "127.0.0.1").json()["error"] == "busy"
+        refused = post(url, "127.0.0.3")
         assert (refused.status_code, refused.json()["error"], refused.headers["retry-after"]) == (
             503,
             "busy",
@@ -199,8 +201,104 @@ def test_more_than_is_allowed_at_once_is_told_to_come_again(tmp_path: Path) -> N
         leave.set()
         for thread in threads:
             thread.join()
-        assert codes == [200, 200]
-        assert post() == 200
+        assert codes == [200, 200, 200]
+        assert post(url, "127.0.0.1").status_code == 200
+
+
+def post(url: str, source: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Ask for a verification from this address of the machine."""
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=source), timeout=HANG_S) as client:
+        return client.post(f"{url}/api/v1/verify", content=b"x", headers=headers)
+
+
+def test_bodies_that_drip_hold_no_place_and_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two drips, more than there are places: others are served all the while, and the drips are answered 408."""
+    monkeypatch.setattr(bodies, "WINDOW_S", 1.0)
+    settings = HttpSettings(port=0, concurrent=1, body_bytes_s_min=100)
+    with serving(settings, backend(tmp_path)) as url, ExitStack() as stack:
+        port = int(url.rpartition(":")[2])
+        drips = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(2)]
+        for drip in drips:
+            drip.sendall(b"POST /api/v1/verify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        answers = [b"", b""]
+        while not all(answers):
+            assert post(url, "127.0.0.1").status_code == 200
+            for number, drip in enumerate(drips):
+                answers[number] = answers[number] or _dripped(drip)
+        assert all(answer.startswith(b"HTTP/1.1 408") for answer in answers)
+
+
+def _dripped(drip: socket.socket) -> bytes:
+    """Send one byte more; what was answered so far."""
+    drip.settimeout(0.05)
+    try:
+        drip.sendall(b"x")
+        return drip.recv(4096)
+    except TimeoutError:
+        return b""
+
+
+def test_a_body_that_comes_fast_enough_is_taken_however_long_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "WINDOW_S", 0.2)
+
+    def in_time() -> Iterator[bytes]:
+        for _ in range(8):
+            yield b"x" * 100
+            time.sleep(0.1)
+
+    with serving(HttpSettings(port=0, body_bytes_s_min=1), backend(tmp_path)) as url:
+        assert httpx.post(f"{url}/api/v1/verify", content=in_time(), timeout=HANG_S).json()["level"] == "800"
+
+
+def test_who_is_not_admitted_is_answered_before_the_body_and_holds_nothing(tmp_path: Path) -> None:
+    with (
+        serving(HttpSettings(port=0, concurrent=1, token=(READER,)), backend(tmp_path)) as url,
+        ExitStack() as stack,
+    ):
+        port = int(url.rpartition(":")[2])
+        for _ in range(4):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=HANG_S))
+            connection.sendall(b"POST /api/v1/verify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+        assert post(url, "127.0.0.1", bearer("read")).status_code == 200
+
+
+def test_right_tokens_that_come_together_do_not_count_as_wrong_ones(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+    settings = HttpSettings(port=0, concurrent=20, token=(READER,), wrong_tokens_per_minute=1)
+    with serving(settings, backend(tmp_path)) as url:
+        codes: list[int] = []
+
+        def ask() -> None:
+            together.wait(HANG_S)
+            codes.append(post(url, "127.0.0.1", bearer("read")).status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert codes == [200] * 8
+
+
+def test_an_answer_that_nobody_takes_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ANSWER_WINDOW_S", 0.5)
+    with (
+        serving(HttpSettings(port=0), backend(tmp_path, exposition=lambda: b"x" * (32 << 20))) as url,
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=HANG_S) as connection,
+    ):
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        taken = len(connection.recv(1))
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        wait_for(lambda: len(list(Path("/proc/self/fd").iterdir())) < before, what="the other end is closed")
+        with suppress(ConnectionResetError):
+            while part := connection.recv(1 << 20):
+                taken += len(part)
+        assert taken < 32 << 20
 
 
 def test_callers_do_not_choose_the_address_that_is_written_down(tmp_path: Path) -> None:

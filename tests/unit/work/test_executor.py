@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import Config, StandardSignatureSettings, TimeStampSettings
 from gateway.dicom import part10
+from gateway.errors import TimeStampFailed
 from gateway.seal import examination
 from gateway.seal.codec import Codec, Revealed
+from gateway.seal.standard_signature.checking import SignatureState, StampState, check_standard_signatures
 from gateway.spool import LocalSpool
 from gateway.work.executor import Executor
 from gateway.work.tasks import Outcome, SealTask, VerifyTask
 from tests.peers.test_workers import configured
 from tests.support import objects
+from tests.support.time_stamp_authority import SigningAuthority, TimeStampAuthority, http_server, replying
 
 
 def test_a_restore_route_parses_and_reveals_an_object_once(
@@ -42,3 +46,66 @@ def test_a_restore_route_parses_and_reveals_an_object_once(
     assert isinstance(restored, Outcome) and restored.outgoing is not None
     assert spool.read(restored.outgoing) == original
     assert sorted(calls) == ["read", "reveal"]
+
+
+def with_signature(
+    config: Config, authority: SigningAuthority, time_stamp: TimeStampSettings | None
+) -> Config:
+    """The configuration, with a standard signature of a certificate of this authority."""
+    pair = authority.signer()
+    signature = StandardSignatureSettings(key=pair.key, certificate=pair.certificate)
+    seal = config.seal.model_copy(update={"standard_signature": signature, "time_stamp": time_stamp})
+    return config.model_copy(update={"seal": seal})
+
+
+def test_sealed_objects_get_a_standard_signature_with_a_stamp_where_it_is_configured(tmp_path: Path) -> None:
+    authority = SigningAuthority(tmp_path / "authority")
+    stamping = TimeStampAuthority(tmp_path / "tsa", authority.stamper())
+    with http_server(replying(stamping.answer)) as url:
+        time_stamp = TimeStampSettings(url=url, certificates=authority.certificate)
+        config = with_signature(configured(tmp_path), authority, time_stamp)
+        executor, spool = Executor(config), LocalSpool(config.gateway.data_dir)
+        sealed = executor.do(SealTask(object_name=spool.put(objects.ct(rows=64, columns=64))))
+    assert isinstance(sealed, Outcome) and sealed.outgoing is not None
+    assert (sealed.level, sealed.signature, sealed.signature_problem) == ("full", "stamped", "")
+    (signature,) = check_standard_signatures(part10.read(spool.read(sealed.outgoing)))
+    assert (signature.state, signature.stamp) == (SignatureState.VALID, StampState.UNTRUSTED)
+
+
+def test_a_time_stamp_authority_that_fails_costs_the_stamp_and_not_the_object(tmp_path: Path) -> None:
+    authority = SigningAuthority(tmp_path / "authority")
+    with http_server(replying(lambda _: b"out of order", status=503)) as url:
+        time_stamp = TimeStampSettings(url=url, certificates=authority.certificate)
+        config = with_signature(configured(tmp_path), authority, time_stamp)
+        executor, spool = Executor(config), LocalSpool(config.gateway.data_dir)
+        sealed = executor.do(SealTask(object_name=spool.put(objects.ct(rows=64, columns=64))))
+    assert isinstance(sealed, Outcome) and sealed.outgoing is not None
+    assert (sealed.signature, "503" in sealed.signature_problem) == ("unstamped", True)
+    (signature,) = check_standard_signatures(part10.read(spool.read(sealed.outgoing)))
+    assert (signature.state, signature.stamp) == (SignatureState.VALID, StampState.NONE)
+
+
+def test_a_required_time_stamp_that_is_missing_is_an_error_to_try_again(tmp_path: Path) -> None:
+    authority = SigningAuthority(tmp_path / "authority")
+    with http_server(replying(lambda _: b"out of order", status=503)) as url:
+        time_stamp = TimeStampSettings(url=url, certificates=authority.certificate, required=True)
+        config = with_signature(configured(tmp_path), authority, time_stamp)
+        executor, spool = Executor(config), LocalSpool(config.gateway.data_dir)
+        name = spool.put(objects.ct(rows=64, columns=64))
+        with pytest.raises(TimeStampFailed) as failure:
+            executor.do(SealTask(object_name=name))
+    assert failure.value.retry
+    # Nothing half done stays behind.
+    assert list(spool.names()) == [name]
+
+
+def test_what_is_not_sealed_is_not_signed(tmp_path: Path) -> None:
+    authority = SigningAuthority(tmp_path / "authority")
+    config = with_signature(configured(tmp_path), authority, None)
+    executor, spool = Executor(config), LocalSpool(config.gateway.data_dir)
+    first = executor.do(SealTask(object_name=spool.put(objects.ct(rows=64, columns=64))))
+    assert isinstance(first, Outcome) and first.outgoing is not None
+    assert first.signature == "signed"
+    again = executor.do(SealTask(object_name=first.outgoing))
+    assert isinstance(again, Outcome)
+    assert (again.outgoing, again.level, again.signature) == (None, "pass", "")

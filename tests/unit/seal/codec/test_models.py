@@ -84,6 +84,49 @@ def test_a_card_without_signature_or_with_that_of_another_is_not_loaded(copied: 
         Codec.load(copied)
 
 
+@pytest.mark.parametrize(
+    ("shown", "asked"),
+    [
+        ("robust-v2", "fidelity-v2"),
+        ("fidelity-v2", "robust-v2"),
+        ("fidelity-v1", "fidelity-v2"),
+        ("robust-v1", "robust-v2"),
+    ],
+)
+def test_a_signed_card_is_not_loaded_under_the_name_of_another(copied: Path, shown: str, asked: str) -> None:
+    """Neither another profile, which would seal differently, nor the older version, which would seal worse."""
+    for suffix in (".json", ".json.sig"):
+        (copied / f"{asked}{suffix}").write_bytes((copied / f"{shown}{suffix}").read_bytes())
+    with pytest.raises(ModelFileError, match=f"model {asked}: the card is that of '{shown}'"):
+        Codec.load(copied)
+
+
+@pytest.mark.parametrize("name", ["fidelity-v2.json", "fidelity-v2.json.sig", "robust-v2-hide.onnx"])
+def test_a_model_that_is_a_link_is_not_loaded(copied: Path, tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (copied / name).rename(elsewhere)
+    (copied / name).symlink_to(elsewhere)
+    with pytest.raises(ModelFileError, match=f"{name} is a link"):
+        Codec.load(copied)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("codec_id", None),
+        ("profile", "robust"),
+        ("hide", {"file": "../robust-v2-hide.onnx", "sha256": ""}),
+        ("hide", "x"),
+    ],
+)
+def test_a_signed_card_that_says_nonsense_is_refused(copied: Path, key: str, value: object) -> None:
+    card = copied / "fidelity-v2.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {key: value}))
+    sign(copied, copied / "own.key", copied / "own.pub")
+    with pytest.raises(ModelFileError):
+        Codec.load(copied, release=copied / "own.pub")
+
+
 def test_networks_of_ones_own_are_loaded_with_the_key_that_signed_them(copied: Path, tmp_path: Path) -> None:
     public = tmp_path / "own.pub"
     sign(copied, tmp_path / "own.key", public)
