@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import struct
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ UNDEFINED = 0xFFFFFFFF
 DEEPEST = 60
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = (f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".2", ".1.99"))
+SYNTAXES = (IMPLICIT, EXPLICIT, BIG)
 NATIVE = frozenset({IMPLICIT, EXPLICIT, BIG, DEFLATED})
 RLE = "1.2.840.10008.1.2.5"
 JPEG = "1.2.840.10008.1.2.4."
@@ -89,14 +91,15 @@ class Element:
 
 @dataclass
 class File:
-    """A parsed file. doubts: why there is more than one reading; twice: a top-level element stands twice."""
+    """A parsed file. syntax: the one that its encoding has where there is no file meta information. doubts: why there
+    is more than one reading; twice: the top-level elements that stand twice."""
 
-    syntax: str | None
+    syntax: str
     encoding: Encoding
     elements: dict[int, Element]
     dataset: bytes
     doubts: list[str] = field(default_factory=list)
-    twice: bool = False
+    twice: frozenset[int] = frozenset()
 
     def text(self, tag: int) -> str:
         element = self.elements.get(tag)
@@ -195,7 +198,7 @@ class Parser:
             written = self._take(at + 4, 2, end).decode("latin-1")
             if not (written.isascii() and written.isalpha() and written.isupper()):
                 raise Unreadable(f"{tag:08X} has no VR")
-            if written in LONG or written not in VRS:
+            if written in LONG:
                 at, length = at + 12, self._u32(at + 8, end, encoding)
             else:
                 short = self._take(at + 6, 2, end)
@@ -226,10 +229,10 @@ class Parser:
         while limit is None or at < limit:
             tag, length = self._tag(at, stop, encoding), self._u32(at + 4, stop, encoding)
             at += 8
-            if tag == SEQUENCE_END and limit is None:
-                if length:
-                    self.doubts.append("a delimiter has a length")
-                return items, at
+            if tag == SEQUENCE_END:
+                if length or limit is not None:
+                    self.doubts.append("a delimiter has a length, or stands where none is due")
+                return items, at if limit is None else limit
             if tag != ITEM:
                 raise Unreadable(f"{tag:08X} among items")
             if length == UNDEFINED:
@@ -295,7 +298,9 @@ def parse(data: bytes) -> File:
     parser = Parser(body)
     found, _ = parser.elements(0, len(body), encoding)
     elements = {element.tag: element for element in found}
-    file = File(syntax, encoding, elements, body, doubts + parser.doubts, len(elements) < len(found))
+    counted = Counter(element.tag for element in found)
+    twice = frozenset(tag for tag, count in counted.items() if count > 1)
+    file = File(syntax or SYNTAXES[encoding.number], encoding, elements, body, doubts + parser.doubts, twice)
     _pixel_doubts(file)
     return file
 
@@ -345,7 +350,7 @@ def _pixel_doubts(file: File) -> None:
     element = file.elements.get(PIXEL_DATA)
     if element is None:
         return
-    if file.syntax is not None and element.undefined == (file.syntax in NATIVE):
+    if element.undefined == (file.syntax in NATIVE):
         file.doubts.append("native or encapsulated pixel data against the transfer syntax")
     if not element.undefined:
         subsampled = file.text(0x00280004).endswith(("_422", "_420"))

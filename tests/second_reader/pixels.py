@@ -21,7 +21,8 @@ class CannotDecode(ValueError):
 
 @dataclass(frozen=True)
 class Image:
-    """values: (frames, rows, columns, samples), with the sign; depth: 1 .. 32. above: bits above the depth."""
+    """values: (frames, rows, columns, samples), with the sign; depth: 1 .. 32. above: the bits above the depth are
+    "zero", repeat the "sign", or are in use ("other"): then there is no digest."""
 
     values: NDArray[Any]
     depth: int
@@ -75,9 +76,7 @@ def _image(raw: NDArray[Any], depth: int, allocated: int, signed: bool, photomet
     sign = (low >> (depth - 1)) & 1 if signed else np.zeros_like(low)
     kind = "zero"
     if above.any():
-        if not np.array_equal(above, sign * ((1 << allocated - depth) - 1)):
-            raise Malformed("bits above the depth are in use")
-        kind = "sign"
+        kind = "sign" if np.array_equal(above, sign * ((1 << allocated - depth) - 1)) else "other"
     return Image(low - (sign << depth), depth, signed, kind, photometric)
 
 
@@ -140,8 +139,10 @@ def _unpacked(data: bytes, length: int) -> NDArray[np.uint8]:
     return np.frombuffer(bytes(out[:length]), np.uint8)
 
 
-def digest(picture: Image) -> bytes:
-    """Domain `pixels`."""
+def digest(picture: Image) -> bytes | None:
+    """Domain `pixels`; None where bits above the depth are in use."""
+    if picture.above == "other":
+        return None
     shape = struct.pack("<4I", *picture.values.shape) + bytes([picture.depth, picture.signed])
     return blake3(b"sealgate pixels v1\0" + shape + picture.raw()).digest()
 

@@ -75,12 +75,12 @@ def verify(
         return reading
     reading.checks |= {1: not file.twice, 0: not file.doubts}
     reading.notes += file.doubts
-    block = blocks.read(file.elements)
+    block = blocks.read(file)
     reading.checks[2] = block is not None and not block.faults
     reading.notes += block.faults if block else []
     trusted = None
     if block is None or block.statement is None:
-        _without_statement(reading, file, key, payload)
+        _without_statement(reading, file, key, payload, block is not None)
     else:
         trusted = _with_statement(reading, file, block, signers, key, payload)
     reading.verdict = _verdict(reading, file, block, trusted, payload)
@@ -100,8 +100,14 @@ def _image(reading: Reading, file: File) -> pixels.Image | None:
     return None
 
 
-def _without_statement(reading: Reading, file: File, key: PrivateKey | None, payload: Payload) -> None:
-    if not isinstance(payload, bytes):
+def _without_statement(
+    reading: Reading, file: File, key: PrivateKey | None, payload: Payload, has_block: bool
+) -> None:
+    if isinstance(payload, Look) or (has_block and key is None):
+        return
+    if payload is None:
+        if has_block:
+            reading.checks[7] = False
         return
     reading.checks[7] = True
     if key is None or payload[:1] == b"\x1f":
@@ -145,8 +151,6 @@ def _with_statement(
     if digest is False and image is not None:
         _likeness(reading, image, stated)
         reading._lossy = _lossy_copy(reading, file, block, image, payload)
-    if reading._lossy:
-        reading.differences = [d for d in reading.differences if d.tag not in COMPRESSOR]
     if block.amendments is not None and block.signed_header is not None:
         try:
             reading.amendments = blocks.amendments(block.amendments, block.encoded, block.signed_header, signers)
@@ -174,7 +178,7 @@ def _digest_holds(reading: Reading, file: File, block: Block, image: pixels.Imag
     if stated[4] == "pixels":
         if image is None:
             return None if reading.reason else False
-        return pixels.digest(image) == bytes(stated[5])
+        return pixels.digest(image) == stated[5]
     if stated[4] == "fragments":
         return pixels.fragments_digest(file, block.version) == stated[5]
     if block.version == 1:
@@ -220,7 +224,7 @@ def _open(reading: Reading, file: File, envelope: bytes, key: PrivateKey) -> Non
         return
     tags = record.fields_that_differ(reading.record, file.elements, header.context(file.elements))
     reading.differences += [Difference(tag, header.class_of(tag), f"record {tag:08X}") for tag in tags]
-    reading.checks[8] = not tags
+    reading.checks[8] = not tags  # `_cover` may turn it
 
 
 def _likeness(reading: Reading, image: pixels.Image, stated: Mapping[int, Any]) -> None:
@@ -252,6 +256,8 @@ def _cover(reading: Reading, present: Mapping[int, bytes]) -> None:
     covered = {tag for tag, digest in ends.items() if present.get(tag, b"") == digest}
     reading.amended = [d for d in reading.differences if d.tag in covered]
     reading.differences = [d for d in reading.differences if d.tag not in covered]
+    if 8 in reading.checks and reading.record is not None:
+        reading.checks[8] = not any(d.name.startswith("record") for d in reading.differences)
 
 
 def _verdict(
@@ -261,7 +267,8 @@ def _verdict(
     if block is None:
         if 10 in failed:
             return "tampered"
-        if any(d.kind == "identity" for d in reading.differences):
+        # Another instance of the same is none.
+        if any(d.kind == "identity" and d.tag != SOP_INSTANCE for d in reading.differences):
             return "misidentified"
         if isinstance(payload, Look):
             return None if PIXEL_DATA in file.elements else "unsealed"
@@ -277,7 +284,7 @@ def _verdict(
     if 5 in failed and not reading._lossy:
         needs_payload = block.statement[2] == "full" and isinstance(payload, Look) and 10 not in reading.checks
         return None if needs_payload and block.statement[4] == "pixels" else "tampered"
-    kinds = {d.kind for d in reading.differences}
+    kinds = {d.kind for d in reading.differences if not (reading._lossy and d.tag in COMPRESSOR)}
     if "structure" in kinds:
         return "tampered"
     if "identity" in kinds:
@@ -305,7 +312,7 @@ def restore(data: bytes, *, key: PrivateKey, payload: bytes | None = None) -> Re
     payload: what the pixels hold, for level `full`. Raises Malformed, Unreadable, pixels.CannotDecode.
     """
     file = dicom.parse(data)
-    block = blocks.read(file.elements)
+    block = blocks.read(file)
     if block is None or block.statement is None or block.faults or block.received is None:
         raise Malformed("no whole block with a header as received")
     stated = block.statement
