@@ -9,7 +9,7 @@ from gateway.dicom.elements import encode
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.text import decoded, encoded
-from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
+from gateway.errors import OtherRecipient, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey
 from gateway.seal.block import private_block
 from gateway.seal.block.private_block import Block
@@ -115,8 +115,8 @@ def _restored(examination: Examination, key: RecipientKey) -> tuple[ByteSource |
         return None, refused("nothing-hidden")
     try:
         record = open_record(envelope_of(closed, block), key)
-    except SealBroken:
-        return None, refused("not-opened")
+    except SealBroken as error:
+        return None, refused("other-key" if isinstance(error, OtherRecipient) else "not-opened")
     try:
         if statement.version == 1 and examination.image is not None:
             original, digest = undone(file, *examination.image, block, record.restore_key)

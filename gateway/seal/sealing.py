@@ -211,4 +211,5 @@ def _attested(
         seal_ms=context.steps.total,
         steps_ms=context.steps.ms,
         shortened=tuple(sorted(taken.shortened)),
+        whole=True,
     )

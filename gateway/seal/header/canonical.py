@@ -86,7 +86,8 @@ class HeaderReading:
     @classmethod
     def of(cls, file: Part10, edition: int = dictionary.EDITION) -> HeaderReading:
         charset = (file.value(SPECIFIC_CHARACTER_SET) or b"").strip(b" \0")
-        signed = (file.value(PIXEL_REPRESENTATION) or b"")[:2] == struct.pack(file.encoding.order + "H", 1)
+        representation = (file.value(PIXEL_REPRESENTATION) or b"")[:2]
+        signed = representation == (b"\1\0" if file.encoding.little else b"\0\1")
         return cls(file.body, file.encoding, charset, signed, dictionary.vrs(edition))
 
 
