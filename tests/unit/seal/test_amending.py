@@ -216,7 +216,7 @@ def test_amendments_that_were_touched_are_tampered_with(
     data, _ = amended(desk, data, PatientName="Roe^Jane")
     report = desk.verify(with_entries(data, EDITS[edit]), with_key=with_key)
     assert report.verdict is Verdict.TAMPERED
-    assert [check.n for check in report.checks if not check.ok][-1] == 12
+    assert 12 in [check.n for check in report.checks if not check.ok]
 
 
 def test_a_taken_back_amendment_leaves_a_difference(desk: Desk, sealed: bytes) -> None:
