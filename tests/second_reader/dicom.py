@@ -331,7 +331,9 @@ def _told(body: bytes) -> Encoding | None:
     if len(body) < 8:
         return None
     little, big = (int.from_bytes(body[:2], order) for order in ("little", "big"))  # type: ignore[arg-type]
-    return Encoding(body[4:6].isalpha() and body[4:6].isupper(), big < little)
+    explicit = body[4:6].isalpha() and body[4:6].isupper()
+    # There is no implicit big endian.
+    return Encoding(explicit, explicit and big < little)
 
 
 def native_length(file: File) -> int | None:
