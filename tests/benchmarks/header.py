@@ -20,7 +20,8 @@ from pathlib import Path
 from gateway import keys
 from gateway.dicom import one_reading
 from gateway.dicom.elements import EXPLICIT_LE, encode, item
-from gateway.dicom.part10 import Part10, read
+from gateway.dicom.part10 import read
+from gateway.dicom.tags import MODALITY, PIXEL_DATA
 from gateway.errors import InputError
 from gateway.seal.block import private_block
 from gateway.seal.codec import Codec
@@ -80,7 +81,7 @@ def print_times(repeats: int) -> None:
     standard = sum(1 for element in file.elements if not element.group % 2)
     taken, kept = table.take(file, SALT), received.capture(file)
     encoded, element = table.encode(taken), received.close(kept, KEY)
-    pixels = file.value(0x7FE00010)
+    pixels = file.value(PIXEL_DATA)
     steps: dict[str, tuple[str, Callable[[], object]]] = {
         "check 0": ("one reading", lambda: one_reading.objection(file, dictionary.vrs())),
         "table": ("digest of every element, encoded", lambda: table.encode(table.take(file, SALT))),
@@ -110,7 +111,7 @@ def print_times(repeats: int) -> None:
 
 def _comes_back(element: bytes, pixels: bytes | None) -> None:
     opened = received.open_element(element, KEY)
-    whole = opened.assembled(lambda tag: pixels if tag == 0x7FE00010 else bytes(range(256)) * 40)
+    whole = opened.assembled(lambda tag: pixels if tag == PIXEL_DATA else bytes(range(256)) * 40)
     if whole is None or not opened.proves(whole):
         raise AssertionError("the data set does not come back")
 
@@ -135,7 +136,7 @@ def print_bytes(folder: Path) -> None:
                 continue
             block = private_block.find(read(sealed)) if result.level != "pass" else None
             if block is not None:
-                kind = f"{path.relative_to(folder).parts[0]}, {_kind(read(sealed))}, {result.level}"
+                kind = f"{read(sealed).text(MODALITY) or 'no modality'}, {result.level}"
                 found[kind].append(added(block))
     print("| objects | number | bytes added: median | p90 | max |\n|---|---|---|---|---|")
     every = [size for sizes in found.values() for size in sizes]
@@ -144,10 +145,6 @@ def print_bytes(folder: Path) -> None:
         print(f"| {kind} | {len(sizes)} | {statistics.median(sizes):.0f} | {high} | {max(sizes)} |")
     within = sum(size <= GOAL_BYTES for size in every)
     print(f"\n{within} of {len(every)} objects stay within the goal of {GOAL_BYTES} bytes")
-
-
-def _kind(file: Part10) -> str:
-    return file.text(0x00080060) or "no modality"
 
 
 def main() -> None:
