@@ -35,6 +35,8 @@ class KeySettings(Table):
     signer: FilePath | None = None
     # The public keys whose seals are trusted: a file or a folder.
     signers: FilePath | None = None
+    # Certificates and authorities whose standard signatures and time stamps are believed, PEM.
+    certificates: FilePath | None = None
     # The private key that opens records; only where records may be opened.
     recipient_key: FilePath | None = None
     # "module:function" that gives access to private keys; None: key files.

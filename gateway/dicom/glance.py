@@ -49,7 +49,8 @@ class Glance:
         if tag in self.values:
             return self.values[tag]
         if self.failure is not None and (self.reached is None or self.reached <= tag):
-            raise self.failure
+            # Anew: with its traceback it would hold the data set, and both each other, until garbage is collected.
+            raise type(self.failure)(*self.failure.args)
         return ""
 
 
@@ -72,7 +73,7 @@ def glance(data_set: ByteSource, syntax: str, tags: Collection[int]) -> Glance:
                     raise HeaderTooLarge("a value that decides about the object is longer than any may be")
                 values[tag] = data[value:stop].decode("latin-1").strip(" \0")
     except (UnreadableObject, HeaderTooLarge) as error:
-        return Glance(values, reached, error)
+        return Glance(values, reached, error.with_traceback(None))
     return Glance(values, None, None)
 
 

@@ -8,7 +8,8 @@ starts after the last one.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -17,7 +18,6 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from gateway.dicom.file_meta import Wrapper, unwrap
 from gateway.dicom.lazy_bytes import ByteSource
-from gateway.dicom.pixels import transcode
 from gateway.dimse.bandwidth import RateLimit
 from gateway.dimse.pynetdicom_private import (
     fragments,
@@ -44,10 +44,14 @@ SLOW_HINT = "Look at the line and the load of the destination; limits.send_bytes
 FRAGMENTS_IN_FLIGHT = 8
 ROOM_POLL_S = 0.0005
 MESSAGE_IDS = 65535
-# The largest file that is converted: this happens in memory, which the whole service shares.
+# The largest file that is converted: this happens in memory.
 CONVERTED_BYTES_MAX = 256 << 20
 # Of a C-STORE request, PS3.7 9.3.1.1: medium 0, high 1, low 2.
 PRIORITIES = {Priority.URGENT: 1, Priority.NORMAL: 0, Priority.LOW: 2}
+
+
+# Transfer syntax -> the file in it.
+Conversion = Callable[[str], AbstractContextManager[ByteSource]]
 
 
 @dataclass(frozen=True)
@@ -80,14 +84,15 @@ class StoreScu:
         self._offered: list[ContextOffer] = []
         self._message_id = 0
 
-    def send(self, file: ByteSource, *, priority: Priority = Priority.NORMAL) -> Sent:
+    def send(self, file: ByteSource, *, converted: Conversion, priority: Priority = Priority.NORMAL) -> Sent:
         """Send the data set of one file, in its own syntax, or losslessly converted where the peer refuses that.
 
         file: a DICOM file (PS3.10) with preamble and meta information.
+        converted: gives the file in another transfer syntax. What it does with a hostile one is not for this process.
         Raises PeerUnreachable when nothing was sent.
         Raises PeerFailed when it may succeed later.
         Raises RefusedByPeer when the peer refuses the object.
-        Raises UnsupportedPixels when the object can't be converted.
+        Raises what `converted` raises.
         """
         head = unwrap(file)
         self.offer([(head.sop_class, head.syntax)])
@@ -101,7 +106,8 @@ class StoreScu:
             )
         for syntax in UNCOMPRESSED:
             if (head.sop_class, syntax) in accepted:
-                return self._store(transcode(file[:], syntax), priority, transcoded=True)
+                with converted(syntax) as other:
+                    return self._store(other, priority, transcoded=True)
         raise RefusedByPeer(
             f"{name} accepts SOP class {UID(head.sop_class).name} neither in "
             f"{UID(head.syntax).name} nor uncompressed",

@@ -4,7 +4,7 @@ the verdict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.dicom.image import pixel_format
@@ -56,8 +56,8 @@ class Difference:
 
     @property
     def counts(self) -> bool:
-        """Whether the verdict depends on it."""
-        return self.header_class is not HeaderClass.DESCRIPTION
+        """Whether the verdict suffers from it."""
+        return not self.amended and self.header_class is not HeaderClass.DESCRIPTION
 
     def to_json(self) -> dict[str, Any]:
         keys: dict[str, Any] = {
@@ -94,6 +94,7 @@ class Checks:
         self.spread = 0.0
         self.foreign_payload = False
         self.amendments: tuple[Amendment, ...] = ()
+        self._corrected: dict[int, bytes] = {}
         self._received: ReceivedHeader | None = None
         self._differences: dict[str, Difference] = {}
 
@@ -205,6 +206,19 @@ class Checks:
             return self._note(5, False, f"the contents are not those that were sealed: {', '.join(wrong)}")
         return self._note(5, True, "the contents are those that were sealed")
 
+    def check_amendments(self, trusted: TrustedSigners | None) -> bool:
+        """(12) The amendments are signed by signers we believe, and each follows the one before. Check 6 needs them."""
+        attestation = self.examination.attestation
+        block, table = attestation.block, attestation.table
+        if block is None or table is None or not block.amendments:
+            return True
+        try:
+            self.amendments = amendment.read(block.amendments, attestation.encoded, trusted)
+            self._corrected = amendment.covered(self.amendments, table)
+        except SealBroken as error:
+            return self._note(12, False, str(error))
+        return self._note(12, True, f"{len(self.amendments)} amendments are signed by trusted signers")
+
     def check_header(self) -> bool:
         """(6) The header is the one that was sealed, by its keyed digests."""
         if self._statement.version == 1:
@@ -215,9 +229,15 @@ class Checks:
                 self._differs(
                     change.tag, None, self._shown(change.tag), change=change, header_class=header_class
                 )
+        for tag, digest_after in self._corrected.items():
+            if digest_after != self.examination.present_table.elements.get(tag, b""):
+                # Also where somebody put back what was sealed: a signed correction can't be undone unseen.
+                self._differs(tag, None, self._shown(tag))
         wrong = [difference.keyword for difference in self.differences if difference.counts]
-        listed = len(self.differences) - len(wrong)
+        amended = sum(difference.amended for difference in self.differences)
+        listed = len(self.differences) - len(wrong) - amended
         detail = f"differs: {', '.join(wrong)}" if wrong else "the header is the one that was sealed"
+        detail += f"; {amended} elements are amended" if amended else ""
         return self._note(6, not wrong, detail + (f"; {listed} descriptions differ" if listed else ""))
 
     def _check_identity_fields(self) -> bool:
@@ -238,24 +258,6 @@ class Checks:
         return self._note(
             6, not wrong, f"differs: {names}" if wrong else "the identity fields are those that were sealed"
         )
-
-    def check_amendments(self, trusted: TrustedSigners | None) -> bool:
-        """(12) The amendments are signed by signers we believe, and each follows the one before."""
-        attestation = self.examination.attestation
-        block, table = attestation.block, attestation.table
-        if block is None or table is None or not block.amendments:
-            return True
-        try:
-            self.amendments = amendment.read(block.amendments, attestation.encoded, trusted)
-            corrected = amendment.covered(self.amendments, table)
-        except SealBroken as error:
-            return self._note(12, False, str(error))
-        present = self.examination.present_table.elements
-        for tag, digest_after in corrected.items():
-            name = dictionary.name_of(tag)
-            if name in self._differences and digest_after == present.get(tag, b""):
-                self._differences[name] = replace(self._differences[name], amended=True)
-        return self._note(12, True, f"{len(self.amendments)} amendments are signed by trusted signers")
 
     def check_payload(self) -> bool:
         """(7) The payload comes out of the pixels and is the one stated."""
@@ -285,7 +287,8 @@ class Checks:
             recorded = field(keyword)
             if not same_value(self.record, recorded, examination.file):
                 self._differs(recorded.tag, self.record.texts().get(keyword, ""), self._field_text(recorded))
-                wrong.append(keyword)
+                if not self._differences[dictionary.name_of(recorded.tag)].amended:
+                    wrong.append(keyword)
         return self._note(
             8, not wrong, f"differs: {', '.join(wrong)}" if wrong else "the record agrees with the header"
         )
@@ -382,7 +385,14 @@ class Checks:
             sealed=known.sealed if sealed is None and known else sealed,
             header=header,
             change=change or (known.change if known else None),
+            amended=known.amended if known else self._is_amended(change),
         )
+
+    def _is_amended(self, change: HeaderChange | None) -> bool:
+        """Whether the element has the value in which its corrections end."""
+        if change is None or change.creator or change.tag not in self._corrected:
+            return False
+        return self._corrected[change.tag] == self.examination.present_table.elements.get(change.tag, b"")
 
     def _class_of_field(self, tag: int) -> HeaderClass:
         """Format version 1 has identity fields only, and what it finds is an identity that differs."""

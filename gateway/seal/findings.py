@@ -92,6 +92,8 @@ class Report:
     shortened: keywords of record fields that were cut.
     format_version: of the seal; None without one.
     amendments: each {keyword, from, to, reason, by, at}, in the order in which they were signed.
+    standard_signatures: each {uid, state, detail, signer, trusted, signed_at, time_stamp, stamped_at, of_this_seal,
+        changed}: digital signatures after PS3.15 Annex C, which change no verdict.
     amended: tags of the elements whose difference a signed amendment covers.
     """
 
@@ -105,6 +107,7 @@ class Report:
     shortened: tuple[str, ...] = ()
     format_version: int | None = None
     amendments: tuple[dict[str, Any], ...] = ()
+    standard_signatures: tuple[dict[str, Any], ...] = ()
     amended: tuple[int, ...] = ()
 
     @property
@@ -130,6 +133,8 @@ class Report:
             keys["not_covered"] = NOT_COVERED_BY_VERSION_1
         if self.amendments:
             keys["amendments"] = [dict(amendment) for amendment in self.amendments]
+        if self.standard_signatures:
+            keys["standard_signatures"] = [dict(signature) for signature in self.standard_signatures]
         if self.record is not None:
             keys["record"] = dict(self.record)
             if self.shortened:

@@ -19,12 +19,13 @@ from gateway.dicom.tags import (
     SOP_INSTANCE_UID,
 )
 from gateway.errors import OtherRecipient, SealBroken, UnreadableObject
-from gateway.keys import RecipientKey, TrustedSigners
+from gateway.keys import CertificateTrust, RecipientKey, TrustedSigners
 from gateway.keys.trust import moment
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
 from gateway.seal.checks import Checks
 from gateway.seal.codec import Codec
+from gateway.seal.eligibility import DIGITAL_SIGNATURES
 from gateway.seal.examination import Examination
 from gateway.seal.findings import (
     CHECKS,
@@ -39,6 +40,7 @@ from gateway.seal.header.dictionary import name_of
 from gateway.seal.opening import envelope_of, open_record
 from gateway.seal.record.envelope import Envelope
 from gateway.seal.restoring import refused, restore, restore_examined, with_corrections
+from gateway.seal.standard_signature.checking import check_standard_signatures
 
 __all__ = [
     "Check",
@@ -76,10 +78,15 @@ def verify(
     recipient_key: RecipientKey | None,
     codec: Codec,
     classes: HeaderClasses | None = None,
+    certificates: CertificateTrust | None = None,
 ) -> Report:
     """What is true of an object; never raises for bad ones. For the parameters see `verify_examined`."""
     return verify_examined(
-        Examination(data, codec), trusted=trusted, recipient_key=recipient_key, classes=classes
+        Examination(data, codec),
+        trusted=trusted,
+        recipient_key=recipient_key,
+        classes=classes,
+        certificates=certificates,
     )
 
 
@@ -89,6 +96,7 @@ def verify_examined(
     trusted: TrustedSigners | None,
     recipient_key: RecipientKey | None,
     classes: HeaderClasses | None = None,
+    certificates: CertificateTrust | None = None,
 ) -> Report:
     """What is true of an object; never raises for bad ones.
 
@@ -96,6 +104,7 @@ def verify_examined(
     trusted: the signers that are believed; None: nobody, so that the best verdict is unknown-signer.
     recipient_key: opens the hidden record, which is then compared with the header; None: it stays closed.
     classes: what a difference in an element means; None: as the repository has it.
+    certificates: whose standard signatures and time stamps are believed; None: nobody's. They change no verdict.
     """
     checks = Checks(examination, classes or HeaderClasses())
     try:
@@ -108,9 +117,11 @@ def verify_examined(
         )
     checks.check_object()
     differences: tuple[dict[str, Any], ...] = ()
+    signatures: tuple[dict[str, Any], ...] = ()
     try:
         verdict = _verdict(checks, trusted, recipient_key)
         differences = checks.header_differences()
+        signatures = _standard_signatures(checks, certificates)
     except UnreadableObject as error:
         checks.unreadable(error)
         verdict = Verdict.UNREADABLE
@@ -126,6 +137,7 @@ def verify_examined(
         shortened=tuple(sorted(record.shortened)) if record else (),
         format_version=statement.version if statement else None,
         amendments=_amendments(checks),
+        standard_signatures=signatures,
         amended=tuple(difference.tag for difference in checks.differences if difference.amended),
     )
 
@@ -222,6 +234,7 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
     signed = checks.check_signature(trusted)
     checks.check_instance()
     same_content = checks.check_digest()
+    amendments = checks.check_amendments(trusted)
     checks.check_header()
     payload = False
     if statement.level == Level.FULL and (key is not None or not same_content):
@@ -230,7 +243,6 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
         checks.check_record(key)
         checks.check_received()
     alike = None if same_content else checks.check_likeness()
-    amendments = checks.check_amendments(trusted)
     if signed is None:
         return Verdict.UNKNOWN_SIGNER
     if not (signed and one_reading and whole and amendments) or examination.file.repeated:
@@ -294,6 +306,31 @@ def _amendments(checks: Checks) -> tuple[dict[str, Any], ...]:
     )
 
 
+def _standard_signatures(checks: Checks, certificates: CertificateTrust | None) -> tuple[dict[str, Any], ...]:
+    """The signatures after PS3.15 Annex C that the object carries. Coercion breaks them: then what they cover and the
+    seal finds changed is named, so that it is told from tampering.
+    """
+    file = checks.examination.file
+    if DIGITAL_SIGNATURES not in file.index:
+        return ()
+    changed = [change.tag for change in checks.examination.header_changes if not change.creator]
+    return tuple(
+        {
+            "uid": signature.uid,
+            "state": str(signature.state),
+            "detail": signature.detail,
+            "signer": signature.signer,
+            "trusted": signature.trusted,
+            "signed_at": signature.signed_at.isoformat() if signature.signed_at else None,
+            "time_stamp": str(signature.stamp),
+            "stamped_at": signature.stamped_at.isoformat() if signature.stamped_at else None,
+            "of_this_seal": signature.of_this_seal,
+            "changed": list(signature.changed_among(changed)),
+        }
+        for signature in check_standard_signatures(file, trusted=certificates)
+    )
+
+
 def _verdict_without_block(checks: Checks, key: RecipientKey | None) -> Verdict:
     """What is left when the private block is gone: the record in the pixels, which only its reader can compare."""
     if checks.examination.payload is None:
@@ -303,7 +340,12 @@ def _verdict_without_block(checks: Checks, key: RecipientKey | None) -> Verdict:
         checks.check_record(key)
         if checks.check_likeness() is False:
             return Verdict.TAMPERED
-        if any(difference.header_class is HeaderClass.IDENTITY for difference in checks.differences):
-            # The swap is worse than the missing block, so it is named first.
+        swapped = [
+            difference
+            for difference in checks.differences
+            if difference.header_class is HeaderClass.IDENTITY and difference.tag != SOP_INSTANCE_UID
+        ]
+        if swapped:
+            # The swap is worse than the missing block, so it is named first. A new instance of the same is none.
             return Verdict.MISIDENTIFIED
     return Verdict.STRIPPED

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from gateway.config import Destination, Limits, QueueSettings
 from gateway.config.hours import is_open
@@ -19,6 +20,7 @@ from gateway.queue import Job, State, Step
 from gateway.runtime.backoff import delay_s
 from gateway.runtime.loop import Next, WorkLoop
 from gateway.work.context import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
+from gateway.work.conversion import Converter
 
 # More ready jobs than so many claims take are a backlog.
 BACKLOG_CLAIMS = 2
@@ -57,8 +59,9 @@ def deliverers(context: WorkContext) -> list[Deliverer]:
     threads = []
     for destination in context.config.destination:
         rate_limit = RateLimit(destination.bandwidth_bytes_s) if destination.bandwidth_bytes_s else None
+        converter = Converter(context.config, context.spool, users=destination.associations)
         threads += [
-            Deliverer(destination, number, context, rate_limit=rate_limit)
+            Deliverer(destination, number, context, converter=converter, rate_limit=rate_limit)
             for number in range(destination.associations)
         ]
     return threads
@@ -78,15 +81,17 @@ class Deliverer(threading.Thread):
         number: int,
         context: WorkContext,
         *,
+        converter: Converter,
         rate_limit: RateLimit | None = None,
     ) -> None:
         """number: among the deliverers of this destination, from 0.
+        converter: shared by all deliverers of this destination.
         rate_limit: shared by all deliverers of this destination; None: no limit.
         """
         super().__init__(name=f"deliver-{destination.name}-{number}", daemon=True)
         self._destination = destination
         self._terms = Terms.of(destination, context.config.queue, context.config.limits)
-        self._context = context
+        self._context, self._converter = context, converter
         self._requestor = Requestor(
             destination,
             context.config.limits,
@@ -113,6 +118,7 @@ class Deliverer(threading.Thread):
     def run(self) -> None:
         self._loop.run(self._turn)
         self._requestor.close()
+        self._converter.leave()
 
     def _turn(self) -> Next:
         """Raises ResourceError; the leases then give the jobs back."""
@@ -196,8 +202,11 @@ class Deliverer(threading.Thread):
     def _deliver(self, job: Job) -> None:
         """Raises GatewayError."""
         context, started = self._context, time.monotonic()
-        with context.spool.open(job.outgoing or job.incoming) as file:
-            sent = self._store_scu.send(file, priority=job.priority)
+        object_name = job.outgoing or job.incoming
+        with context.spool.open(object_name) as file:
+            sent = self._store_scu.send(
+                file, converted=partial(self._converter.converted, object_name), priority=job.priority
+            )
             size = len(file) - unwrap(file).offset
         self._unreachable = 0
         name, seconds = self._destination.name, time.monotonic() - started

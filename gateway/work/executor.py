@@ -11,6 +11,7 @@ from gateway.config import Config
 from gateway.dicom.inflation import check_inflated
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import read
+from gateway.dicom.pixels import transcode
 from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.dicom.warning import with_warning
 from gateway.errors import KeyFileError, UnreadableObject
@@ -20,6 +21,7 @@ from gateway.seal import (
     SealOptions,
     seal,
 )
+from gateway.seal.amending import amend
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
@@ -38,7 +40,10 @@ from gateway.spool import LocalSpool, Spool
 from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
 from gateway.work.tasks import (
+    AmendedObject,
+    AmendTask,
     AnyTask,
+    ConvertTask,
     ExtractTask,
     Failure,
     MarkTask,
@@ -103,12 +108,16 @@ class Executor:
                 return self._release(task)
             case MarkTask():
                 return mark(self._spool, task)
+            case ConvertTask():
+                return convert(self._spool, task)
             case VerifyOnlyTask():
                 return self._verify_only(task)
             case ExtractTask():
                 return self._extract(task)
             case RestoreOnlyTask():
                 return self._restore_only(task)
+            case AmendTask():
+                return self._amend(task)
             case _:
                 assert_never(task)
 
@@ -212,6 +221,7 @@ class Executor:
                 recipient_key=None,
                 codec=self.codec,
                 classes=self._classes,
+                certificates=self._keys.certificates,
             )
 
     def _extract(self, task: ExtractTask) -> OpenedRecord:
@@ -234,6 +244,17 @@ class Executor:
             task.target.write(original)
         return OpenedOriginal(sop_instance_uid=_sop_instance_uid(data), restoration=restoration)
 
+    def _amend(self, task: AmendTask) -> AmendedObject:
+        """Raises NotAmendable, UsageError, KeyFileError."""
+        signer, data = self._keys.signer, task.file.read()
+        if signer is None:
+            raise KeyFileError("there is no keys.signer")
+        self._check_size(data)
+        trusted = (self._keys.trusted or keys.TrustedSigners([])).with_key(signer.public)
+        amended, report = amend(data, task.correcting, signer=signer, trusted=trusted, codec=self.codec)
+        task.target.write(amended)
+        return AmendedObject(sop_instance_uid=report.sop_instance_uid)
+
     def _check_size(self, data: ByteSource) -> None:
         """Raises TooMuchMemory before an object takes it."""
         check_inflated(data, memory_bytes=self._memory_bytes)
@@ -250,6 +271,13 @@ def mark(spool: Spool, task: MarkTask) -> Outcome:
     with spool.open(task.object_name) as data:
         outgoing = spool.put(with_warning(data, task.warning))
     return Outcome(outgoing=outgoing, level="pass", reason=task.warning)
+
+
+def convert(spool: Spool, task: ConvertTask) -> Outcome:
+    """The object in another transfer syntax. Raises GatewayError."""
+    with spool.open(task.object_name) as data:
+        outgoing = spool.put(transcode(data[:], task.syntax))
+    return Outcome(outgoing=outgoing, level="pass", reason="converted")
 
 
 def worker_spool(config: Config) -> Spool:

@@ -21,7 +21,7 @@ HINT = "Look at memory and log; run `sealgate check`."
 class WorkerProcess:
     """One process that does one task at a time. Not for several threads at once.
 
-    marks_only: the process needs neither networks nor keys, and does no other task than MarkTask.
+    marks_only: the process needs neither networks nor keys, and does no other tasks than MarkTask and ConvertTask.
     """
 
     def __init__(self, config: Config, *, marks_only: bool = False) -> None:

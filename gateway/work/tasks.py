@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from gateway.errors import GatewayError
+from gateway.seal.amending import Correcting
 from gateway.seal.findings import Extraction, Report, Restoration
 from gateway.work.handover import SecretFile
 
@@ -66,6 +67,16 @@ class OpenedRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AmendedObject:
+    """What came of an AmendTask. The amended object is in the task's `target`.
+
+    sop_instance_uid: of the object.
+    """
+
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class OpenedOriginal:
     """What came of a RestoreOnlyTask. The original is in the task's `target` when it was restored.
 
@@ -76,7 +87,7 @@ class OpenedOriginal:
     restoration: Restoration
 
 
-Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal
+Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal | AmendedObject
 ResultT = TypeVar("ResultT", bound=Result)
 
 
@@ -122,6 +133,14 @@ class MarkTask(Task[Outcome]):
     warning: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConvertTask(Task[Outcome]):
+    """Convert the object without loss into the transfer syntax of this UID. Needs neither networks nor keys."""
+
+    object_name: str
+    syntax: str
+
+
 # -- Tasks on demand name files that the service hands over.
 
 
@@ -151,6 +170,26 @@ class RestoreOnlyTask(Task[OpenedOriginal]):
     unverified: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class AmendTask(Task[AmendedObject]):
+    """Correct the file, sign the correction, and write it to `target`.
+
+    correcting: holds patient data, and so goes no further than the worker.
+    """
+
+    file: SecretFile
+    target: SecretFile
+    correcting: Correcting
+
+
 AnyTask: TypeAlias = (
-    SealTask | VerifyTask | ReleaseTask | MarkTask | VerifyOnlyTask | ExtractTask | RestoreOnlyTask
+    SealTask
+    | VerifyTask
+    | ReleaseTask
+    | MarkTask
+    | ConvertTask
+    | VerifyOnlyTask
+    | ExtractTask
+    | RestoreOnlyTask
+    | AmendTask
 )

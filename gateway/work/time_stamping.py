@@ -95,9 +95,7 @@ class TimeStamper:
             answer = exchange.answers.get(timeout=self.timeout_s)
         except queue.Empty:
             exchange.cut()
-            raise TimeStampFailed(
-                f"the time stamp authority gave no answer within {self.timeout_s:g} s"
-            ) from None
+            raise _no_answer(self.timeout_s) from None
         if isinstance(answer, TimeStampFailed):
             raise answer
         return answer
@@ -113,6 +111,7 @@ class _Exchange(threading.Thread):
         super().__init__(name="time-stamp", daemon=True)
         self.answers: queue.SimpleQueue[bytes | TimeStampFailed] = queue.SimpleQueue()
         self._query, self._deadline = query, time.monotonic() + timeout_s
+        self._timeout_s = timeout_s
         parts = urlsplit(url)
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._connection = _connection(parts, timeout_s)
@@ -123,6 +122,8 @@ class _Exchange(threading.Thread):
                 self.answers.put(self._answer())
         except TimeStampFailed as error:
             self.answers.put(error)
+        except TimeoutError:
+            self.answers.put(_no_answer(self._timeout_s))
         except (OSError, http.client.HTTPException) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             problem = reason or type(error).__name__
@@ -161,6 +162,10 @@ class _Exchange(threading.Thread):
     def _check_deadline(self) -> None:
         if time.monotonic() > self._deadline:
             raise TimeStampFailed("the time stamp authority is too slow")
+
+
+def _no_answer(timeout_s: float) -> TimeStampFailed:
+    return TimeStampFailed(f"the time stamp authority gave no answer within {timeout_s:g} s")
 
 
 def _connection(parts: SplitResult, timeout_s: float) -> http.client.HTTPConnection:

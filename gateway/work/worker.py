@@ -17,8 +17,8 @@ from gateway.errors import GatewayError, TooMuchMemory
 from gateway.observe import where
 from gateway.runtime.core_dumps import empty_dumps
 from gateway.runtime.limits import limit_memory
-from gateway.work.executor import Executor, mark, worker_spool
-from gateway.work.tasks import Failure, MarkTask, Outcome, Result
+from gateway.work.executor import Executor, convert, mark, worker_spool
+from gateway.work.tasks import ConvertTask, Failure, MarkTask, Outcome, Result
 
 
 def main(connection: Connection, config: Config, marks_only: bool = False) -> None:
@@ -27,7 +27,8 @@ def main(connection: Connection, config: Config, marks_only: bool = False) -> No
     It sends the name of the codec's execution provider when it is ready, or a Failure and ends. Then it answers each
     task with a pair: the result or a Failure, and the seconds that it took.
 
-    marks_only: load neither networks nor keys, and do no other task than MarkTask. The provider is "" then.
+    marks_only: load neither networks nor keys, and do no other tasks than MarkTask and ConvertTask. The provider
+    is "" then.
     """
     # A terminal's Ctrl-C reaches this process, too. The service drains us.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -56,14 +57,15 @@ def main(connection: Connection, config: Config, marks_only: bool = False) -> No
 def _prepared(config: Config, *, marks_only: bool) -> tuple[Callable[[Any], Result | Failure], str]:
     """What does the tasks, and the name of the execution provider. Raises KeyFileError, ResourceError."""
     if marks_only:
-        return partial(_mark, config), ""
+        return partial(_without_keys, config), ""
     executor = Executor(config)
     return executor.do, executor.codec.provider
 
 
-def _mark(config: Config, task: MarkTask) -> Outcome:
+def _without_keys(config: Config, task: MarkTask | ConvertTask) -> Outcome:
     """Opens the spool for each task: when that fails, it is a Failure of the task and the process runs on."""
-    return mark(worker_spool(config), task)
+    spool = worker_spool(config)
+    return mark(spool, task) if isinstance(task, MarkTask) else convert(spool, task)
 
 
 def guarded(do: Callable[[Any], Result | Failure], task: object) -> Result | Failure:

@@ -19,6 +19,7 @@ import pytest
 from gateway import keys
 from gateway.errors import ResourceError
 from gateway.observe.pseudonyms import Pseudonyms
+from gateway.receive.intake import UNNAMED
 from gateway.seal import SealOptions, seal
 from gateway.seal.codec.codec import Codec
 from tests.campaigns.hostile_objects import hostile
@@ -86,7 +87,9 @@ def run_batch(line: Line, codec: Codec, batch: Sequence[Parcel], called: str, ou
     pseudonyms = Pseudonyms.load(line.gateway.folder / "data")
     parked = {job["instance"]: str(job["reason"]) for job in line.jobs() if job["state"] == "parked"}
     for item, status in zip(batch, statuses, strict=True):
-        reason = parked.get(pseudonyms.of(item.sop_instance))
+        # One that does not name itself goes by a pseudonym of its own.
+        names = (item.sop_instance, UNNAMED + item.sop_instance)
+        reason = next((parked[one] for one in map(pseudonyms.of, names) if one in parked), None)
         if status != 0:
             outcomes.counted[f"{called}: refused with {status:04X}"] += 1
         elif item.sop_instance in arrived:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from pynetdicom.sop_class import _STORAGE_CLASSES
 from gateway.commands.demo.process import free_port
 from gateway.config import Destination, Limits
 from gateway.dicom.file_meta import unwrap, wrap
+from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.pixels import transcode
 from gateway.dimse.requestor import Requestor
-from gateway.dimse.store_scu import CONVERTED_BYTES_MAX, StoreScu
+from gateway.dimse.store_scu import CONVERTED_BYTES_MAX, Sent, StoreScu
 from gateway.errors import (
     PeerFailed,
     PeerUnreachable,
@@ -47,11 +48,24 @@ def requestor(port: int, **limits: Any) -> Requestor:
     return Requestor(destination, Limits(**limits), calling="SEALGATE")
 
 
+class Sender:
+    """A StoreScu whose objects are converted in memory."""
+
+    def __init__(self, to_peer: Requestor) -> None:
+        self._store_scu = StoreScu(to_peer)
+        self.offer = self._store_scu.offer
+
+    def send(self, file: ByteSource, **options: Any) -> Sent:
+        return self._store_scu.send(
+            file, converted=lambda syntax: nullcontext(transcode(file[:], syntax)), **options
+        )
+
+
 @contextmanager
-def sender(port: int, **limits: Any) -> Iterator[StoreScu]:
+def sender(port: int, **limits: Any) -> Iterator[Sender]:
     to_peer = requestor(port, **limits)
     try:
-        yield StoreScu(to_peer)
+        yield Sender(to_peer)
     finally:
         to_peer.close()
 

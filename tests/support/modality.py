@@ -22,7 +22,9 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
+from gateway.dicom.glance import glance
 from gateway.dicom.part10 import file_meta
+from gateway.dicom.tags import SOP_CLASS_UID, SOP_INSTANCE_UID
 from gateway.errors import UnreadableObject
 
 CONTEXT_REFUSED = 0x0122  # SOP class not supported (PS3.7 C.5.6): what a modality concludes
@@ -55,8 +57,9 @@ class Parcel:
 def parcel(data: bytes, *, fallback_uid: str) -> Parcel:
     """Split a file into meta information and data set bytes.
 
-    A file without readable meta information is sent whole, as secondary capture `fallback_uid`, in the syntax
-    its first bytes suggest: that is what a broken modality would do.
+    SOP class and instance are those of the data set where it names them, as senders name them in their requests. A file
+    without readable meta information is sent whole, as secondary capture `fallback_uid`, in the syntax its first bytes
+    suggest: that is what a broken modality would do.
     """
     try:
         meta, start = file_meta(data)
@@ -72,7 +75,11 @@ def parcel(data: bytes, *, fallback_uid: str) -> Parcel:
         uid if re.fullmatch(r"[0-9.]{1,64}", uid) else fallback
         for uid, fallback in zip(uids, fallbacks, strict=True)
     )
-    return Parcel(sop_class, sop_instance, syntax, data[start:])
+    dataset = data[start:]
+    seen = glance(dataset, syntax, {SOP_CLASS_UID, SOP_INSTANCE_UID}).values
+    return Parcel(
+        seen.get(SOP_CLASS_UID) or sop_class, seen.get(SOP_INSTANCE_UID) or sop_instance, syntax, dataset
+    )
 
 
 def send(

@@ -86,7 +86,8 @@ class HeaderReading:
     @classmethod
     def of(cls, file: Part10, edition: int = dictionary.EDITION) -> HeaderReading:
         charset = (file.value(SPECIFIC_CHARACTER_SET) or b"").strip(b" \0")
-        signed = (file.value(PIXEL_REPRESENTATION) or b"").strip(b"\0") != b""
+        representation = (file.value(PIXEL_REPRESENTATION) or b"")[:2]
+        signed = representation == (b"\1\0" if file.encoding.little else b"\0\1")
         return cls(file.body, file.encoding, charset, signed, dictionary.vrs(edition))
 
 
@@ -245,7 +246,8 @@ def _numbers(raw: bytes, vr: str, little: bool) -> Canonical:
     if vr == "AT":
         numbers = words[0::2].astype("<i8") << 16 | words[1::2]
     elif vr in ("FL", "FD"):
-        numbers = words.astype("<f8")
+        with np.errstate(invalid="ignore"):
+            numbers = words.astype("<f8")
         numbers[np.isnan(numbers)] = np.nan
     else:
         numbers = words.astype("<i8")

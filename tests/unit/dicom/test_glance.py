@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 import tracemalloc
+import weakref
 import zlib
 
 import pytest
@@ -145,3 +147,24 @@ def test_a_data_set_is_readable_when_its_elements_end_where_it_ends() -> None:
             check_readable(damaged, ExplicitVRLittleEndian)
     with pytest.raises(UnreadableObject):
         check_readable(deflated(whole)[:-9], DEFLATED_LE)
+
+
+def test_a_glance_does_not_keep_the_data_set() -> None:
+    class Source:
+        def __len__(self) -> int:
+            return 20
+
+        def __getitem__(self, where: slice, /) -> bytes:
+            return bytes(20)[where]
+
+    source = Source()
+    gone = weakref.ref(source)
+    seen = glance(source, ImplicitVRLittleEndian, {STUDY_INSTANCE_UID})
+    with pytest.raises(UnreadableObject):
+        seen.text(STUDY_INSTANCE_UID)
+    gc.disable()
+    try:
+        del source
+        assert gone() is None
+    finally:
+        gc.enable()
