@@ -84,9 +84,9 @@ def _elements(
             if element.vr == b"UN" and known and not element.undefined:
                 yield f"{_name(tag)} has VR UN although it is a standard element"
         pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
-        if element.undefined and not pixel_data and element.vr not in (None, b"SQ", b"UN"):
-            yield f"{_name(tag)} has an undefined length"
         vr = element.vr or known.encode()
+        if element.undefined and not pixel_data and vr not in (b"", b"SQ", b"UN"):
+            yield f"{_name(tag)} has an undefined length"
         is_sequence = (element.undefined and not pixel_data) or vr == b"SQ"
         if element.undefined and pixel_data and not _delimited(file, element.end - 8, SEQUENCE_END, encoding):
             yield f"{_name(tag)} has a damaged delimiter"

@@ -15,7 +15,7 @@ from pydicom.config import RAISE
 from pydicom.datadict import tag_for_keyword
 from pydicom.valuerep import validate_value
 
-from gateway.dicom.elements import Encoding, encode, item, walk
+from gateway.dicom.elements import IMPLICIT_LE, Encoding, encode, item, walk
 from gateway.dicom.part10 import Part10
 from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.dicom.text import encoded
@@ -60,8 +60,8 @@ class Correcting:
     def check(self) -> dict[int, str]:
         """Tag -> the new value.
 
-        Raises NotAmendable when an element can't be corrected.
-        Raises UsageError when a keyword is none, or elements, reason or name are missing, too long or no text.
+        Raises UsageError when a keyword or value is none, when an element can't be corrected, or when elements, reason
+            or name are missing, too long or no text.
         """
         if not self.values or not self.reason.strip() or not self.by.strip():
             raise UsageError(
@@ -75,7 +75,10 @@ class Correcting:
             raise UsageError(
                 "reason or name is no text", hint="Write UTF-8 without control characters, in one line."
             )
-        return {_tag(keyword): value for keyword, value in self.values.items()}
+        tags = {_tag(keyword): value for keyword, value in self.values.items()}
+        for tag, value in tags.items():
+            _check_value(tag, value)
+        return tags
 
 
 def amend(
@@ -87,8 +90,8 @@ def amend(
     signer: signs the correction.
     trusted: whose seals and corrections are believed; the signer must be among them.
 
-    Raises NotAmendable when the object does not verify, or an element can't be corrected.
-    Raises UsageError when a keyword or a value is none.
+    Raises NotAmendable when the object does not verify, or its character set does not hold a value.
+    Raises UsageError as `Correcting.check` does: the object is not looked at then.
     """
     tags = correcting.check()
     examination = Examination(data, codec)
@@ -147,7 +150,7 @@ def _tag(keyword: str) -> int:
     written = vr in _NUMBERS or KINDS.get(vr, b"B") in (*TEXT_KINDS, b"C", b"D")
     fixed = HeaderClasses().of(tag) is HeaderClass.STRUCTURE or tag == SOP_INSTANCE_UID
     if fixed or not written or not is_covered(tag):
-        raise NotAmendable(
+        raise UsageError(
             f"{keyword} can't be amended",
             hint="Elements with text, dates and numbers can; an instance keeps its UID.",
         )
@@ -155,27 +158,34 @@ def _tag(keyword: str) -> int:
 
 
 def _element(file: Part10, tag: int, value: str) -> bytes | None:
-    """The element with its new value; None for an empty one. Raises UsageError."""
+    """The element with its new value; None for an empty one.
+
+    Raises NotAmendable when the character set of the object does not hold it.
+    """
     if not value:
         return None
     vr = dictionary.vrs()[tag]
     if vr in _NUMBERS:
-        numbers = [part.strip() for part in value.split("\\")]
-        try:
-            convert = float if vr in ("FL", "FD") else int
-            raw = struct.pack(file.encoding.order + _NUMBERS[vr] * len(numbers), *map(convert, numbers))
-        except (ValueError, OverflowError, struct.error) as error:
-            raise UsageError(
-                f"{dictionary.name_of(tag)}: {vr} holds other numbers",
-                hint="Write numbers, joined by backslashes.",
-            ) from error
-        return encode(tag, vr.encode(), raw, file.encoding)
-    charset = character_set(file) if KINDS.get(vr) in TEXT_KINDS else b""
-    text = encoded(value, charset)
-    if text is None or not _is_text(value):
-        raise UsageError(
+        return encode(tag, vr.encode(), _numbers(tag, vr, value, file.encoding), file.encoding)
+    text = encoded(value, character_set(file) if KINDS[vr] in TEXT_KINDS else b"")
+    if text is None:
+        raise NotAmendable(
             f"{dictionary.name_of(tag)}: the object's character set does not hold this value",
-            hint="Write it in the character set of the object, without control characters.",
+            hint="Write it in the character set of the object.",
+        )
+    return encode(tag, vr.encode(), text, file.encoding)
+
+
+def _check_value(tag: int, value: str) -> None:
+    """Raises UsageError when no object can have this value."""
+    vr = dictionary.vrs()[tag]
+    if vr in _NUMBERS:
+        if value:
+            _numbers(tag, vr, value, IMPLICIT_LE)
+        return
+    if not _is_text(value) or (KINDS[vr] not in TEXT_KINDS and not value.isascii()):
+        raise UsageError(
+            f"{dictionary.name_of(tag)}: this is no text", hint="Write text without control characters."
         )
     try:
         for part in [value] if KINDS[vr] == b"L" else value.split("\\"):
@@ -184,7 +194,19 @@ def _element(file: Part10, tag: int, value: str) -> bytes | None:
         raise UsageError(
             f"{dictionary.name_of(tag)}: this is no value of VR {vr}", hint="PS3.5 6.2 says what they hold."
         ) from error
-    return encode(tag, vr.encode(), text, file.encoding)
+
+
+def _numbers(tag: int, vr: str, value: str, encoding: Encoding) -> bytes:
+    """Binary numbers, given in decimal and joined by backslashes. Raises UsageError."""
+    numbers = [part.strip() for part in value.split("\\")]
+    convert = float if vr in ("FL", "FD") else int
+    try:
+        return struct.pack(encoding.order + _NUMBERS[vr] * len(numbers), *map(convert, numbers))
+    except (ValueError, OverflowError, struct.error) as error:
+        raise UsageError(
+            f"{dictionary.name_of(tag)}: {vr} holds other numbers",
+            hint="Write numbers, joined by backslashes.",
+        ) from error
 
 
 def _is_text(value: str) -> bool:

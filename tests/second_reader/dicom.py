@@ -217,7 +217,7 @@ class Parser:
             limit = None if element.undefined else at + length
             if limit is not None and limit > end:
                 raise Unreadable("a sequence is longer than what holds it")
-            element.items, after = self._items(at, limit, end, inner, depth + 1)
+            element.items, after = self.items(at, limit, end, inner, depth + 1)
         else:
             after = at + length
             if after > end:
@@ -225,7 +225,7 @@ class Parser:
         element.body = self.data[at:after]
         return element, after, 0
 
-    def _items(
+    def items(
         self, at: int, limit: int | None, end: int, encoding: Encoding, depth: int
     ) -> tuple[list[dict[int, Element]], int]:
         items: list[dict[int, Element]] = []
@@ -337,7 +337,9 @@ def _told(body: bytes) -> Encoding | None:
     if len(body) < 8:
         return None
     little, big = (int.from_bytes(body[:2], order) for order in ("little", "big"))  # type: ignore[arg-type]
-    return Encoding(body[4:6].isalpha() and body[4:6].isupper(), big < little)
+    explicit = body[4:6].isalpha() and body[4:6].isupper()
+    # There is no implicit big endian.
+    return Encoding(explicit, explicit and big < little)
 
 
 def native_length(file: File) -> int | None:

@@ -17,10 +17,13 @@ from tests.second_reader import cbor
 from tests.second_reader.cbor import Malformed
 from tests.second_reader.dicom import (
     CHARACTER_SET,
+    IMPLICIT_LITTLE,
     PER_FRAME,
     PIXEL_DATA,
     SPECIFICATION,
     Element,
+    Parser,
+    Unreadable,
     swapped,
 )
 
@@ -278,15 +281,29 @@ def signed_header(elements: Mapping[int, Element], salt: bytes) -> SignedHeader:
         content = group.to_bytes(4, "little") + creator.encode() + b"\0"
         for low, element in members:
             content += bytes([low])
-            if element.vr == "SQ":
-                items = element.items or []
-                content += len(items).to_bytes(4, "little")
+            items = private_items(element)
+            if items:
+                content += b"S" + len(items).to_bytes(4, "little")
                 content += b"".join(item_content(item, around.inside(item)) for item in items)
             else:
-                value = element.little().rstrip(b" \0")
-                content += len(value).to_bytes(8, "little") + value
+                value = b"" if element.vr == "SQ" else element.little().rstrip(b" \0")
+                content += b"B" + len(value).to_bytes(8, "little") + value
         private.setdefault(group, {})[creator] = digest(content)
     return SignedHeader(top, frames, private)
+
+
+def private_items(element: Element) -> list[dict[int, Element]]:
+    """The items of a private sequence; in UN or without a VR, of a value that is items from end to end."""
+    if element.vr == "SQ":
+        return element.items or []
+    if element.written not in (None, "UN") or element.body[:4] != b"\xfe\xff\x00\xe0":
+        return []
+    parser, size = Parser(element.body), len(element.body)
+    try:
+        items, _ = parser.items(0, size, size, IMPLICIT_LITTLE, 1)
+    except Unreadable:
+        return []
+    return [] if any("delimiter" in doubt for doubt in parser.doubts) else items
 
 
 def _private_blocks(elements: Mapping[int, Element]) -> dict[tuple[int, str], list[tuple[int, Element]]]:

@@ -230,8 +230,8 @@ def _width_vr(element: Element, vr: str) -> str:
 
 
 def swapped(value: bytes, vr: str) -> bytes:
-    """A value of numbers in the other byte order."""
-    width = _WORDS[vr]
+    """A value in the other byte order; one of bytes or text stays."""
+    width = _WORDS.get(vr, 1)
     whole = len(value) // width * width
     return np.frombuffer(value[:whole], f"u{width}").byteswap().tobytes() + value[whole:]
 

@@ -23,6 +23,7 @@ from gateway.seal.header.canonical import (
     HeaderReading,
     is_covered,
     item_contents,
+    swapped,
     value_of,
 )
 
@@ -213,8 +214,8 @@ def _private(file: Part10, reading: HeaderReading, key: bytes) -> dict[tuple[int
             continue
         if 0x10 <= number <= 0xFF:
             name = file.body[element.value : element.end].strip(b" \0").decode("latin-1")
-            creators[group, number] = name
-            members.setdefault((group, name), [])
+            if name:
+                creators[group, number] = name
         elif number >= 0x1000 and (group, number >> 8) in creators:
             members[group, creators[group, number >> 8]].append((number & 0xFF, element))
     result = {}
@@ -234,7 +235,10 @@ def _private_value(number: int, element: Element, reading: HeaderReading) -> Ite
     if contents:
         return (struct.pack("<BcI", number, b"S", len(contents)), *contents)
     is_sequence = element.undefined or element.vr == b"SQ"
-    value = b"" if is_sequence else reading.body[element.value : element.end].rstrip(b" \0")
+    value = b"" if is_sequence else reading.body[element.value : element.end]
+    if not reading.encoding.little and element.vr:
+        value = swapped(value, element.vr.decode("latin-1"))
+    value = value.rstrip(b" \0")
     return (struct.pack("<BcQ", number, b"B", len(value)), value)
 
 

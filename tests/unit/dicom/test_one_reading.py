@@ -132,6 +132,16 @@ def test_an_undefined_length_that_is_none_of_a_sequence() -> None:
     assert "undefined length" in of_body(START + raw(0x0040A160, "UT", nothing, length=0xFFFFFFFF))
 
 
+def test_an_undefined_length_in_implicit_is_one_of_a_sequence_too() -> None:
+    """Some readers go by their dictionary."""
+    start, nothing = written([CLASS], IMPLICIT_LE), delimiter(0xFFFEE0DD)
+    name = raw(NAME, "", nothing, IMPLICIT_LE, length=0xFFFFFFFF)
+    unknown = raw(0x00091001, "", nothing, IMPLICIT_LE, length=0xFFFFFFFF)
+    sequence = raw(REFERENCED, "", nothing, IMPLICIT_LE, length=0xFFFFFFFF)
+    assert "undefined length" in of_body(start + name, IMPLICIT_VR_LE)
+    assert of_body(start + sequence + unknown, IMPLICIT_VR_LE) == ""
+
+
 ELEMENT = raw(NAME, "PN", b"A ")
 UNDEFINED_ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
 

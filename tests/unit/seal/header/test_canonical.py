@@ -171,7 +171,7 @@ PRIVATE = [
 ]
 
 
-@pytest.mark.parametrize("syntax", [EXPLICIT_VR_LE, IMPLICIT_VR_LE, DEFLATED_LE])
+@pytest.mark.parametrize("syntax", [EXPLICIT_VR_LE, IMPLICIT_VR_LE, EXPLICIT_VR_BE, DEFLATED_LE])
 @pytest.mark.parametrize("undefined", [False, True])
 def test_private_blocks_are_renumbered_and_turned_into_un_without_a_difference(
     syntax: str, undefined: bool
@@ -213,6 +213,15 @@ def test_another_private_value_is_another_block(tag: int, change: dict[str, obje
     other = [element._replace(**change) if element.tag == tag else element for element in PRIVATE]  # type: ignore[arg-type]
     assert taken(other).private != taken(PRIVATE).private
     assert taken(other).elements == taken(PRIVATE).elements
+
+
+def test_a_creator_without_elements_and_elements_without_a_creator_are_no_block() -> None:
+    alone = [
+        Written(0x00090010, "LO", b"ACME"),
+        Written(0x000B0010, "LO", b" "),
+        Written(0x000B1001, "LO", b"A"),
+    ]
+    assert not taken([*alone, Written(0x000D1001, "LO", b"A")]).private
 
 
 def test_a_private_value_does_not_pass_for_a_sequence() -> None:
