@@ -138,7 +138,11 @@ def vr_of(tag: int) -> str | None:
 def swapped(value: bytes, size: int) -> bytes:
     """Each whole word of `size` bytes reversed; what is left over stays."""
     whole = len(value) // size * size
-    return b"".join(value[i : i + size][::-1] for i in range(0, whole, size)) + value[whole:] if size > 1 else value
+    return (
+        b"".join(value[i : i + size][::-1] for i in range(0, whole, size)) + value[whole:]
+        if size > 1
+        else value
+    )
 
 
 class Parser:
@@ -269,7 +273,9 @@ class Parser:
             self.doubts.append(f"{tag:08X} has VR UN")
         if element.undefined:
             allowed = ("OB", "OW", None) if tag == PIXEL_DATA else ("SQ", "UN", None)
-            if written not in allowed or (written is None and known not in (None, "SQ") and tag != PIXEL_DATA):
+            if written not in allowed or (
+                written is None and known not in (None, "SQ") and tag != PIXEL_DATA
+            ):
                 self.doubts.append(f"{tag:08X} has an undefined length")
         elif vr in TEXT and b"\0" in element.body.rstrip(b" \0"):
             self.doubts.append(f"{tag:08X} holds a zero byte")
@@ -342,11 +348,20 @@ def native_length(file: File) -> int | None:
     frames = file.number(0x00280008) if file.text(0x00280008) else 1
     if None in (rows, columns, bits, frames):
         return None
-    return (int(rows or 0) * int(columns or 0) * (1 if samples is None else samples) * int(frames or 0) * int(bits or 0) + 7) // 8
+    return (
+        int(rows or 0)
+        * int(columns or 0)
+        * (1 if samples is None else samples)
+        * int(frames or 0)
+        * int(bits or 0)
+        + 7
+    ) // 8
 
 
 def _pixel_doubts(file: File) -> None:
-    pixels = [file.elements[t] for t in (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA) if t in file.elements]
+    pixels = [
+        file.elements[t] for t in (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA) if t in file.elements
+    ]
     if len(pixels) > 1:
         file.doubts.append("two kinds of pixel data")
     element = file.elements.get(PIXEL_DATA)
