@@ -82,7 +82,7 @@ class Element:
         """The value in little endian; word: bytes a number, by the VR where not given."""
         vr = self.written if self.vr == "UN" else self.vr
         size = word or WORDS.get(vr or "", 2 if vr == "US/SS" else 1)
-        return swapped(self.body, size) if self.encoding.big else self.body
+        return swapped(self.body, size) if self.encoding.big and not len(self.body) % size else self.body
 
     @property
     def text(self) -> str:
@@ -261,7 +261,7 @@ class Parser:
             at += length
 
     def _doubt(self, element: Element) -> None:
-        tag, written, vr = element.tag, element.written, element.vr
+        tag, written = element.tag, element.written
         known = vr_of(tag) if not tag >> 16 & 1 else None
         if written is not None and written not in VRS:
             self.doubts.append(f"{tag:08X} has VR {written}")
@@ -271,14 +271,14 @@ class Parser:
             allowed = ("OB", "OW", None) if tag == PIXEL_DATA else ("SQ", "UN", None)
             if written not in allowed or (written is None and known not in (None, "SQ") and tag != PIXEL_DATA):
                 self.doubts.append(f"{tag:08X} has an undefined length")
-        elif vr in TEXT and b"\0" in element.body.rstrip(b" \0"):
+        elif (written or known or "") in TEXT and b"\0" in element.body.rstrip(b" \0"):
             self.doubts.append(f"{tag:08X} holds a zero byte")
 
 
 def parse(data: bytes) -> File:
     """Raises Unreadable. A file without file meta information is read as its first element says."""
     syntax, at, doubts = None, 0, []
-    if data[128:132] == b"DICM":
+    if data[128:132] == b"DICM" or data[:2] == b"\2\0":
         syntax, at, doubts = _meta(data)
     body = data[at:]
     if syntax == DEFLATED:
@@ -307,7 +307,7 @@ def parse(data: bytes) -> File:
 
 def _meta(data: bytes) -> tuple[str | None, int, list[str]]:
     """Transfer syntax, end and doubts of the file meta information: the elements of group 0002, explicit little endian."""
-    parser, at, syntax, stated = Parser(data), 132, None, None
+    parser, at, syntax, stated = Parser(data), 132 if data[128:132] == b"DICM" else 0, None, None
     after = at
     while at < len(data) and data[at : at + 2] == b"\x02\0":
         element, at, _ = parser._element(at, len(data), Encoding(True, False), 0, False)
@@ -331,7 +331,8 @@ def _told(body: bytes) -> Encoding | None:
     if len(body) < 8:
         return None
     little, big = (int.from_bytes(body[:2], order) for order in ("little", "big"))  # type: ignore[arg-type]
-    return Encoding(body[4:6].isalpha() and body[4:6].isupper(), big < little)
+    explicit = body[4:6].isalpha() and body[4:6].isupper()
+    return Encoding(explicit, explicit and big < little)
 
 
 def native_length(file: File) -> int | None:
@@ -355,7 +356,7 @@ def _pixel_doubts(file: File) -> None:
     if not element.undefined:
         subsampled = file.text(0x00280004).endswith(("_422", "_420"))
         length = native_length(file)
-        if not subsampled and (length is None or len(element.body) != length + length % 2):
+        if not subsampled and length is not None and len(element.body) not in (length, length + length % 2):
             file.doubts.append("native pixel data of another length than described")
     elif frames(file) is None:
         file.doubts.append("fragments belong to frames in more than one way")
