@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import struct
 import zlib
 from collections import Counter
@@ -111,10 +112,7 @@ class File:
         if element is None or not element.body:
             return None
         if element.vr == "IS":
-            try:
-                return int(element.text)
-            except ValueError:
-                return None
+            return int(element.text) if re.fullmatch("[+-]?[0-9]{1,12}", element.text) else None
         return int.from_bytes(element.little(2)[:2], "little")
 
 
@@ -338,10 +336,18 @@ def _told(body: bytes) -> Encoding | None:
 def native_length(file: File) -> int | None:
     """What the description says, without a pad byte; None where it says nothing."""
     rows, columns, samples, bits = (file.number(t) for t in (0x00280010, 0x00280011, 0x00280002, 0x00280100))
-    frames = file.number(0x00280008) if file.text(0x00280008) else 1
-    if None in (rows, columns, bits, frames):
+    frames = frame_count(file)
+    if rows is None or columns is None or bits is None or frames is None:
         return None
-    return (int(rows or 0) * int(columns or 0) * (1 if samples is None else samples) * int(frames or 0) * int(bits or 0) + 7) // 8
+    return (rows * columns * (1 if samples is None else samples) * frames * bits + 7) // 8
+
+
+def frame_count(file: File) -> int | None:
+    """1 where Number of Frames is absent, empty or 0; None where it is no number."""
+    if not file.text(0x00280008):
+        return 1
+    number = file.number(0x00280008)
+    return None if number is None or number < 0 else max(number, 1)
 
 
 def _pixel_doubts(file: File) -> None:
@@ -367,21 +373,21 @@ def frames(file: File) -> list[bytes] | None:
     element = file.elements[PIXEL_DATA]
     assert element.fragments is not None
     table, *fragments = element.fragments
-    number = file.number(0x00280008) if file.text(0x00280008) else 1
+    number = frame_count(file)
     extended, lengths = (_longs(file, tag) for tag in (0x7FE00001, 0x7FE00002))
     starts, at = [], 0
     for fragment in fragments:
         starts.append(at)
         at += 8 + len(fragment)
-    if number is None or number < 1 or len(table) % 4 or not fragments:
+    if number is None or len(table) % 4 or not fragments:
         return None
     offsets = [int.from_bytes(table[i : i + 4], "little") for i in range(0, len(table), 4)]
     if number == 1 or file.syntax in VIDEO:
         return [b"".join(fragments)] if offsets in ([], [0]) and extended in ([], [0]) else None
     if extended:
-        if offsets or extended != starts or len(fragments) != number or len(lengths) != number:
+        if offsets or extended != starts or len(fragments) != number or len(lengths) not in (0, number):
             return None
-        right = all(len(f) - n in (0, 1) for f, n in zip(fragments, lengths, strict=True))
+        right = all(len(f) - n in (0, 1) for f, n in zip(fragments, lengths, strict=False))
         return fragments if right else None
     if offsets:
         ascending = offsets[0] == 0 and all(a < b for a, b in zip(offsets, offsets[1:], strict=False))
