@@ -150,20 +150,25 @@ def statement(data: bytes) -> tuple[dict[int, Any], int]:
         raise Malformed("statement: an unknown key")
     if values[2] not in ("full", "digest") or values[4] not in ("pixels", "fragments", "dataset"):
         raise Malformed("statement: level or domain")
-    if values[2] == "digest" and any(key in values for key in _ONLY_FULL + ((13, 22) if version == 1 else ())):
+    if values[2] == "digest" and any(
+        key in values for key in _ONLY_FULL + ((13, 22) if version == 1 else ())
+    ):
         raise Malformed("statement: an entry of level full")
     if values[2] == "full" and not {13, 14, 15, 21} <= set(values):
         raise Malformed("statement: an entry of level full is missing")
     if values.get(14, "envelope") not in ("envelope", "locator") or values[11] < 0:
         raise Malformed("statement: mode or time")
     if version == 1 and not all(
-        isinstance(tag, int) and isinstance(digest, bytes) and len(digest) == 8 for tag, digest in values[10].items()
+        isinstance(tag, int) and isinstance(digest, bytes) and len(digest) == 8
+        for tag, digest in values[10].items()
     ):
         raise Malformed("statement: header digests")
     return values, end
 
 
-def signed_by(signers: list[Ed25519PublicKey], identity: bytes, signature: bytes, message: bytes) -> bool | None:
+def signed_by(
+    signers: list[Ed25519PublicKey], identity: bytes, signature: bytes, message: bytes
+) -> bool | None:
     """None where no trusted signer has this id."""
     known = [key for key in signers if blake3(key.public_bytes_raw()).digest(8) == identity]
     for key in known:
@@ -192,7 +197,9 @@ class Amendment:
     when: int
 
 
-def amendments(data: bytes, encoded: bytes, header: SignedHeader, signers: list[Ed25519PublicKey]) -> list[Amendment]:
+def amendments(
+    data: bytes, encoded: bytes, header: SignedHeader, signers: list[Ed25519PublicKey]
+) -> list[Amendment]:
     """Check 12. Raises Malformed for the first that is not right."""
     found, before, current = [], b"", dict(header.elements)
     pairs, _ = cbor.decode(data, strict=False)
@@ -248,7 +255,12 @@ def received(element: bytes, restore_key: bytes) -> Received:
         raise Malformed("header as received: too long, cut short or followed by something")
     values, _ = cbor.decode(plain, strict=False)
     right = isinstance(values, dict) and set(values) == {1, 2, 3, 4} and values[2] in (0, 1, 2)
-    if not right or not isinstance(values[3], list) or not isinstance(values[4], bytes) or len(values[4]) != 32:
+    if (
+        not right
+        or not isinstance(values[3], list)
+        or not isinstance(values[4], bytes)
+        or len(values[4]) != 32
+    ):
         raise Malformed("header as received: its keys")
     parts: list[bytes | tuple[int, bytes, int]] = []
     for part in values[3]:

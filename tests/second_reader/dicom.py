@@ -136,7 +136,11 @@ def vr_of(tag: int) -> str | None:
 def swapped(value: bytes, size: int) -> bytes:
     """Each whole word of `size` bytes reversed; what is left over stays."""
     whole = len(value) // size * size
-    return b"".join(value[i : i + size][::-1] for i in range(0, whole, size)) + value[whole:] if size > 1 else value
+    return (
+        b"".join(value[i : i + size][::-1] for i in range(0, whole, size)) + value[whole:]
+        if size > 1
+        else value
+    )
 
 
 class Parser:
@@ -190,9 +194,11 @@ class Parser:
         if tag >> 16 == 0xFFFE:
             if tag == ITEM_END and delimited:
                 return None, at + 8, self._u32(at + 4, end, encoding)
-            raise Unreadable(f"{tag:08X} among elements")
+            if depth:
+                raise Unreadable(f"{tag:08X} among elements")
+            self.doubts.append(f"{tag:08X} outside a sequence")
         written: str | None = None
-        if encoding.explicit:
+        if encoding.explicit and tag >> 16 != 0xFFFE:
             written = self._take(at + 4, 2, end).decode("latin-1")
             if not (written.isascii() and written.isalpha() and written.isupper()):
                 raise Unreadable(f"{tag:08X} has no VR")
@@ -267,14 +273,19 @@ class Parser:
             self.doubts.append(f"{tag:08X} has VR UN")
         if element.undefined:
             allowed = ("OB", "OW", None) if tag == PIXEL_DATA else ("SQ", "UN", None)
-            if written not in allowed or (written is None and known not in (None, "SQ") and tag != PIXEL_DATA):
+            if written not in allowed or (
+                written is None and known not in (None, "SQ") and tag != PIXEL_DATA
+            ):
                 self.doubts.append(f"{tag:08X} has an undefined length")
         elif (written or known or "") in TEXT and b"\0" in element.body.rstrip(b" \0"):
             self.doubts.append(f"{tag:08X} holds a zero byte")
 
 
 def parse(data: bytes) -> File:
-    """Raises Unreadable. A file without file meta information is read as its first element says."""
+    """Raises Unreadable. A file without file meta information is read as its first element says. What follows the
+    stream of a deflated data set is not read."""
+    if not data:
+        raise Unreadable("an empty file")
     syntax, at, doubts = None, 0, []
     if data[128:132] == b"DICM" or data[:2] == b"\2\0":
         syntax, at, doubts = _meta(data)
@@ -287,8 +298,6 @@ def parse(data: bytes) -> File:
             raise Unreadable(str(error)) from error
         if not inflater.eof:
             raise Unreadable("the deflated data set is cut short")
-        if inflater.unused_data not in (b"", b"\0"):
-            doubts.append("something follows the deflated data set")
     declared = _declared(syntax)
     encoding = _told(body) or declared or IMPLICIT_LITTLE
     if declared is not None and encoding != declared:
@@ -337,7 +346,7 @@ def native_length(file: File) -> int | None:
     """What the description says, without a pad byte; None where it says nothing."""
     rows, columns, samples, bits = (file.number(t) for t in (0x00280010, 0x00280011, 0x00280002, 0x00280100))
     frames = frame_count(file)
-    if rows is None or columns is None or bits is None or frames is None:
+    if not rows or not columns or not bits or frames is None:
         return None
     return (rows * columns * (1 if samples is None else samples) * frames * bits + 7) // 8
 
@@ -351,7 +360,9 @@ def frame_count(file: File) -> int | None:
 
 
 def _pixel_doubts(file: File) -> None:
-    pixels = [file.elements[t] for t in (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA) if t in file.elements]
+    pixels = [
+        file.elements[t] for t in (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA) if t in file.elements
+    ]
     if len(pixels) > 1:
         file.doubts.append("two kinds of pixel data")
     element = file.elements.get(PIXEL_DATA)

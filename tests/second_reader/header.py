@@ -29,8 +29,25 @@ KEY_CONTEXT = "sealgate header element v2"
 NEUTRAL = frozenset({"description", "bookkeeping"})
 
 _EXCLUDED = frozenset(
-    {CHARACTER_SET, 0x00080052, 0x00080053, 0x00080054, 0x00080056, 0x00081190, 0x00880130, 0x00880140, 0x00280006}
-    | {0x0040E010, 0x0040E011, *range(0x0040E020, 0x0040E026), *range(0x04000500, 0x04000562), 0xFFFAFFFA, 0x4FFE0001}
+    {
+        CHARACTER_SET,
+        0x00080052,
+        0x00080053,
+        0x00080054,
+        0x00080056,
+        0x00081190,
+        0x00880130,
+        0x00880140,
+        0x00280006,
+    }
+    | {
+        0x0040E010,
+        0x0040E011,
+        *range(0x0040E020, 0x0040E026),
+        *range(0x04000500, 0x04000562),
+        0xFFFAFFFA,
+        0x4FFE0001,
+    }
     | {0x7FE00001, 0x7FE00002, 0x7FE00003, PIXEL_DATA, 0xFFFCFFFC}
 )
 
@@ -179,7 +196,9 @@ def item_content(item: Mapping[int, Element], around: Context) -> bytes:
         if covered(tag, inside=True):
             kind, content = canonical(item[tag], around)
             if content:
-                parts.append(tag.to_bytes(4, "little") + kind.encode() + len(content).to_bytes(8, "little") + content)
+                parts.append(
+                    tag.to_bytes(4, "little") + kind.encode() + len(content).to_bytes(8, "little") + content
+                )
     return len(parts).to_bytes(4, "little") + b"".join(parts)
 
 
@@ -264,7 +283,9 @@ def _private_blocks(elements: Mapping[int, Element]) -> dict[tuple[int, str], li
         if tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF
     }
     blocks: dict[tuple[int, str], list[tuple[int, Element]]] = {
-        (group, creator): [] for (group, _), creator in creators.items() if (group, creator) != (0x0071, CREATOR)
+        (group, creator): []
+        for (group, _), creator in creators.items()
+        if (group, creator) != (0x0071, CREATOR)
     }
     for tag in sorted(elements):
         block = tag >> 16, creators.get((tag >> 16, tag >> 8 & 0xFF), "")
@@ -338,7 +359,9 @@ def comparable(element: Element | None, around: Context) -> str:
         numbers = struct.unpack(f"<{len(content) // 8}q", content[: len(content) // 8 * 8])
         return "\\".join(str(number) for number in numbers)
     if kind == "F":
-        return "\\".join(f"{n:.6g}" for n in struct.unpack(f"<{len(content) // 8}d", content[: len(content) // 8 * 8]))
+        return "\\".join(
+            f"{n:.6g}" for n in struct.unpack(f"<{len(content) // 8}d", content[: len(content) // 8 * 8])
+        )
     text = element.body.decode("latin-1") if kind in "CDB" else decoded(element.body, around.terms) or ""
     text = text.strip(" \0")
     return text.rstrip("^= ") if kind == "P" else text
@@ -361,7 +384,22 @@ def dataset_1(elements: Mapping[int, Element], left_out: Iterable[int]) -> bytes
             out += b"\1" + len(element.items).to_bytes(8, "little")
             out += b"".join(b"item" + dataset_1(item, ()) for item in element.items) + b"end."
             continue
-        text = element.vr in ("LO", "SH", "UC", "LT", "ST", "UT", "PN", "AE", "AS", "CS", "DA", "DT", "TM", "UI")
+        text = element.vr in (
+            "LO",
+            "SH",
+            "UC",
+            "LT",
+            "ST",
+            "UT",
+            "PN",
+            "AE",
+            "AS",
+            "CS",
+            "DA",
+            "DT",
+            "TM",
+            "UI",
+        )
         text = text or element.vr in ("UR", "DS", "IS")
         value = element.body.rstrip(b" \0") if text else element.little()
         out += b"\0" + len(value).to_bytes(8, "little") + value

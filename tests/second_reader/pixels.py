@@ -151,7 +151,9 @@ def tiles(picture: Image, edge: int) -> dict[tuple[int, int, int], bytes]:
     """The digest of each tile by frame, row and column of its first pixel."""
     count, rows, columns, _ = picture.values.shape
     found = {}
-    for at in ((f, r, c) for f in range(count) for r in range(0, rows, edge) for c in range(0, columns, edge)):
+    for at in (
+        (f, r, c) for f in range(count) for r in range(0, rows, edge) for c in range(0, columns, edge)
+    ):
         part = _tile(picture, at, edge)
         place = struct.pack("<5I", *at, *part.shape[:2])
         found[at] = blake3(b"sealgate tile v1\0" + place + picture.raw(part)).digest(4)

@@ -60,7 +60,11 @@ class Reading:
 
 
 def verify(
-    data: bytes, *, signers: list[Ed25519PublicKey], key: PrivateKey | None = None, payload: Payload = NOT_LOOKED
+    data: bytes,
+    *,
+    signers: list[Ed25519PublicKey],
+    key: PrivateKey | None = None,
+    payload: Payload = NOT_LOOKED,
 ) -> Reading:
     """Everything the document asks of a reader, but for reading the pixels' payload and compressed pixel data.
 
@@ -153,7 +157,9 @@ def _with_statement(
         reading._lossy = _lossy_copy(reading, file, block, image, payload)
     if block.amendments is not None and block.signed_header is not None:
         try:
-            reading.amendments = blocks.amendments(block.amendments, block.encoded, block.signed_header, signers)
+            reading.amendments = blocks.amendments(
+                block.amendments, block.encoded, block.signed_header, signers
+            )
             reading.checks[12] = True
         except Malformed as error:
             reading.checks[12] = False
@@ -183,7 +189,9 @@ def _digest_holds(reading: Reading, file: File, block: Block, image: pixels.Imag
         return pixels.fragments_digest(file, block.version) == stated[5]
     if block.version == 1:
         tags = {*header.IDENTITY_1, *stated[10]}
-        return blake3(b"sealgate dataset v1\0" + header.dataset_1(file.elements, tags)).digest() == bytes(stated[5])
+        return blake3(b"sealgate dataset v1\0" + header.dataset_1(file.elements, tags)).digest() == bytes(
+            stated[5]
+        )
     whole = blake3(b"sealgate dataset v2\0" + (block.header or b"")).digest() == bytes(stated[5])
     changed = any(d.kind == "structure" for d in reading.differences)
     return whole and not changed and PIXEL_DATA not in file.elements
@@ -282,7 +290,9 @@ def _verdict(
     if 5 not in reading.checks:
         return None
     if 5 in failed and not reading._lossy:
-        needs_payload = block.statement[2] == "full" and isinstance(payload, Look) and 10 not in reading.checks
+        needs_payload = (
+            block.statement[2] == "full" and isinstance(payload, Look) and 10 not in reading.checks
+        )
         return None if needs_payload and block.statement[4] == "pixels" else "tampered"
     kinds = {d.kind for d in reading.differences if not (reading._lossy and d.tag in COMPRESSOR)}
     if "structure" in kinds:

@@ -23,7 +23,9 @@ class Impossible(ValueError):
     """This change can't be made in this object."""
 
 
-def element(tag: int, vr: str, value: bytes, encoding: Encoding = EXPLICIT_LITTLE, length: int | None = None) -> bytes:
+def element(
+    tag: int, vr: str, value: bytes, encoding: Encoding = EXPLICIT_LITTLE, length: int | None = None
+) -> bytes:
     """An encoded element; value: in the byte order of the encoding."""
     order = ">" if encoding.big else "<"
     value += (b"\0" if vr in ("UI", "OB", "UN") else b" ") * (len(value) % 2)
@@ -72,7 +74,9 @@ def put(tag: int, vr: str, value: bytes | str, *, inside: bytes | None = None) -
     def change(data: bytes) -> bytes:
         encoding = dicom.parse(data).encoding
         word = dicom.WORDS.get(vr, 1)
-        return rebuilt(data, {tag: element(tag, vr, dicom.swapped(raw, word) if encoding.big else raw, encoding)})
+        return rebuilt(
+            data, {tag: element(tag, vr, dicom.swapped(raw, word) if encoding.big else raw, encoding)}
+        )
 
     return change
 
@@ -342,9 +346,9 @@ CHANGES: dict[str, Change] = {
     "character set of no kind": put(0x00080005, "CS", "NONE"),
     "bytes that are no text": put(0x00081030, "LO", b"\xff\xfe text "),
     "escape": put(0x00081030, "LO", ESC + b"(B words"),
-    "escapes of two sets": lambda data: put(0x00081030, "LO", ESC + b"$B;3ED" + ESC + b"(B^=\\" + ESC + b")I\xd4\xcf\xc0")(
-        put(0x00080005, "CS", "\\ISO 2022 IR 87")(data)
-    ),
+    "escapes of two sets": lambda data: put(
+        0x00081030, "LO", ESC + b"$B;3ED" + ESC + b"(B^=\\" + ESC + b")I\xd4\xcf\xc0"
+    )(put(0x00080005, "CS", "\\ISO 2022 IR 87")(data)),
     "korean": lambda data: put(0x00081030, "LO", ESC + b"$)C\xb1\xe8^\xb1\xe8")(
         put(0x00080005, "CS", "\\ISO 2022 IR 149")(data)
     ),
@@ -365,7 +369,10 @@ CHANGES: dict[str, Change] = {
     "compressed icon": sequence(
         0x00880200,
         item(
-            ICON + element(PIXEL_DATA, "OB", item(b"") + item(b"\1\2") + b"\xfe\xff\xdd\xe0\0\0\0\0", length=0xFFFFFFFF)
+            ICON
+            + element(
+                PIXEL_DATA, "OB", item(b"") + item(b"\1\2") + b"\xfe\xff\xdd\xe0\0\0\0\0", length=0xFFFFFFFF
+            )
         ),
     ),
     "per-frame groups": sequence(0x52009230, item(element(0x00200013, "IS", b"1")), item(b"")),
@@ -375,7 +382,9 @@ CHANGES: dict[str, Change] = {
         0x00081140,
         element(0x00081140, "SQ", item(NAMED) + b"\xfe\xff\xdd\xe0\2\0\0\0", length=0xFFFFFFFF),
     ),
-    "delimiter in a sequence of defined length": sequence(0x00081140, item(NAMED), b"\xfe\xff\xdd\xe0\0\0\0\0"),
+    "delimiter in a sequence of defined length": sequence(
+        0x00081140, item(NAMED), b"\xfe\xff\xdd\xe0\0\0\0\0"
+    ),
     "sequences of undefined length": rewritten(_undefined),
     "too deep": sequence(0x00081140, item(DEEP)),
     "sequence as UN": raw(0x00081140, element(0x00081140, "UN", item(NAMED[:4] + b"\x08\0\0\0" + NAMED[8:]))),
@@ -412,7 +421,10 @@ CHANGES: dict[str, Change] = {
     "VR that is no VR": raw(0x00081030, b"\x08\0\x30\x10\0\0\4\0abcd"),
     "name as LO": raw(0x00100010, element(0x00100010, "LO", b"Other^Name")),
     "undefined length": raw(
-        0x00081030, element(0x00081030, "LT", b"", length=None)[:4] + b"UT\0\0\xff\xff\xff\xff" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+        0x00081030,
+        element(0x00081030, "LT", b"", length=None)[:4]
+        + b"UT\0\0\xff\xff\xff\xff"
+        + b"\xfe\xff\xdd\xe0\0\0\0\0",
     ),
     "float pixel data": put(0x7FE00008, "OF", b"\0\0\0\0"),
     "pixel data provider": put(0x00287FE0, "UR", "http://host/x"),
