@@ -62,7 +62,7 @@ def units(value: ByteSource, count: int, extended: tuple[bytes, bytes] | None) -
     """
     table, starts, content = _parsed(value)
     if count <= 1:
-        if count and (table not in ([], [0]) or (extended and _numbers(extended[0], 8) != [0])):
+        if table not in ([], [0]) or (extended and _numbers(extended[0], 8) != [0]):
             raise UnsupportedPixels("the offset table contradicts the fragments")
         return [content] if content else []
     if extended:
@@ -72,16 +72,19 @@ def units(value: ByteSource, count: int, extended: tuple[bytes, bytes] | None) -
             )
         table = _numbers(extended[0], 8)
         lengths = _numbers(extended[1], 8)
-        if any(len(part) - length not in (0, 1) for part, length in zip(content, lengths, strict=False)):
+        if len(lengths) != count or any(
+            len(part) - length not in (0, 1) for part, length in zip(content, lengths, strict=True)
+        ):
             raise UnsupportedPixels("the extended offset table contradicts the fragments")
     if not table:
         if len(content) != count:
             raise UnsupportedPixels("without an offset table, nobody knows where frames begin")
         return [[fragment] for fragment in content]
     rising = all(before < after for before, after in pairwise(table))
-    if len(table) != count or table[0] or not rising or not set(table) <= set(starts):
+    at = {offset: number for number, offset in enumerate(starts)}
+    if len(table) != count or table[0] or not rising or not at.keys() >= set(table):
         raise UnsupportedPixels("the offset table contradicts the fragments")
-    borders = [starts.index(offset) for offset in table] + [len(content)]
+    borders = [at[offset] for offset in table] + [len(content)]
     return [content[first:last] for first, last in pairwise(borders)]
 
 

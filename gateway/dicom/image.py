@@ -22,6 +22,8 @@ from gateway.dicom.tags import (
 )
 from gateway.errors import UnsupportedPixels
 
+_INTEGER_STRING_MAX = 12
+
 
 class HighBits(StrEnum):
     """What stands above BitsStored in each allocated word."""
@@ -102,14 +104,11 @@ def pixel_format(file: Part10) -> PixelFormat:
             raise UnsupportedPixels(f"the object has no {name}")
         return value
 
-    frames = file.text(NUMBER_OF_FRAMES) or "1"
-    if not frames.isdigit():
-        raise UnsupportedPixels("Number of Frames is not a number")
     stored = required(0x00280101, "Bits Stored")
     layout = PixelFormat(
         rows=required(0x00280010, "Rows"),
         columns=required(0x00280011, "Columns"),
-        frames=max(int(frames), 1),
+        frames=frame_count(file),
         samples=file.number(0x00280002, 1) or 1,
         allocated=required(BITS_ALLOCATED, "Bits Allocated"),
         stored=stored,
@@ -123,6 +122,18 @@ def pixel_format(file: Part10) -> PixelFormat:
     if layout.allocated not in (1, 8, 16, 32):
         raise UnsupportedPixels(f"{layout.allocated} bits allocated are not read here")
     return layout
+
+
+def frame_count(file: Part10) -> int:
+    """Number of Frames; 1 where it is absent, empty or 0.
+
+    Raises UnsupportedPixels when it is no number.
+    """
+    text = file.text(NUMBER_OF_FRAMES) or "1"
+    # PS3.5 6.2: an IS has at most 12 characters. What `isdigit` takes for digits is more than `int` does.
+    if len(text) > _INTEGER_STRING_MAX or not (text.isascii() and text.isdigit()):
+        raise UnsupportedPixels("Number of Frames is not a number")
+    return max(int(text), 1)
 
 
 def from_native(value: bytes, shape: PixelFormat, *, little: bool, wide_words: bool) -> Pixels:

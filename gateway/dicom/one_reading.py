@@ -6,9 +6,7 @@ another to a radiologist, so everything is objected to here that PS3.5 and PS3.1
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from collections.abc import Iterator, Mapping
 
 from gateway.dicom.elements import (
     IMPLICIT_LE,
@@ -39,18 +37,20 @@ _VRS = frozenset(
 )
 _TEXT = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
 _PIXEL_SOURCES = (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA)
-_DIRECTORY_GROUP, _FIRST_GROUP = 0x0004, 0x0008
+_DIRECTORY_GROUP, _FIRST_GROUP, _DELIMITERS = 0x0004, 0x0008, ITEM >> 16
 
 
-def objection(file: Part10) -> str:
+def objection(file: Part10, vrs: Mapping[int, str]) -> str:
     """The first reason why readers could differ; empty when there is none. It holds tags and never values.
 
+    vrs: tag -> VR of the standard elements. It is given, because what is said of an object must not change when a
+        library learns a new element.
     Raises UnreadableObject when an element can't be read at all.
     """
-    return next(_objections(file), "")
+    return next(_objections(file, vrs), "")
 
 
-def _objections(file: Part10) -> Iterator[str]:
+def _objections(file: Part10, vrs: Mapping[int, str]) -> Iterator[str]:
     declared = file.meta.get(TRANSFER_SYNTAX_UID, b"").strip(b" \0")
     if declared and syntax_of(file.transfer_syntax).encoding != file.encoding:
         yield "the elements are not encoded as the transfer syntax says"
@@ -60,13 +60,16 @@ def _objections(file: Part10) -> Iterator[str]:
         if len(length) != 4 or int.from_bytes(length, "little") != len(file.prefix) - start - 12:
             yield "the group length of the file meta information is wrong"
     for element in file.elements:
-        if element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP:
+        outside = element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP
+        if outside or element.group == _DELIMITERS:
             yield f"{_name(element.tag)} has no place in a data set"
-    yield from _elements(file, file.elements, file.encoding, 0)
+    yield from _elements(file, vrs, file.elements, file.encoding, 0)
     yield from _pixels(file)
 
 
-def _elements(file: Part10, elements: list[Element], encoding: Encoding, deep: int) -> Iterator[str]:
+def _elements(
+    file: Part10, vrs: Mapping[int, str], elements: list[Element], encoding: Encoding, deep: int
+) -> Iterator[str]:
     before = -1
     for element in elements:
         tag = element.tag
@@ -74,25 +77,28 @@ def _elements(file: Part10, elements: list[Element], encoding: Encoding, deep: i
             once = "stands more than once" if tag == before else "is out of order"
             yield f"{_name(tag)} {once}"
         before = tag
-        private = bool(element.group % 2)
-        known = "" if private or not dictionary_has_tag(tag) else dictionary_VR(tag)
+        known = vrs.get(tag, "")
         if element.vr is not None:
             if element.vr not in _VRS:
                 yield f"{_name(tag)} has a VR that does not exist"
             if element.vr == b"UN" and known and not element.undefined:
                 yield f"{_name(tag)} has VR UN although it is a standard element"
         pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
-        if element.undefined and not pixel_data and element.vr not in (None, b"SQ", b"UN"):
-            yield f"{_name(tag)} has an undefined length"
         vr = element.vr or known.encode()
+        if element.undefined and not pixel_data and vr not in (b"", b"SQ", b"UN"):
+            yield f"{_name(tag)} has an undefined length"
         is_sequence = (element.undefined and not pixel_data) or vr == b"SQ"
+        if element.undefined and pixel_data and not _delimited(file, element.end - 8, SEQUENCE_END, encoding):
+            yield f"{_name(tag)} has a damaged delimiter"
         if is_sequence:
-            yield from _sequence(file, element, encoding, deep)
+            yield from _sequence(file, vrs, element, encoding, deep)
         elif vr in _TEXT and b"\0" in file.body[element.value : element.end].rstrip(b" \0"):
             yield f"{_name(tag)} holds a zero byte, at which some readers end"
 
 
-def _sequence(file: Part10, element: Element, encoding: Encoding, deep: int) -> Iterator[str]:
+def _sequence(
+    file: Part10, vrs: Mapping[int, str], element: Element, encoding: Encoding, deep: int
+) -> Iterator[str]:
     if deep > NESTING_MAX:
         yield "sequences are nested too deeply"
         return
@@ -107,9 +113,9 @@ def _sequence(file: Part10, element: Element, encoding: Encoding, deep: int) -> 
             if part.end != part.stop and not _delimited(file, part.stop, ITEM_END, inner):
                 yield f"{_name(element.tag)} has a damaged delimiter"
             inside = walk(file.body, part.value, part.stop, inner)
-            if any(found.group == ITEM >> 16 for found in inside):
+            if any(found.group == _DELIMITERS for found in inside):
                 yield f"{_name(element.tag)} holds a delimiter without a beginning"
-            yield from _elements(file, inside, inner, deep + 1)
+            yield from _elements(file, vrs, inside, inner, deep + 1)
     except UnreadableObject:
         yield f"{_name(element.tag)} is damaged"
 

@@ -18,6 +18,7 @@ from gateway.dicom.image import (
     HighBits,
     PixelFormat,
     Pixels,
+    frame_count,
     from_native,
     pixel_format,
     to_native,
@@ -31,7 +32,6 @@ from gateway.dicom.tags import (
     BITS_ALLOCATED,
     EXTENDED_OFFSET_TABLE,
     EXTENDED_OFFSET_TABLE_LENGTHS,
-    NUMBER_OF_FRAMES,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_DATA,
     PIXEL_REPRESENTATION,
@@ -139,12 +139,10 @@ def codestreams(file: Part10) -> list[list[ByteSource]]:
     Raises UnsupportedPixels when frames can't be told, or offset tables contradict the fragments.
     """
     element = file.index[PIXEL_DATA]
-    frames = file.text(NUMBER_OF_FRAMES) or "1"
-    if not frames.isdigit():
-        raise UnsupportedPixels("Number of Frames is not a number")
+    frames = frame_count(file)
     offsets, lengths = file.value(EXTENDED_OFFSET_TABLE), file.value(EXTENDED_OFFSET_TABLE_LENGTHS)
     value: ByteSource = ByteRange(file.body, element.value, element.end)
-    count = 0 if syntax_of(file.transfer_syntax).video else max(int(frames), 1)
+    count = 0 if syntax_of(file.transfer_syntax).video else frames
     return encapsulation.units(value, count, (offsets, lengths or b"") if offsets else None)
 
 

@@ -82,6 +82,7 @@ class Checks:
     tampered_tiles: found by check 5.
     amendments: read by check 12.
     spread: share of the tiles with content that changed, 0 to 1.
+    payload_held: whether check 7 held.
     foreign_payload: whether check 7 found the payload of another sealing, which no compressor writes.
     """
 
@@ -92,7 +93,7 @@ class Checks:
         self.record: Record | None = None
         self.tampered_tiles: tuple[Tile, ...] = ()
         self.spread = 0.0
-        self.foreign_payload = False
+        self.payload_held = self.foreign_payload = False
         self.amendments: tuple[Amendment, ...] = ()
         self._corrected: dict[int, bytes] = {}
         self._received: ReceivedHeader | None = None
@@ -229,6 +230,10 @@ class Checks:
                 self._differs(
                     change.tag, None, self._shown(change.tag), change=change, header_class=header_class
                 )
+        for tag, digest_after in self._corrected.items():
+            if digest_after != self.examination.present_table.elements.get(tag, b""):
+                # Also where somebody put back what was sealed: a signed correction can't be undone unseen.
+                self._differs(tag, None, self._shown(tag))
         wrong = [difference.keyword for difference in self.differences if difference.counts]
         amended = sum(difference.amended for difference in self.differences)
         listed = len(self.differences) - len(wrong) - amended
@@ -264,6 +269,7 @@ class Checks:
         if statement and not statement.names_payload(examination.revealed.payload):
             self.foreign_payload = True
             return self._note(7, False, "the pixels hold the payload of another sealing")
+        self.payload_held = True
         return self._note(7, True, "the payload comes out of the pixels")
 
     def check_record(self, key: RecipientKey) -> bool:

@@ -85,7 +85,9 @@ class _Source:
     def _pixel_data(self) -> ByteSource | None:
         file, received = self._file, self._received
         if self._original is None and file.transfer_syntax == received.transfer_syntax:
-            element = file.index[PIXEL_DATA]
+            element = file.index.get(PIXEL_DATA)
+            if element is None:
+                return None
             return ByteRange(file.body, element.value, element.end)
         shape, pixels = self._original or _decoded(file)
         if self._target.native:

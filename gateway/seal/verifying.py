@@ -60,6 +60,8 @@ __all__ = [
 # Compression and filters reach nearly every tile with content; retouching reaches some.
 SPREAD_MIN = 0.75
 SPREAD_WHEN_SAID = 0.5
+# Where neither header nor record tell of compression, so many tiles must have changed.
+TILES_MIN = 48
 SPREAD_OF_LOSSY_SYNTAX = 0.1
 # What a compressor writes beside pixels that it changed (PS3.3 C.7.6.1.1.5, C.7.6.3). Lossy compression gives an image
 # a new SOP Instance UID: that is no swap of patients.
@@ -287,8 +289,11 @@ def changed_all_over(checks: Checks) -> bool:
     file = checks.examination.file
     if syntax_of(file.transfer_syntax).lossy:
         return checks.spread >= SPREAD_OF_LOSSY_SYNTAX
-    said = file.text(LOSSY_IMAGE_COMPRESSION) == "01"
-    return checks.spread >= (SPREAD_WHEN_SAID if said else SPREAD_MIN)
+    if file.text(LOSSY_IMAGE_COMPRESSION) == "01":
+        return checks.spread >= SPREAD_WHEN_SAID
+    # Nothing says so: in an image with little content, painting and moving reach most of it as well.
+    many = checks.payload_held or len(checks.tampered_tiles) >= TILES_MIN
+    return many and checks.spread >= SPREAD_MIN
 
 
 def _amendments(checks: Checks) -> tuple[dict[str, Any], ...]:

@@ -20,6 +20,7 @@ VERIFY = {
     "path", "sop_instance_uid", "verdict", "level", "checks", "header_differences", "tampered_tiles",
     "format_version",
 }  # fmt: skip
+AMEND = {"path", "sop_instance_uid", "amendments"}
 EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate", "reason", "recipient_id"}
 RESTORE = {"path", "restored", "original_digest", "reason", "verdict", "whole"}
 RELEASE = {"path", "released", "reason", "verdict", "level", "deidentified", "output", "detail"}
@@ -132,6 +133,21 @@ def test_restore(folder: Path) -> None:
         "pdf.dcm",
         "text.txt.not-restored",
     ]
+
+
+def test_amend(folder: Path, sealed: dict[str, dict[str, Any]]) -> None:
+    """The sealed image and document are corrected; the rest of the folder has its reasons."""
+    assert set(sealed) == {"ct.dcm", "pdf.dcm", "text.txt"}
+    options = ["--signer", "keys/signer.key", "--set", "PatientSex=M", "--reason", "why", "--by", "who"]
+    found = lines(folder, "amend", "out", "corrected", *options)
+    assert all(set(line) >= AMEND for line in found.values())
+    for name in ("ct.dcm", "pdf.dcm"):
+        [amendment] = found[name]["amendments"]
+        moment = amendment.pop("at")
+        assert moment.endswith("Z")
+        assert amendment == {"keyword": "PatientSex", "from": "F", "to": "M", "reason": "why", "by": "who"}
+        assert found[name]["sop_instance_uid"] == sealed[name]["sop_instance_uid"]
+    assert (found["text.txt"]["amendments"], found["text.txt"]["reason"]) == ([], "not-amendable")
 
 
 @pytest.mark.usefixtures("sealed")

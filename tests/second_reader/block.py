@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests.second_reader import cbor
 from tests.second_reader.cbor import Malformed
 from tests.second_reader.dicom import Element, File
-from tests.second_reader.header import CREATOR, SignedHeader
+from tests.second_reader.header import CREATOR, SignedHeader, covered
 from tests.second_reader.undo import opened
 
-SIXTEEN_MIB = 16 << 20
+FOUR_MIB = 4 << 20
 # Key: type, length of bytes or None, required in version 1 and 2 (or None: the key does not exist there).
 _ENTRIES: dict[int, tuple[type, int | None, bool | None, bool | None]] = {
     1: (int, None, True, True), 2: (str, None, True, True), 3: (str, None, True, True), 4: (str, None, True, True),
@@ -202,9 +202,11 @@ def amendments(
 ) -> list[Amendment]:
     """Check 12. Raises Malformed for the first that is not right."""
     found, before, current = [], b"", dict(header.elements)
+    if len(data) > 1 << 20:
+        raise Malformed("amendments: too long")
     pairs, _ = cbor.decode(data, strict=False)
-    if not isinstance(pairs, list):
-        raise Malformed("amendments: no list")
+    if not isinstance(pairs, list) or len(pairs) > 1000:
+        raise Malformed("amendments: no list, or too long")
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(part, bytes) for part in pair):
             raise Malformed("amendment: no pair")
@@ -219,10 +221,14 @@ def amendments(
         if not signed_by(signers, values[8], signature, b"sealgate amendment v2\0" + entry):
             raise Malformed("amendment: not signed by a trusted signer")
         corrections = []
+        if not values[4]:
+            raise Malformed("amendment: without corrections")
         for row in values[4]:
             if not isinstance(row, list) or [type(cell) for cell in row] != [int, bytes, bytes, str, str]:
                 raise Malformed("amendment: a correction")
             correction = Correction(*row)
+            if not covered(correction.tag) or correction.tag >= 1 << 32:
+                raise Malformed("amendment: of an element that is not covered")
             if current.get(correction.tag, b"") != correction.before or len(correction.after) not in (0, 12):
                 raise Malformed("amendment: begins at another digest")
             current[correction.tag] = correction.after
@@ -248,10 +254,10 @@ def received(element: bytes, restore_key: bytes) -> Received:
     packed = opened(element, restore_key, context, b"sealgate received header v2")
     inflater = zlib.decompressobj(-15)
     try:
-        plain = inflater.decompress(packed, SIXTEEN_MIB + 1)
+        plain = inflater.decompress(packed, FOUR_MIB + 1)
     except zlib.error as error:
         raise Malformed("header as received: does not inflate") from error
-    if len(plain) > SIXTEEN_MIB or not inflater.eof or inflater.unused_data:
+    if len(plain) > FOUR_MIB or not inflater.eof or inflater.unused_data:
         raise Malformed("header as received: too long, cut short or followed by something")
     values, _ = cbor.decode(plain, strict=False)
     right = isinstance(values, dict) and set(values) == {1, 2, 3, 4} and values[2] in (0, 1, 2)

@@ -217,7 +217,7 @@ class Parser:
             limit = None if element.undefined else at + length
             if limit is not None and limit > end:
                 raise Unreadable("a sequence is longer than what holds it")
-            element.items, after = self._items(at, limit, end, inner, depth + 1)
+            element.items, after = self.items(at, limit, end, inner, depth + 1)
         else:
             after = at + length
             if after > end:
@@ -225,7 +225,7 @@ class Parser:
         element.body = self.data[at:after]
         return element, after, 0
 
-    def _items(
+    def items(
         self, at: int, limit: int | None, end: int, encoding: Encoding, depth: int
     ) -> tuple[list[dict[int, Element]], int]:
         items: list[dict[int, Element]] = []
@@ -256,8 +256,6 @@ class Parser:
             if tag == SEQUENCE_END:
                 if length:
                     self.doubts.append("a delimiter has a length")
-                if not fragments:
-                    raise Unreadable("encapsulated pixel data without an offset table")
                 return fragments, at
             if tag != ITEM or length == UNDEFINED:
                 raise Unreadable(f"{tag:08X} among fragments")
@@ -339,6 +337,7 @@ def _told(body: bytes) -> Encoding | None:
         return None
     little, big = (int.from_bytes(body[:2], order) for order in ("little", "big"))  # type: ignore[arg-type]
     explicit = body[4:6].isalpha() and body[4:6].isupper()
+    # There is no implicit big endian.
     return Encoding(explicit, explicit and big < little)
 
 
@@ -383,7 +382,7 @@ def frames(file: File) -> list[bytes] | None:
     """The bytes of each frame of encapsulated pixel data; None where that is not said in one way."""
     element = file.elements[PIXEL_DATA]
     assert element.fragments is not None
-    table, *fragments = element.fragments
+    table, *fragments = element.fragments or [b""]
     number = frame_count(file)
     extended, lengths = (_longs(file, tag) for tag in (0x7FE00001, 0x7FE00002))
     starts, at = [], 0

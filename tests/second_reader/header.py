@@ -17,10 +17,14 @@ from tests.second_reader import cbor
 from tests.second_reader.cbor import Malformed
 from tests.second_reader.dicom import (
     CHARACTER_SET,
+    IMPLICIT_LITTLE,
     PER_FRAME,
     PIXEL_DATA,
     SPECIFICATION,
+    WORDS,
     Element,
+    Parser,
+    Unreadable,
     swapped,
 )
 
@@ -265,15 +269,34 @@ def signed_header(elements: Mapping[int, Element], salt: bytes) -> SignedHeader:
         content = group.to_bytes(4, "little") + creator.encode() + b"\0"
         for low, element in members:
             content += bytes([low])
-            if element.vr == "SQ":
-                items = element.items or []
-                content += len(items).to_bytes(4, "little")
+            items = private_items(element)
+            if items:
+                content += b"S" + len(items).to_bytes(4, "little")
                 content += b"".join(item_content(item, around.inside(item)) for item in items)
             else:
-                value = element.body.rstrip(b" \0")
-                content += len(value).to_bytes(8, "little") + value
+                value = b"" if element.vr == "SQ" else _private_value(element).rstrip(b" \0")
+                content += b"B" + len(value).to_bytes(8, "little") + value
         private.setdefault(group, {})[creator] = digest(content)
     return SignedHeader(top, frames, private)
+
+
+def _private_value(element: Element) -> bytes:
+    """In little endian: each whole word of it, also where bytes are left over."""
+    return swapped(element.body, WORDS.get(element.written or "", 1)) if element.encoding.big else element.body
+
+
+def private_items(element: Element) -> list[dict[int, Element]]:
+    """The items of a private sequence; in UN or without a VR, of a value that is items from end to end."""
+    if element.vr == "SQ":
+        return element.items or []
+    if element.written not in (None, "UN") or element.body[:4] != b"\xfe\xff\x00\xe0":
+        return []
+    parser, size = Parser(element.body), len(element.body)
+    try:
+        items, _ = parser.items(0, size, size, IMPLICIT_LITTLE, 1)
+    except Unreadable:
+        return []
+    return [] if any("delimiter" in doubt for doubt in parser.doubts) else items
 
 
 def _private_blocks(elements: Mapping[int, Element]) -> dict[tuple[int, str], list[tuple[int, Element]]]:
@@ -282,15 +305,11 @@ def _private_blocks(elements: Mapping[int, Element]) -> dict[tuple[int, str], li
         for tag, element in elements.items()
         if tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF
     }
-    blocks: dict[tuple[int, str], list[tuple[int, Element]]] = {
-        (group, creator): []
-        for (group, _), creator in creators.items()
-        if (group, creator) != (0x0071, CREATOR)
-    }
+    blocks: dict[tuple[int, str], list[tuple[int, Element]]] = {}
     for tag in sorted(elements):
-        block = tag >> 16, creators.get((tag >> 16, tag >> 8 & 0xFF), "")
-        if block in blocks and (tag >> 16, tag >> 8 & 0xFF) in creators:
-            blocks[block].append((tag & 0xFF, elements[tag]))
+        creator = creators.get((tag >> 16, tag >> 8 & 0xFF), "")
+        if tag >> 16 & 1 and tag & 0xFFFF > 0xFF and creator and (tag >> 16, creator) != (0x0071, CREATOR):
+            blocks.setdefault((tag >> 16, creator), []).append((tag & 0xFF, elements[tag]))
     return {block: sorted(members, key=lambda member: member[0]) for block, members in blocks.items()}
 
 

@@ -19,7 +19,7 @@ from tests.second_reader import dicom, header, pixels, record, undo
 from tests.second_reader.block import Amendment, Block, Received
 from tests.second_reader.cbor import Malformed
 from tests.second_reader.dicom import LOSSY, PIXEL_DATA, File, Unreadable
-from tests.second_reader.header import NEUTRAL, Difference
+from tests.second_reader.header import NEUTRAL, Difference, class_of
 from tests.second_reader.record import PrivateKey, Record
 
 SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
@@ -262,6 +262,10 @@ def _cover(reading: Reading, present: Mapping[int, bytes]) -> None:
     """Puts aside the differences that amendments cover."""
     ends = {c.tag: c.after for amendment in reading.amendments for c in amendment.corrections}
     covered = {tag for tag, digest in ends.items() if present.get(tag, b"") == digest}
+    known = {d.tag for d in reading.differences}
+    reading.differences += [
+        Difference(tag, class_of(tag), f"{tag:08X}") for tag in sorted(ends.keys() - covered - known)
+    ]
     reading.amended = [d for d in reading.differences if d.tag in covered]
     reading.differences = [d for d in reading.differences if d.tag not in covered]
     if 8 in reading.checks and reading.record is not None:

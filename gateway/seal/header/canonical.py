@@ -230,8 +230,8 @@ def _width_vr(element: Element, vr: str) -> str:
 
 
 def swapped(value: bytes, vr: str) -> bytes:
-    """A value of numbers in the other byte order."""
-    width = _WORDS[vr]
+    """A value in the other byte order; one of bytes or text stays."""
+    width = _WORDS.get(vr, 1)
     whole = len(value) // width * width
     return np.frombuffer(value[:whole], f"u{width}").byteswap().tobytes() + value[whole:]
 
@@ -246,7 +246,8 @@ def _numbers(raw: bytes, vr: str, little: bool) -> Canonical:
     if vr == "AT":
         numbers = words[0::2].astype("<i8") << 16 | words[1::2]
     elif vr in ("FL", "FD"):
-        numbers = words.astype("<f8")
+        with np.errstate(invalid="ignore"):
+            numbers = words.astype("<f8")
         numbers[np.isnan(numbers)] = np.nan
     else:
         numbers = words.astype("<i8")

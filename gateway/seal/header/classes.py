@@ -76,7 +76,8 @@ def _place(name: str) -> int | tuple[int, str]:
             f"verify.classes: {name!r} names no private block",
             hint='Write the group and the private creator, as in "7053,Philips PET Private Group".',
         )
-    tag = tag_for_keyword(name)
+    # Retired elements have an empty keyword.
+    tag = tag_for_keyword(name) if name else None
     if tag is None:
         raise ConfigurationError(
             f"verify.classes: {name!r} is not a DICOM keyword", hint="See PS3.6 for the keywords."

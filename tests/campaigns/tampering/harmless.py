@@ -55,6 +55,11 @@ def _same_dataset(before: Path, after: Path) -> bool:
     return bool(dcmread(before).SOPInstanceUID == dcmread(after).SOPInstanceUID)
 
 
+def _may_be_padded(dataset: Dataset) -> bool:
+    """One padding is allowed."""
+    return str(dataset.file_meta.TransferSyntaxUID) == UNCOMPRESSED[1] and 0xFFFCFFFC not in dataset
+
+
 def _dcmconv(*options: str) -> Callable[[Scene, Path], None]:
     return lambda scene, target: tool("dcmconv", *options, scene.source, target)
 
@@ -120,7 +125,7 @@ CHANGES: tuple[Change, ...] = (
         "pads the file",
         "hex editor",
         lambda scene, target: with_bytes(scene, target, _padding),
-        applies=lambda d: str(d.file_meta.TransferSyntaxUID) == UNCOMPRESSED[1],
+        applies=_may_be_padded,
     ),
     _done(
         "stored-in-orthanc",

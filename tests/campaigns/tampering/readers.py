@@ -286,7 +286,7 @@ CHANGES: tuple[Change, ...] = (
         "vr-us-ss",
         "has an unsigned number read as a signed one",
         _other_vr(0x00280107, b"US", b"SS"),
-        applies=_with_vr(0x00280107, "US"),
+        applies=both(_with_vr(0x00280107, "US"), lambda d: d[0x00280107].value >= 1 << 15),
     ),
     _bytes(
         "vr-padding",
