@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import struct
 import zlib
 from collections import Counter
@@ -82,7 +83,7 @@ class Element:
         """The value in little endian; word: bytes a number, by the VR where not given."""
         vr = self.written if self.vr == "UN" else self.vr
         size = word or WORDS.get(vr or "", 2 if vr == "US/SS" else 1)
-        return swapped(self.body, size) if self.encoding.big else self.body
+        return swapped(self.body, size) if self.encoding.big and not len(self.body) % size else self.body
 
     @property
     def text(self) -> str:
@@ -111,10 +112,7 @@ class File:
         if element is None or not element.body:
             return None
         if element.vr == "IS":
-            try:
-                return int(element.text)
-            except ValueError:
-                return None
+            return int(element.text) if re.fullmatch("[+-]?[0-9]{1,12}", element.text) else None
         return int.from_bytes(element.little(2)[:2], "little")
 
 
@@ -196,9 +194,11 @@ class Parser:
         if tag >> 16 == 0xFFFE:
             if tag == ITEM_END and delimited:
                 return None, at + 8, self._u32(at + 4, end, encoding)
-            raise Unreadable(f"{tag:08X} among elements")
+            if depth:
+                raise Unreadable(f"{tag:08X} among elements")
+            self.doubts.append(f"{tag:08X} outside a sequence")
         written: str | None = None
-        if encoding.explicit:
+        if encoding.explicit and tag >> 16 != 0xFFFE:
             written = self._take(at + 4, 2, end).decode("latin-1")
             if not (written.isascii() and written.isalpha() and written.isupper()):
                 raise Unreadable(f"{tag:08X} has no VR")
@@ -256,8 +256,6 @@ class Parser:
             if tag == SEQUENCE_END:
                 if length:
                     self.doubts.append("a delimiter has a length")
-                if not fragments:
-                    raise Unreadable("encapsulated pixel data without an offset table")
                 return fragments, at
             if tag != ITEM or length == UNDEFINED:
                 raise Unreadable(f"{tag:08X} among fragments")
@@ -265,7 +263,7 @@ class Parser:
             at += length
 
     def _doubt(self, element: Element) -> None:
-        tag, written, vr = element.tag, element.written, element.vr
+        tag, written = element.tag, element.written
         known = vr_of(tag) if not tag >> 16 & 1 else None
         if written is not None and written not in VRS:
             self.doubts.append(f"{tag:08X} has VR {written}")
@@ -277,14 +275,17 @@ class Parser:
                 written is None and known not in (None, "SQ") and tag != PIXEL_DATA
             ):
                 self.doubts.append(f"{tag:08X} has an undefined length")
-        elif vr in TEXT and b"\0" in element.body.rstrip(b" \0"):
+        elif (written or known or "") in TEXT and b"\0" in element.body.rstrip(b" \0"):
             self.doubts.append(f"{tag:08X} holds a zero byte")
 
 
 def parse(data: bytes) -> File:
-    """Raises Unreadable. A file without file meta information is read as its first element says."""
+    """Raises Unreadable. A file without file meta information is read as its first element says. What follows the
+    stream of a deflated data set is not read."""
+    if not data:
+        raise Unreadable("an empty file")
     syntax, at, doubts = None, 0, []
-    if data[128:132] == b"DICM":
+    if data[128:132] == b"DICM" or data[:2] == b"\2\0":
         syntax, at, doubts = _meta(data)
     body = data[at:]
     if syntax == DEFLATED:
@@ -295,8 +296,6 @@ def parse(data: bytes) -> File:
             raise Unreadable(str(error)) from error
         if not inflater.eof:
             raise Unreadable("the deflated data set is cut short")
-        if inflater.unused_data not in (b"", b"\0"):
-            doubts.append("something follows the deflated data set")
     declared = _declared(syntax)
     encoding = _told(body) or declared or IMPLICIT_LITTLE
     if declared is not None and encoding != declared:
@@ -313,7 +312,7 @@ def parse(data: bytes) -> File:
 
 def _meta(data: bytes) -> tuple[str | None, int, list[str]]:
     """Transfer syntax, end and doubts of the file meta information: the elements of group 0002, explicit little endian."""
-    parser, at, syntax, stated = Parser(data), 132, None, None
+    parser, at, syntax, stated = Parser(data), 132 if data[128:132] == b"DICM" else 0, None, None
     after = at
     while at < len(data) and data[at : at + 2] == b"\x02\0":
         element, at, _ = parser._element(at, len(data), Encoding(True, False), 0, False)
@@ -345,17 +344,18 @@ def _told(body: bytes) -> Encoding | None:
 def native_length(file: File) -> int | None:
     """What the description says, without a pad byte; None where it says nothing."""
     rows, columns, samples, bits = (file.number(t) for t in (0x00280010, 0x00280011, 0x00280002, 0x00280100))
-    frames = file.number(0x00280008) if file.text(0x00280008) else 1
-    if None in (rows, columns, bits, frames):
+    frames = frame_count(file)
+    if not rows or not columns or not bits or frames is None:
         return None
-    return (
-        int(rows or 0)
-        * int(columns or 0)
-        * (1 if samples is None else samples)
-        * int(frames or 0)
-        * int(bits or 0)
-        + 7
-    ) // 8
+    return (rows * columns * (1 if samples is None else samples) * frames * bits + 7) // 8
+
+
+def frame_count(file: File) -> int | None:
+    """1 where Number of Frames is absent, empty or 0; None where it is no number."""
+    if not file.text(0x00280008):
+        return 1
+    number = file.number(0x00280008)
+    return None if number is None or number < 0 else max(number, 1)
 
 
 def _pixel_doubts(file: File) -> None:
@@ -372,7 +372,7 @@ def _pixel_doubts(file: File) -> None:
     if not element.undefined:
         subsampled = file.text(0x00280004).endswith(("_422", "_420"))
         length = native_length(file)
-        if not subsampled and (length is None or len(element.body) != length + length % 2):
+        if not subsampled and length is not None and len(element.body) not in (length, length + length % 2):
             file.doubts.append("native pixel data of another length than described")
     elif frames(file) is None:
         file.doubts.append("fragments belong to frames in more than one way")
@@ -382,22 +382,22 @@ def frames(file: File) -> list[bytes] | None:
     """The bytes of each frame of encapsulated pixel data; None where that is not said in one way."""
     element = file.elements[PIXEL_DATA]
     assert element.fragments is not None
-    table, *fragments = element.fragments
-    number = file.number(0x00280008) if file.text(0x00280008) else 1
+    table, *fragments = element.fragments or [b""]
+    number = frame_count(file)
     extended, lengths = (_longs(file, tag) for tag in (0x7FE00001, 0x7FE00002))
     starts, at = [], 0
     for fragment in fragments:
         starts.append(at)
         at += 8 + len(fragment)
-    if number is None or number < 1 or len(table) % 4 or not fragments:
+    if number is None or len(table) % 4 or not fragments:
         return None
     offsets = [int.from_bytes(table[i : i + 4], "little") for i in range(0, len(table), 4)]
     if number == 1 or file.syntax in VIDEO:
         return [b"".join(fragments)] if offsets in ([], [0]) and extended in ([], [0]) else None
     if extended:
-        if offsets or extended != starts or len(fragments) != number or len(lengths) != number:
+        if offsets or extended != starts or len(fragments) != number or len(lengths) not in (0, number):
             return None
-        right = all(len(f) - n in (0, 1) for f, n in zip(fragments, lengths, strict=True))
+        right = all(len(f) - n in (0, 1) for f, n in zip(fragments, lengths, strict=False))
         return fragments if right else None
     if offsets:
         ascending = offsets[0] == 0 and all(a < b for a, b in zip(offsets, offsets[1:], strict=False))

@@ -21,6 +21,7 @@ from tests.second_reader.dicom import (
     PER_FRAME,
     PIXEL_DATA,
     SPECIFICATION,
+    WORDS,
     Element,
     Parser,
     Unreadable,
@@ -54,24 +55,18 @@ _EXCLUDED = frozenset(
     | {0x7FE00001, 0x7FE00002, 0x7FE00003, PIXEL_DATA, 0xFFFCFFFC}
 )
 
-SINGLE_BYTE = {
+CHARACTER_SETS = {
     "ISO_IR 100": "latin-1", "ISO_IR 101": "iso8859_2", "ISO_IR 109": "iso8859_3", "ISO_IR 110": "iso8859_4",
     "ISO_IR 144": "iso8859_5", "ISO_IR 127": "iso8859_6", "ISO_IR 126": "iso8859_7", "ISO_IR 138": "iso8859_8",
-    "ISO_IR 148": "iso8859_9", "ISO_IR 203": "iso8859_15", "ISO_IR 13": "shift_jis", "ISO_IR 166": "iso8859_11",
+    "ISO_IR 148": "iso8859_9", "ISO_IR 203": "iso8859_15", "ISO_IR 13": "shift_jis", "ISO_IR 166": "tis_620",
+    "ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk",
 }  # fmt: skip
-CHARACTER_SETS = (
-    SINGLE_BYTE
-    | {"ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk", "ISO 2022 IR 6": "ascii"}
-    | {term.replace("_IR", " 2022 IR"): codec for term, codec in SINGLE_BYTE.items()}
-    | {"ISO 2022 IR 87": "iso2022_jp", "ISO 2022 IR 159": "iso2022_jp_2"}
-    | {"ISO 2022 IR 149": "euc_kr", "ISO 2022 IR 58": "gb2312"}
-)
 # Escape sequence: codec, and whether its set is two bytes of seven bits each (PS3.3 tables C.12-3 and C.12-4).
 ESCAPES = {
-    b"\x1b(B": ("ascii", False), b"\x1b-A": ("latin-1", False), b"\x1b-B": ("iso8859_2", False),
+    b"\x1b(B": ("latin-1", False), b"\x1b-A": ("latin-1", False), b"\x1b-B": ("iso8859_2", False),
     b"\x1b-C": ("iso8859_3", False), b"\x1b-D": ("iso8859_4", False), b"\x1b-L": ("iso8859_5", False),
     b"\x1b-G": ("iso8859_6", False), b"\x1b-F": ("iso8859_7", False), b"\x1b-H": ("iso8859_8", False),
-    b"\x1b-M": ("iso8859_9", False), b"\x1b-b": ("iso8859_15", False), b"\x1b-T": ("iso8859_11", False),
+    b"\x1b-M": ("iso8859_9", False), b"\x1b-b": ("iso8859_15", False), b"\x1b-T": ("tis_620", False),
     b"\x1b)I": ("shift_jis", False), b"\x1b(J": ("shift_jis", False), b"\x1b$B": ("iso2022_jp", True),
     b"\x1b$(D": ("iso2022_jp_2", True), b"\x1b$)C": ("euc_kr", False), b"\x1b$)A": ("gb2312", False),
 }  # fmt: skip
@@ -81,30 +76,22 @@ _DECIMAL = re.compile(r"([+-]?)(?=\.?\d)(\d*)\.?(\d*)(?:[eE]([+-]?\d{1,9}))?")
 
 
 def decoded(value: bytes, terms: str) -> str | None:
-    """`value` as text by Specific Character Set; None where it does not decode."""
-    names = [term.strip(" \0") for term in terms.split("\\")]
-    first = CHARACTER_SETS.get(names[0], "latin-1")
+    """`value` as text by Specific Character Set; None where it does not decode. Escape sequences are followed whether
+    or not Specific Character Set lists their sets."""
+    first = CHARACTER_SETS.get(terms.split("\\")[0].strip(" \0").replace("ISO 2022 IR", "ISO_IR"), "latin-1")
+    head, *parts = _SPLIT.split(value)
     try:
-        if len(names) == 1 and not names[0].startswith("ISO 2022"):
-            text = value.decode(first)
-        else:
-            text = _with_escapes(value, first)
+        text = head.decode(first)
+        for sequence, run in zip(parts[::2], parts[1::2], strict=True):
+            codec, stays = ESCAPES[sequence]
+            if stays:
+                text += (sequence + run).decode(codec)
+                continue
+            cut = match.start() if (match := _DELIMITER.search(run)) else len(run)
+            text += run[:cut].decode(codec) + run[cut:].decode(first)
     except UnicodeDecodeError:
         return None
-    return None if "�" in text or "\x1b" in text else text
-
-
-def _with_escapes(value: bytes, first: str) -> str:
-    head, *parts = _SPLIT.split(value)
-    text = head.decode(first)
-    for sequence, run in zip(parts[::2], parts[1::2], strict=True):
-        codec, stays = ESCAPES[sequence]
-        if stays:
-            text += (sequence + run).decode(codec)
-            continue
-        cut = match.start() if (match := _DELIMITER.search(run)) else len(run)
-        text += run[:cut].decode(codec) + run[cut:].decode(first)
-    return text
+    return None if "\N{REPLACEMENT CHARACTER}" in text or "\x1b" in text else text
 
 
 @dataclass(frozen=True)
@@ -116,7 +103,7 @@ class Context:
 
     def inside(self, item: Mapping[int, Element]) -> Context:
         own = item.get(CHARACTER_SET)
-        return Context(own.text, self.signed) if own is not None and own.text else self
+        return self if own is None else Context(own.text, self.signed)
 
 
 def context(elements: Mapping[int, Element]) -> Context:
@@ -138,7 +125,7 @@ def canonical(element: Element, around: Context) -> tuple[str, bytes]:
         value = element.body.rstrip(b" \0")
         text = decoded(value, around.terms)
         if text is None:
-            return "B", value
+            return "B", value + b"\0" * (len(value) % 2)
         kind = {"LO": "T", "SH": "T", "UC": "T", "PN": "P"}.get(vr, "L")
         return kind, _written(kind, text).encode()
     if vr in ("AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"):
@@ -156,10 +143,10 @@ def canonical(element: Element, around: Context) -> tuple[str, bytes]:
 
 def _written(kind: str, text: str) -> str:
     if kind == "L":
-        return text
+        return text.rstrip(" \0")
     values = [value.strip(" \0") for value in text.split("\\")]
     if kind == "P":
-        groups = [[group.strip(" ").rstrip("^ ") for group in value.split("=")] for value in values]
+        groups = [[group.strip(" \0").rstrip("^ ") for group in value.split("=")] for value in values]
         values = ["=".join(parts).rstrip("=") for parts in groups]
     return "\\".join(values)
 
@@ -178,7 +165,8 @@ def _decimal(value: str) -> str:
 
 def _integers(element: Element, vr: str) -> bytes:
     size = {"US": 2, "SS": 2, "UV": 8, "SV": 8}.get(vr, 4)
-    value = element.little(2 if vr == "AT" else size)
+    word = 2 if vr == "AT" else size
+    value = swapped(element.body, word) if element.encoding.big else element.body
     whole = len(value) // size * size
     out = b""
     for i in range(0, whole, size):
@@ -192,11 +180,11 @@ def _integers(element: Element, vr: str) -> bytes:
 
 def _floats(element: Element, vr: str) -> bytes:
     size, code = (4, "<f") if vr == "FL" else (8, "<d")
-    value = element.little(size)
+    value = swapped(element.body, size) if element.encoding.big else element.body
     whole = len(value) // size * size
     numbers = [struct.unpack(code, value[i : i + size])[0] for i in range(0, whole, size)]
     nan = bytes.fromhex("000000000000f87f")
-    return b"".join(nan if n != n else struct.pack("<d", n) for n in numbers) + value[whole:]
+    return b"".join(nan if n != n else struct.pack("<d", n) for n in numbers) + element.body[whole:]
 
 
 def covered(tag: int, *, inside: bool = False) -> bool:
@@ -286,10 +274,15 @@ def signed_header(elements: Mapping[int, Element], salt: bytes) -> SignedHeader:
                 content += b"S" + len(items).to_bytes(4, "little")
                 content += b"".join(item_content(item, around.inside(item)) for item in items)
             else:
-                value = b"" if element.vr == "SQ" else element.little().rstrip(b" \0")
+                value = b"" if element.vr == "SQ" else _private_value(element).rstrip(b" \0")
                 content += b"B" + len(value).to_bytes(8, "little") + value
         private.setdefault(group, {})[creator] = digest(content)
     return SignedHeader(top, frames, private)
+
+
+def _private_value(element: Element) -> bytes:
+    """In little endian: each whole word of it, also where bytes are left over."""
+    return swapped(element.body, WORDS.get(element.written or "", 1)) if element.encoding.big else element.body
 
 
 def private_items(element: Element) -> list[dict[int, Element]]:

@@ -42,11 +42,11 @@ def image(file: File) -> Image:
     element = file.elements.get(PIXEL_DATA)
     if element is None:
         raise Malformed("no pixel data")
-    count = file.number(0x00280008) if file.text(0x00280008) else 1
+    count = dicom.frame_count(file)
     photometric = file.text(0x00280004)
     if photometric.endswith(("_422", "_420")) and not element.undefined:
         raise CannotDecode("subsampled native pixel data")
-    if not count or count < 0:
+    if count is None:
         raise Malformed("Number of Frames")
     shape = (count, rows, columns, samples)
     if element.undefined:
@@ -250,15 +250,43 @@ def is_like(picture: Image, key: bytes, stated: bytes) -> bool:
     return len(decided) >= 8 and 8 * sum(decided) <= len(decided)
 
 
-def native_bytes(file: File, picture: Image, values: NDArray[Any], above: str, big: bool) -> bytes:
-    """`values` as native Pixel Data, arranged as `file` says, with the pad byte."""
-    _, _, samples, allocated, _, _ = _description(file)
-    stored = values & ((1 << (allocated if above == "sign" else picture.depth)) - 1)
-    if samples > 1 and file.number(0x00280006) == 1:
+def _stored(file: File, picture: Image, values: NDArray[Any], above: str) -> tuple[NDArray[Any], int]:
+    """The words with their bits above the depth, and how many bits one has."""
+    allocated = _description(file)[3]
+    return values & ((1 << (allocated if above == "sign" else picture.depth)) - 1), allocated
+
+
+def native_bytes(
+    file: File, picture: Image, values: NDArray[Any], above: str, big: bool, words: bool
+) -> bytes:
+    """`values` as native Pixel Data, arranged as `file` says, with the pad byte. words: bytes go as words, in OW."""
+    stored, allocated = _stored(file, picture, values, above)
+    if allocated == 1:
+        return np.packbits(stored.astype(np.uint8), bitorder="little").tobytes()
+    if values.shape[3] > 1 and file.number(0x00280006) == 1:
         stored = stored.transpose(0, 3, 1, 2)
     raw = stored.astype(f"{'>' if big else '<'}u{allocated // 8}").tobytes()
     raw += b"\0" * (len(raw) % 2)
-    return dicom.swapped(raw, 2) if big and allocated == 8 else raw
+    return dicom.swapped(raw, 2) if words and allocated == 8 else raw
+
+
+def rle_bytes(file: File, picture: Image, values: NDArray[Any], above: str) -> bytes:
+    """`values` in RLE: right, but not the bytes of another encoder."""
+    stored, allocated = _stored(file, picture, values, above)
+    frames = [b""]
+    for frame in stored:
+        segments = []
+        for sample in range(frame.shape[2]):
+            for shift in range(allocated - 8, -1, -8):
+                raw = (frame[:, :, sample] >> shift & 255).astype(np.uint8).tobytes()
+                runs = (raw[i : i + 128] for i in range(0, len(raw), 128))
+                packed = b"".join(bytes([len(run) - 1]) + run for run in runs)
+                segments.append(packed + b"\0" * (len(packed) % 2))
+        starts = [64 + sum(map(len, segments[:i])) for i in range(len(segments))]
+        header = struct.pack("<16I", len(segments), *starts, *[0] * (15 - len(starts)))
+        frames.append(header + b"".join(segments))
+    items = (struct.pack("<HHI", 0xFFFE, 0xE000, len(frame)) + frame for frame in frames)
+    return b"".join(items) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
 __all__ = ["BIG", "NATIVE", "digest", "image", "tiles"]

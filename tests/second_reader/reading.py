@@ -6,7 +6,7 @@ Check 7 needs what the pixels hold. Reading that takes the networks and the tabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -219,18 +219,18 @@ def _payload(reading: Reading, file: File, block: Block, key: PrivateKey | None,
         reading.checks[7] &= payload[:1] == b"\x1f" and block.envelope[:16] == payload[1:]
         envelope = block.envelope[16:]
     if reading.checks[7] and key is not None and envelope is not None:
-        _open(reading, file, envelope, key)
+        _open(reading, file, envelope, key, stated.get(10, ()))
 
 
-def _open(reading: Reading, file: File, envelope: bytes, key: PrivateKey) -> None:
-    """Check 8."""
+def _open(reading: Reading, file: File, envelope: bytes, key: PrivateKey, fields: Iterable[int] = ()) -> None:
+    """Check 8. fields: those that the statement covers (version 1)."""
     try:
         reading.record = record.read(record.open_envelope(envelope, key))
     except Malformed as error:
         reading.checks[8] = False
         reading.notes.append(str(error))
         return
-    tags = record.fields_that_differ(reading.record, file.elements, header.context(file.elements))
+    tags = record.fields_that_differ(reading.record, file.elements, header.context(file.elements), fields)
     reading.differences += [Difference(tag, header.class_of(tag), f"record {tag:08X}") for tag in tags]
     reading.checks[8] = not tags  # `_cover` may turn it
 
@@ -351,8 +351,8 @@ def restore(data: bytes, *, key: PrivateKey, payload: bytes | None = None) -> Re
             out += part
             continue
         tag, head, length = part
-        value = _value(file, tag, before, values)
-        if head[-4:] != b"\xff\xff\xff\xff" and len(value) != length:
+        value = _value(file, tag, head, before, values)
+        if head[-4:] != b"\xff" * 4 and len(value) != length:
             raise Malformed(f"{tag:08X} has another length now")
         out += head + value
     whole = blake3(out).digest() == before.digest
@@ -365,15 +365,22 @@ def restore(data: bytes, *, key: PrivateKey, payload: bytes | None = None) -> Re
     return Restored(out, whole)
 
 
-def _value(file: File, tag: int, before: Received, values: Mapping[int, Any] | None) -> bytes:
+def _value(file: File, tag: int, head: bytes, before: Received, values: dict[int, Any] | None) -> bytes:
     """The value of an element that was left out, in the encoding of the data set received."""
     element = file.elements.get(tag)
     if element is None:
         raise Malformed(f"{tag:08X} is gone")
     big = before.encoding == 2
-    if tag == PIXEL_DATA and values is not None:
+    native = before.syntax in dicom.NATIVE
+    if tag == PIXEL_DATA and (values is not None or element.undefined == native):
         image = pixels.image(file)
-        return pixels.native_bytes(file, image, undo.original(image, values), values[2], big)
+        restored, above = (undo.original(image, values), values[2]) if values else (image.values, image.above)
+        if native:
+            words = big and (not before.encoding or head[4:6] != b"OB")
+            return pixels.native_bytes(file, image, restored, above, big, words)
+        if before.syntax != dicom.RLE:
+            raise pixels.CannotDecode(f"transfer syntax {before.syntax}")
+        return pixels.rle_bytes(file, image, restored, above)
     if element.fragments is not None or element.items is not None:
         return element.body
     little = element.little()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -151,10 +151,15 @@ def _uid(bits: Bits, study: str) -> str:
     return start + rest
 
 
-def fields_that_differ(record: Record, elements: Mapping[int, Element], around: Context) -> list[int]:
-    """Tags of the fields whose value is another one in the header, those absent in the record included."""
+def fields_that_differ(
+    record: Record, elements: Mapping[int, Element], around: Context, further: Iterable[int]
+) -> list[int]:
+    """Tags of the fields whose value is another one in the header.
+
+    further: fields that count where the record lacks them, too: those of the statement of version 1.
+    """
     found = []
-    for tag in sorted({*FIELDS, *record.values}):
+    for tag in sorted({*further, *record.values}):
         element, stated = elements.get(tag), record.values.get(tag, b"")
         wanted = comparable(_as_element(tag, stated), Context(record.terms, around.signed))
         here = comparable(element, around)
