@@ -14,6 +14,7 @@ from gateway.dicom.elements import (
     IMPLICIT_LE,
     ITEM,
     ITEM_END,
+    LONG_VRS,
     NESTING_MAX,
     SEQUENCE_END,
     Element,
@@ -38,6 +39,7 @@ _VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
 )
 _TEXT = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
+_LATER_VRS = frozenset(b"OD OF OL OV SV UC UR UT UV".split())
 _PIXEL_SOURCES = (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA)
 _DIRECTORY_GROUP, _FIRST_GROUP = 0x0004, 0x0008
 
@@ -79,7 +81,12 @@ def _elements(file: Part10, elements: list[Element], encoding: Encoding, deep: i
         if element.vr is not None:
             if element.vr not in _VRS:
                 yield f"{_name(tag)} has a VR that does not exist"
-            if element.vr == b"UN" and known and not element.undefined:
+            if (
+                element.vr == b"UN"
+                and known
+                and not element.undefined
+                and not _unknown(element, known, encoding)
+            ):
                 yield f"{_name(tag)} has VR UN although it is a standard element"
         pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
         if element.undefined and not pixel_data and element.vr not in (None, b"SQ", b"UN"):
@@ -90,6 +97,14 @@ def _elements(file: Part10, elements: list[Element], encoding: Encoding, deep: i
             yield from _sequence(file, element, encoding, deep)
         elif vr in _TEXT and b"\0" in file.body[element.value : element.end].rstrip(b" \0"):
             yield f"{_name(tag)} holds a zero byte, at which some readers end"
+
+
+def _unknown(element: Element, known: str, encoding: Encoding) -> bool:
+    """Whether UN is right for a standard element: its value is too long for the length field of its VR, or its VR came
+    later than UN itself, so that archives do not know it. It is read by the dictionary then (PS3.5 6.2.2).
+    """
+    long = element.end - element.value > 0xFFFF and known.encode() not in LONG_VRS
+    return encoding.little and (long or known.encode() in _LATER_VRS)
 
 
 def _sequence(file: Part10, element: Element, encoding: Encoding, deep: int) -> Iterator[str]:
@@ -139,6 +154,9 @@ def _pixels(file: Part10) -> Iterator[str]:
         if element.undefined:
             yield str(error)
         return
+    wide = 8 if element.vr == b"OB" else 16
+    if not file.encoding.little and shape.allocated > wide:
+        yield "the pixel data has no one byte order"
     length, least = element.end - element.value, shape.byte_count
     subsampled = shape.photometric.endswith(("_422", "_420"))
     if length not in (least, least + least % 2) and not subsampled:

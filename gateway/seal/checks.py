@@ -82,6 +82,7 @@ class Checks:
     tampered_tiles: found by check 5.
     amendments: read by check 12.
     spread: share of the tiles with content that changed, 0 to 1.
+    lossy: whether check 5 failed as it does in a copy compressed with loss.
     foreign_payload: whether check 7 found the payload of another sealing, which no compressor writes.
     """
 
@@ -92,7 +93,7 @@ class Checks:
         self.record: Record | None = None
         self.tampered_tiles: tuple[Tile, ...] = ()
         self.spread = 0.0
-        self.foreign_payload = False
+        self.foreign_payload = self.lossy = False
         self.amendments: tuple[Amendment, ...] = ()
         self._received: ReceivedHeader | None = None
         self._differences: dict[str, Difference] = {}
@@ -256,6 +257,22 @@ class Checks:
             if name in self._differences and digest_after == present.get(tag, b""):
                 self._differences[name] = replace(self._differences[name], amended=True)
         return self._note(12, True, f"{len(self.amendments)} amendments are signed by trusted signers")
+
+    def explain_loss(self, *, recovered: bool | None) -> None:
+        """(5) failed because the object is a copy compressed with loss: say so in its detail.
+
+        recovered: whether the record came out of the pixels; None where none was hidden in them.
+        """
+        said = (
+            ""
+            if recovered is None
+            else f"; the identity hidden in them was {'' if recovered else 'not '}recovered"
+        )
+        self.lossy = True
+        position = next(position for position, check in enumerate(self.made) if check.n == 5)
+        check = self.made[position]
+        detail = f"compressed with loss ({check.detail}); the pixels can't be proven any more{said}"
+        self.made[position] = replace(check, detail=detail)
 
     def check_payload(self) -> bool:
         """(7) The payload comes out of the pixels and is the one stated."""
