@@ -39,6 +39,21 @@ _VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
 )
 _TEXT = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
+# What viewers show and measure with. They do not all look up the VR of UN, and what they leave out here is seen.
+_SHOWN_GROUPS = frozenset(
+    {
+        0x0008,
+        0x0010,
+        0x0018,
+        0x0020,
+        0x0028,
+        0x0054,
+        0x0070,
+        0x7FE0,
+        *range(0x5000, 0x5020, 2),
+        *range(0x6000, 0x6020, 2),
+    }
+)
 _LATER_VRS = frozenset(b"OD OF OL OV SV UC UR UT UV".split())
 _PIXEL_SOURCES = (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA)
 _DIRECTORY_GROUP, _FIRST_GROUP = 0x0004, 0x0008
@@ -100,11 +115,12 @@ def _elements(file: Part10, elements: list[Element], encoding: Encoding, deep: i
 
 
 def _unknown(element: Element, known: str, encoding: Encoding) -> bool:
-    """Whether UN is right for a standard element: its value is too long for the length field of its VR, or its VR came
-    later than UN itself, so that archives do not know it. It is read by the dictionary then (PS3.5 6.2.2).
+    """Whether UN is right for a standard element: the dictionary of an archive may be older than it, its VR came later
+    than UN itself, or its value is too long for the length field of its VR. It is read by the dictionary (PS3.5 6.2.2).
     """
+    later = known.encode() in _LATER_VRS or element.group not in _SHOWN_GROUPS
     long = element.end - element.value > 0xFFFF and known.encode() not in LONG_VRS
-    return encoding.little and (long or known.encode() in _LATER_VRS)
+    return encoding.little and (long or later)
 
 
 def _sequence(file: Part10, element: Element, encoding: Encoding, deep: int) -> Iterator[str]:

@@ -61,7 +61,6 @@ CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 # Compression and filters reach nearly every tile with content; retouching reaches some.
 SPREAD_MIN = 0.75
 SPREAD_WHEN_SAID = 0.5
-SPREAD_OF_LOSSY_SYNTAX = 0.1
 # What a compressor writes beside pixels that it changed (PS3.3 C.7.6.1.1.5, C.7.6.3). Lossy compression gives an image
 # a new SOP Instance UID: that is no swap of patients.
 FOLLOWS_COMPRESSION = frozenset(
@@ -283,9 +282,7 @@ def changed_all_over(checks: Checks) -> bool:
     What the header says of itself may be a lie, so that it counts only where most of the image did change.
     """
     file = checks.examination.file
-    if syntax_of(file.transfer_syntax).lossy:
-        return checks.spread >= SPREAD_OF_LOSSY_SYNTAX
-    said = file.text(LOSSY_IMAGE_COMPRESSION) == "01"
+    said = syntax_of(file.transfer_syntax).lossy or file.text(LOSSY_IMAGE_COMPRESSION) == "01"
     return checks.spread >= (SPREAD_WHEN_SAID if said else SPREAD_MIN)
 
 

@@ -163,7 +163,7 @@ def value_of(element: Element, reading: HeaderReading, deep: int = 0) -> Canonic
     raw = reading.body[element.value : element.end]
     if kind in (b"I", b"F"):
         return _numbers(raw, vr, reading.encoding.little)
-    text = _text(raw, kind, reading.charset)
+    text = _text(raw.replace(b" ", b"") if vr == "UI" else raw, kind, reading.charset)
     if element.tag == NUMBER_OF_FRAMES and text == _ONE:
         # One frame is what its absence means (PS3.3 C.7.6.6), and some toolkits remove it.
         return Canonical(kind, 0, ())

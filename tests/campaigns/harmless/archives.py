@@ -194,9 +194,12 @@ def _transcoded(data: bytes, orthanc: Orthanc, syntax: str) -> bytes:
     identifier = _kept(orthanc, data)
     order = {"Transcode": syntax, "Keep": ["SOPInstanceUID"], "Force": True}
     try:
-        return orthanc.request("POST", f"/instances/{identifier}/modify", json.dumps(order).encode())
+        modified = orthanc.request("POST", f"/instances/{identifier}/modify", json.dumps(order).encode())
     except ResourceError as error:
         raise Declined("Orthanc does not transcode it") from error
+    if not modified:
+        raise Declined("Orthanc answers nothing")
+    return modified
 
 
 def _c_get(data: bytes, port: int, called: str, folder: Path) -> bytes:

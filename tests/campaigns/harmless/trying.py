@@ -23,6 +23,7 @@ class Alarm:
     sample: str
     verdict: str
     why: str
+    loss: bool = False
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Tally:
 def why(report: Report) -> str:
     """The checks that failed, and the elements that differ."""
     failed = [f"{check.n} {check.detail}" for check in report.checks if not check.ok]
-    return "; ".join(failed)[:300]
+    return "; ".join(failed)
 
 
 def try_all(desk: Desk, samples: Iterable[Sample], operations: Iterable[Operation]) -> list[Tally]:
@@ -64,6 +65,13 @@ def try_all(desk: Desk, samples: Iterable[Sample], operations: Iterable[Operatio
                 tally.good += 1
                 continue
             tally.alarms.append(
-                Alarm(operation.name, operation.tool, sample.label, report.verdict.value, why(report))
+                Alarm(
+                    operation.name,
+                    operation.tool,
+                    sample.label,
+                    report.verdict.value,
+                    why(report),
+                    sample.loss,
+                )
             )
     return list(tallies.values())
