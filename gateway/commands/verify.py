@@ -125,8 +125,8 @@ def _difference(difference: dict[str, Any]) -> str:
 
 
 def described(report: Report) -> str:
-    """The text behind a path: fields that differ and tiles that changed, or else the first check that failed."""
-    findings = []
+    """The text behind a path: loss, fields that differ and tiles that changed, or else the first check that failed."""
+    findings = [check.detail for check in report.checks if check.n == 5 and report.lossy]
     if report.header_differences:
         findings.append(", ".join(map(_difference, report.header_differences)))
     if report.tampered_tiles:

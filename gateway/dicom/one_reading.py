@@ -12,6 +12,7 @@ from gateway.dicom.elements import (
     IMPLICIT_LE,
     ITEM,
     ITEM_END,
+    LONG_VRS,
     NESTING_MAX,
     SEQUENCE_END,
     Element,
@@ -36,6 +37,27 @@ _VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
 )
 _TEXT = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
+# What viewers show and measure with. They do not all look up the VR of UN, and what they leave out here is seen.
+_SHOWN_GROUPS = frozenset(
+    {
+        0x0008,
+        0x0010,
+        0x0018,
+        0x0020,
+        0x0028,
+        0x0040,
+        0x0042,
+        0x0054,
+        0x0062,
+        0x0070,
+        *range(0x3002, 0x3010, 2),
+        0x5200,
+        0x7FE0,
+        *range(0x5000, 0x5020, 2),
+        *range(0x6000, 0x6020, 2),
+    }
+)
+_LATER_VRS = frozenset(b"OD OF OL OV SV UC UR UT UV".split())
 _PIXEL_SOURCES = (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA)
 _DIRECTORY_GROUP, _FIRST_GROUP, _DELIMITERS = 0x0004, 0x0008, ITEM >> 16
 
@@ -81,7 +103,12 @@ def _elements(
         if element.vr is not None:
             if element.vr not in _VRS:
                 yield f"{_name(tag)} has a VR that does not exist"
-            if element.vr == b"UN" and known and not element.undefined:
+            if (
+                element.vr == b"UN"
+                and known
+                and not element.undefined
+                and not _unknown(element, known, encoding)
+            ):
                 yield f"{_name(tag)} has VR UN although it is a standard element"
         pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
         vr = element.vr or known.encode()
@@ -94,6 +121,15 @@ def _elements(
             yield from _sequence(file, vrs, element, encoding, deep)
         elif vr in _TEXT and b"\0" in file.body[element.value : element.end].rstrip(b" \0"):
             yield f"{_name(tag)} holds a zero byte, at which some readers end"
+
+
+def _unknown(element: Element, known: str, encoding: Encoding) -> bool:
+    """Whether UN is right for a standard element: the dictionary of an archive may be older than it, its VR came later
+    than UN itself, or its value is too long for the length field of its VR. It is read by the dictionary (PS3.5 6.2.2).
+    """
+    later = known.encode() in _LATER_VRS or element.group not in _SHOWN_GROUPS
+    long = element.end - element.value > 0xFFFF and known.encode() not in LONG_VRS
+    return encoding.little and (long or later)
 
 
 def _sequence(
@@ -145,6 +181,9 @@ def _pixels(file: Part10) -> Iterator[str]:
         if element.undefined:
             yield str(error)
         return
+    wide = 8 if element.vr == b"OB" else 16
+    if not file.encoding.little and shape.allocated > wide:
+        yield "the pixel data has no one byte order"
     length, least = element.end - element.value, shape.byte_count
     subsampled = shape.photometric.endswith(("_422", "_420"))
     if length not in (least, least + least % 2) and not subsampled:

@@ -4,7 +4,7 @@ the verdict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.dicom.image import pixel_format
@@ -83,6 +83,7 @@ class Checks:
     amendments: read by check 12.
     spread: share of the tiles with content that changed, 0 to 1.
     payload_held: whether check 7 held.
+    lossy: whether check 5 failed as it does in a copy compressed with loss.
     foreign_payload: whether check 7 found the payload of another sealing, which no compressor writes.
     """
 
@@ -93,7 +94,7 @@ class Checks:
         self.record: Record | None = None
         self.tampered_tiles: tuple[Tile, ...] = ()
         self.spread = 0.0
-        self.payload_held = self.foreign_payload = False
+        self.payload_held = self.foreign_payload = self.lossy = False
         self.amendments: tuple[Amendment, ...] = ()
         self._corrected: dict[int, bytes] = {}
         self._received: ReceivedHeader | None = None
@@ -259,6 +260,22 @@ class Checks:
         return self._note(
             6, not wrong, f"differs: {names}" if wrong else "the identity fields are those that were sealed"
         )
+
+    def explain_loss(self, *, recovered: bool | None) -> None:
+        """(5) failed because the object is a copy compressed with loss: say so in its detail.
+
+        recovered: whether the record came out of the pixels; None where none was hidden in them.
+        """
+        said = (
+            ""
+            if recovered is None
+            else f"; the identity hidden in them was {'' if recovered else 'not '}recovered"
+        )
+        self.lossy = True
+        position = next(position for position, check in enumerate(self.made) if check.n == 5)
+        check = self.made[position]
+        detail = f"compressed with loss ({check.detail}); the pixels can't be proven any more{said}"
+        self.made[position] = replace(check, detail=detail)
 
     def check_payload(self) -> bool:
         """(7) The payload comes out of the pixels and is the one stated."""

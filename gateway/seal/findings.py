@@ -87,6 +87,7 @@ class Report:
     header_differences: each {class, keyword, hidden, sealed, header}; hidden and sealed are the value that was sealed,
         None when only its digest is known. Also path, within a sequence; frames, in which it differs, from 0; and
         amended, when a signed amendment covers the difference.
+    lossy: whether it is a copy compressed with loss, whatever else the verdict names.
     tampered_tiles: each (frame, row, column, height, width), counted from 0.
     record: keyword -> text; None when it was not opened.
     shortened: keywords of record fields that were cut.
@@ -103,6 +104,7 @@ class Report:
     checks: tuple[Check, ...] = ()
     header_differences: tuple[dict[str, Any], ...] = ()
     tampered_tiles: tuple[Tile, ...] = ()
+    lossy: bool = False
     record: dict[str, str] | None = None
     shortened: tuple[str, ...] = ()
     format_version: int | None = None

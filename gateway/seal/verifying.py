@@ -9,13 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dicom.part10 import Part10
 from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import (
-    BITS_ALLOCATED,
     IMAGE_TYPE,
     LOSSY_IMAGE_COMPRESSION,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_REPRESENTATION,
+    RESCALE_TYPE,
+    SOP_CLASS_UID,
     SOP_INSTANCE_UID,
 )
 from gateway.errors import OtherRecipient, SealBroken, UnreadableObject
@@ -23,7 +25,7 @@ from gateway.keys import CertificateTrust, RecipientKey, TrustedSigners
 from gateway.keys.trust import moment
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
-from gateway.seal.checks import Checks
+from gateway.seal.checks import Checks, Difference
 from gateway.seal.codec import Codec
 from gateway.seal.eligibility import DIGITAL_SIGNATURES
 from gateway.seal.examination import Examination
@@ -57,18 +59,18 @@ __all__ = [
     "verify_examined",
 ]
 
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 # Compression and filters reach nearly every tile with content; retouching reaches some.
 SPREAD_MIN = 0.75
 SPREAD_WHEN_SAID = 0.5
 # Where neither header nor record tell of compression, so many tiles must have changed.
 TILES_MIN = 48
-SPREAD_OF_LOSSY_SYNTAX = 0.1
 # What a compressor writes beside pixels that it changed (PS3.3 C.7.6.1.1.5, C.7.6.3). Lossy compression gives an image
 # a new SOP Instance UID: that is no swap of patients.
 FOLLOWS_COMPRESSION = frozenset(
     {
         SOP_INSTANCE_UID, IMAGE_TYPE, LOSSY_IMAGE_COMPRESSION, 0x00282112, 0x00282114, PHOTOMETRIC_INTERPRETATION,
-        BITS_ALLOCATED, 0x00280101, 0x00280102, PIXEL_REPRESENTATION, 0x00280106, 0x00280107,
+        0x00280101, 0x00280102, PIXEL_REPRESENTATION, 0x00280106, 0x00280107,
     }
 )  # fmt: skip
 
@@ -134,7 +136,8 @@ def verify_examined(
         level=statement.level if statement else None,
         checks=tuple(checks.made),
         header_differences=differences,
-        tampered_tiles=checks.tampered_tiles if verdict is not Verdict.LOSSY else (),
+        tampered_tiles=() if checks.lossy else checks.tampered_tiles,
+        lossy=checks.lossy,
         record=record.texts() if record else None,
         shortened=tuple(sorted(record.shortened)) if record else (),
         format_version=statement.version if statement else None,
@@ -254,6 +257,8 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
     lossy = not same_content and vouched and not checks.foreign_payload and changed_all_over(checks)
     if not same_content and not lossy:
         return Verdict.TAMPERED
+    if lossy:
+        checks.explain_loss(recovered=payload if statement.level == Level.FULL else None)
     return _verdict_of_header(checks, lossy=lossy)
 
 
@@ -263,7 +268,7 @@ def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
     open_differences = [
         difference
         for difference in checks.differences
-        if not difference.amended and not (lossy and difference.tag in FOLLOWS_COMPRESSION)
+        if not difference.amended and not (lossy and _follows_compression(difference, examination.file))
     ]
     found = {difference.header_class for difference in open_differences}
     if HeaderClass.STRUCTURE in found:
@@ -281,15 +286,22 @@ def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
     return Verdict.TRANSCODED if moved else Verdict.INTACT
 
 
+def _follows_compression(difference: Difference, file: Part10) -> bool:
+    """Whether a compressor writes this, and it means no more than that the pixels changed."""
+    if difference.tag != RESCALE_TYPE:
+        return difference.tag in FOLLOWS_COMPRESSION
+    # DCMTK writes into CT images what the absence of Rescale Type means there (PS3.3 C.8.2.1).
+    added = difference.change is not None and difference.change.kind == "added"
+    return added and file.text(RESCALE_TYPE) == "HU" and file.text(SOP_CLASS_UID) == CT_IMAGE_STORAGE
+
+
 def changed_all_over(checks: Checks) -> bool:
     """Whether pixels that are not the sealed ones changed as lossy compression or a filter changes them.
 
     What the header says of itself may be a lie, so that it counts only where most of the image did change.
     """
     file = checks.examination.file
-    if syntax_of(file.transfer_syntax).lossy:
-        return checks.spread >= SPREAD_OF_LOSSY_SYNTAX
-    if file.text(LOSSY_IMAGE_COMPRESSION) == "01":
+    if syntax_of(file.transfer_syntax).lossy or file.text(LOSSY_IMAGE_COMPRESSION) == "01":
         return checks.spread >= SPREAD_WHEN_SAID
     # Nothing says so: in an image with little content, painting and moving reach most of it as well.
     many = checks.payload_held or len(checks.tampered_tiles) >= TILES_MIN
