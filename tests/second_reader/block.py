@@ -85,13 +85,13 @@ def read(file: File) -> Block | None:
         if stated is None or not stated.body or signature is None or len(signature.body) != 64:
             raise Malformed("no statement, or no signature of 64 bytes")
         parts = {low: _framed(element(low)) for low in (0x30, 0x31, 0x40, 0x41, 0x50)}
+        block.restoring, block.envelope = parts[0x30], parts[0x31]
         block.statement, end = statement(stated.body)
     except Malformed as error:
         block.faults.append(str(error))
         return block
     block.encoded, block.signature = stated.body[:end], signature.body
     block.tiles = tiles.body if tiles and tiles.body else None
-    block.restoring, block.envelope = parts.get(0x30), parts.get(0x31)
     if block.version == 2:
         block.header, block.received, block.amendments = (parts.get(low) for low in (0x40, 0x41, 0x50))
     _consistent(block, text)
@@ -141,8 +141,10 @@ def statement(data: bytes) -> tuple[dict[int, Any], int]:
             if needed:
                 raise Malformed(f"statement: no entry {key}")
             continue
-        value = values[key]
-        if needed is None or type(value) is not kind or (size is not None and len(value) != size):
+        value: Any = values[key]
+        if needed is None or type(value) is not kind:
+            raise Malformed(f"statement: entry {key}")
+        if size is not None and len(values[key]) != size:
             raise Malformed(f"statement: entry {key}")
         if not needed and kind in (str, bytes, dict) and not value and key != 18:
             raise Malformed(f"statement: entry {key} is empty")

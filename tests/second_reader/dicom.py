@@ -1,4 +1,4 @@
-"""DICOM Part 10 files and data sets (PS3.5, PS3.10): elements with their bytes, and whether there is one reading only."""
+"""DICOM Part 10 files and data sets (PS3.5, PS3.10): elements with their bytes, and whether there is one reading."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ import struct
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 SPECIFICATION = Path(__file__).parents[2] / "gateway" / "seal" / "header"
 
-VRS = frozenset(
-    "AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+VRS = frozenset({
+    "AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "OB", "OD", "OF", "OL", "OV", "OW", "PN",
+    "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI", "UL", "UN", "UR", "US", "UT", "UV",
+})  # fmt: skip
+LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
+TEXT = frozenset(
+    ["LO", "SH", "UC", "LT", "ST", "UT", "PN", "AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"]
 )
-LONG = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-TEXT = frozenset("LO SH UC LT ST UT PN AE AS CS DA DT TM UI UR DS IS".split())
 WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "US": 2, "SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4}
 WORDS |= {"FD": 8, "SV": 8, "UV": 8}
 PIXEL_DATA, PER_FRAME, CHARACTER_SET = 0x7FE00010, 0x52009230, 0x00080005
@@ -249,7 +253,7 @@ class Parser:
         return items, at
 
     def _fragments(self, at: int, end: int, encoding: Encoding) -> tuple[list[bytes], int]:
-        fragments = []
+        fragments: list[bytes] = []
         while True:
             tag, length = self._tag(at, end, encoding), self._u32(at + 4, end, encoding)
             at += 8
@@ -284,7 +288,8 @@ def parse(data: bytes) -> File:
     stream of a deflated data set is not read."""
     if not data:
         raise Unreadable("an empty file")
-    syntax, at, doubts = None, 0, []
+    syntax, at = None, 0
+    doubts: list[str] = []
     if data[128:132] == b"DICM" or data[:2] == b"\2\0":
         syntax, at, doubts = _meta(data)
     body = data[at:]
@@ -311,7 +316,7 @@ def parse(data: bytes) -> File:
 
 
 def _meta(data: bytes) -> tuple[str | None, int, list[str]]:
-    """Transfer syntax, end and doubts of the file meta information: the elements of group 0002, explicit little endian."""
+    """Transfer syntax, end and doubts of the file meta information: elements of group 0002, explicit little endian."""
     parser, at, syntax, stated = Parser(data), 132 if data[128:132] == b"DICM" else 0, None, None
     after = at
     while at < len(data) and data[at : at + 2] == b"\x02\0":
@@ -335,7 +340,7 @@ def _told(body: bytes) -> Encoding | None:
     """What the first element tells."""
     if len(body) < 8:
         return None
-    little, big = (int.from_bytes(body[:2], order) for order in ("little", "big"))  # type: ignore[arg-type]
+    little, big = int.from_bytes(body[:2], "little"), int.from_bytes(body[:2], "big")
     explicit = body[4:6].isalpha() and body[4:6].isupper()
     # There is no implicit big endian.
     return Encoding(explicit, explicit and big < little)
@@ -400,11 +405,11 @@ def frames(file: File) -> list[bytes] | None:
         right = all(len(f) - n in (0, 1) for f, n in zip(fragments, lengths, strict=False))
         return fragments if right else None
     if offsets:
-        ascending = offsets[0] == 0 and all(a < b for a, b in zip(offsets, offsets[1:], strict=False))
+        ascending = offsets[0] == 0 and all(a < b for a, b in pairwise(offsets))
         if len(offsets) != number or not ascending or not set(offsets) <= set(starts):
             return None
         cuts = [starts.index(offset) for offset in offsets] + [len(fragments)]
-        return [b"".join(fragments[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+        return [b"".join(fragments[a:b]) for a, b in pairwise(cuts)]
     return fragments if len(fragments) == number else None
 
 

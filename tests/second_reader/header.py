@@ -21,39 +21,24 @@ from tests.second_reader.dicom import (
     PER_FRAME,
     PIXEL_DATA,
     SPECIFICATION,
+    TEXT,
     WORDS,
     Element,
     Parser,
     Unreadable,
     swapped,
+    vr_of,
 )
 
 CREATOR = "SEALGATE"
 KEY_CONTEXT = "sealgate header element v2"
 NEUTRAL = frozenset({"description", "bookkeeping"})
 
-_EXCLUDED = frozenset(
-    {
-        CHARACTER_SET,
-        0x00080052,
-        0x00080053,
-        0x00080054,
-        0x00080056,
-        0x00081190,
-        0x00880130,
-        0x00880140,
-        0x00280006,
-    }
-    | {
-        0x0040E010,
-        0x0040E011,
-        *range(0x0040E020, 0x0040E026),
-        *range(0x04000500, 0x04000562),
-        0xFFFAFFFA,
-        0x4FFE0001,
-    }
-    | {0x7FE00001, 0x7FE00002, 0x7FE00003, PIXEL_DATA, 0xFFFCFFFC}
-)
+_EXCLUDED = frozenset({
+    CHARACTER_SET, 0x00080052, 0x00080053, 0x00080054, 0x00080056, 0x00081190, 0x00880130, 0x00880140, 0x00280006,
+    0x0040E010, 0x0040E011, *range(0x0040E020, 0x0040E026), *range(0x04000500, 0x04000562), 0xFFFAFFFA, 0x4FFE0001,
+    0x7FE00001, 0x7FE00002, 0x7FE00003, PIXEL_DATA, 0xFFFCFFFC,
+})  # fmt: skip
 
 CHARACTER_SETS = {
     "ISO_IR 100": "latin-1", "ISO_IR 101": "iso8859_2", "ISO_IR 109": "iso8859_3", "ISO_IR 110": "iso8859_4",
@@ -282,7 +267,9 @@ def signed_header(elements: Mapping[int, Element], salt: bytes) -> SignedHeader:
 
 def _private_value(element: Element) -> bytes:
     """In little endian: each whole word of it, also where bytes are left over."""
-    return swapped(element.body, WORDS.get(element.written or "", 1)) if element.encoding.big else element.body
+    return (
+        swapped(element.body, WORDS.get(element.written or "", 1)) if element.encoding.big else element.body
+    )
 
 
 def private_items(element: Element) -> list[dict[int, Element]]:
@@ -334,8 +321,6 @@ def class_of(tag: int) -> str:
     for group, low, last_group, high, name in ranges:
         if group << 16 | low <= tag <= last_group << 16 | high:
             return name
-    from tests.second_reader.dicom import vr_of
-
     return "context" if vr_of(tag) is not None else "description"
 
 
@@ -365,8 +350,10 @@ def differences(stated: SignedHeader, present: SignedHeader) -> list[Difference]
 
 # ---- version 1
 
-IDENTITY_1 = (0x00100020, 0x00100010, 0x00100030, 0x00100040, 0x00080050, 0x0020000D, 0x00080018)
-IDENTITY_1 += (0x00100021, 0x00080020, 0x00080060)
+IDENTITY_1: tuple[int, ...] = (
+    *(0x00100020, 0x00100010, 0x00100030, 0x00100040, 0x00080050),
+    *(0x0020000D, 0x00080018, 0x00100021, 0x00080020, 0x00080060),
+)
 
 
 def comparable(element: Element | None, around: Context) -> str:
@@ -403,26 +390,7 @@ def dataset_1(elements: Mapping[int, Element], left_out: Iterable[int]) -> bytes
             out += b"\1" + len(element.items).to_bytes(8, "little")
             out += b"".join(b"item" + dataset_1(item, ()) for item in element.items) + b"end."
             continue
-        text = element.vr in (
-            "LO",
-            "SH",
-            "UC",
-            "LT",
-            "ST",
-            "UT",
-            "PN",
-            "AE",
-            "AS",
-            "CS",
-            "DA",
-            "DT",
-            "TM",
-            "UI",
-        )
-        text = text or element.vr in ("UR", "DS", "IS")
+        text = element.vr in TEXT
         value = element.body.rstrip(b" \0") if text else element.little()
         out += b"\0" + len(value).to_bytes(8, "little") + value
     return out
-
-
-__all__ = ["canonical", "differences", "signed_header", "swapped"]

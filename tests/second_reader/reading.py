@@ -84,7 +84,7 @@ def verify(
     reading.notes += block.faults if block else []
     trusted = None
     if block is None or block.statement is None:
-        _without_statement(reading, file, key, payload, block is not None)
+        _without_statement(reading, file, block, key, payload)
     else:
         trusted = _with_statement(reading, file, block, signers, key, payload)
     reading.verdict = _verdict(reading, file, block, trusted, payload)
@@ -105,17 +105,20 @@ def _image(reading: Reading, file: File) -> pixels.Image | None:
 
 
 def _without_statement(
-    reading: Reading, file: File, key: PrivateKey | None, payload: Payload, has_block: bool
+    reading: Reading, file: File, block: Block | None, key: PrivateKey | None, payload: Payload
 ) -> None:
-    if isinstance(payload, Look) or (has_block and key is None):
+    if isinstance(payload, Look) or (block is not None and key is None):
         return
     if payload is None:
-        if has_block:
+        if block is not None:
             reading.checks[7] = False
         return
     reading.checks[7] = True
-    if key is None or payload[:1] == b"\x1f":
+    if key is None:
         return
+    behind = block.envelope if block else None
+    if behind is not None and payload == b"\x1f" + behind[:16]:
+        payload = behind[16:]
     _open(reading, file, payload, key)
     if reading.record and reading.record.likeness and (image := _image(reading, file)):
         reading.checks[10] = pixels.is_like(image, reading.record.restore_key, reading.record.likeness)
@@ -184,9 +187,9 @@ def _digest_holds(reading: Reading, file: File, block: Block, image: pixels.Imag
     if stated[4] == "pixels":
         if image is None:
             return None if reading.reason else False
-        return pixels.digest(image) == stated[5]
+        return bool(pixels.digest(image) == stated[5])
     if stated[4] == "fragments":
-        return pixels.fragments_digest(file, block.version) == stated[5]
+        return bool(pixels.fragments_digest(file, block.version) == stated[5])
     if block.version == 1:
         tags = {*header.IDENTITY_1, *stated[10]}
         return blake3(b"sealgate dataset v1\0" + header.dataset_1(file.elements, tags)).digest() == bytes(
@@ -250,12 +253,14 @@ def _lossy_copy(reading: Reading, file: File, block: Block, image: pixels.Image,
         return False
     if isinstance(payload, bytes) and not reading.checks.get(7, True):
         return False
-    share = 0.75
-    if file.text(0x00282110) == "01":
-        share = 0.5
+    changed, content = pixels.tiles_changed(image, stated[19], block.tiles)
+    if not content:
+        return False
     if file.syntax in LOSSY:
-        share = 0.1
-    return pixels.share_of_tiles_changed(image, stated[19], block.tiles) >= share
+        return changed >= 0.1 * content
+    if file.text(0x00282110) == "01":
+        return changed >= 0.5 * content
+    return changed >= 0.75 * content and (changed >= 48 or reading.checks.get(7, False))
 
 
 def _cover(reading: Reading, present: Mapping[int, bytes]) -> None:

@@ -16,33 +16,76 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.second_reader.cbor import Malformed
-from tests.second_reader.dicom import Element, vr_of
+from tests.second_reader.dicom import IMPLICIT_LITTLE, Element, vr_of
 from tests.second_reader.header import Context, comparable
 
 PrivateKey = x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey
 
-FIELDS = (0x00100020, 0x00100010, 0x00100030, 0x00100040, 0x00080050, 0x0020000D, 0x00080018)
-FIELDS += (0x00100021, 0x00080020, 0x00080060)
+FIELDS: tuple[int, ...] = (
+    *(0x00100020, 0x00100010, 0x00100030, 0x00100040, 0x00080050),
+    *(0x0020000D, 0x00080018, 0x00100021, 0x00080020, 0x00080060),
+)
 STUDY, SEX, MODALITY = 0x0020000D, 0x00100040, 0x00080060
 
-ROOTS = ("", "1.2.840.113619.", "1.3.12.2.1107.5.", "1.3.46.670589.", "1.2.392.200036.", "2.25.")
-ROOTS += ("1.2.826.0.1.3680043.", "1.3.6.1.4.1.")
-MODALITIES = (
-    "CT MR CR DX MG US XA RF NM PT OT SC ES GM SM XC OP OPT IO PX BI DG IVUS IVOCT LS RG TG BMD RTIMAGE RTDOSE "
-    "RTSTRUCT RTPLAN SEG SR KO PR DOC ECG REG OAM OCT OPV VA"
-).split()
-CHARACTER_SETS = ("", "ISO_IR 100", "ISO_IR 192", "GB18030", "GBK", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110")
-CHARACTER_SETS += (
-    "ISO_IR 144",
-    "ISO_IR 127",
-    "ISO_IR 126",
-    "ISO_IR 138",
-    "ISO_IR 148",
-    "ISO_IR 13",
-    "ISO_IR 166",
+ROOTS: tuple[str, ...] = (
+    *("", "1.2.840.113619.", "1.3.12.2.1107.5.", "1.3.46.670589.", "1.2.392.200036.", "2.25."),
+    *("1.2.826.0.1.3680043.", "1.3.6.1.4.1."),
 )
-CHARACTER_SETS += ("ISO_IR 203", "\\ISO 2022 IR 87", "ISO 2022 IR 13\\ISO 2022 IR 87", "\\ISO 2022 IR 149")
-CHARACTER_SETS += ("ISO 2022 IR 100", "\\ISO 2022 IR 58", "ISO_IR 6", "\\ISO 2022 IR 13\\ISO 2022 IR 87")
+MODALITIES: tuple[str, ...] = (
+    *(
+        "CT",
+        "MR",
+        "CR",
+        "DX",
+        "MG",
+        "US",
+        "XA",
+        "RF",
+        "NM",
+        "PT",
+        "OT",
+        "SC",
+        "ES",
+        "GM",
+        "SM",
+        "XC",
+        "OP",
+        "OPT",
+    ),
+    *(
+        "IO",
+        "PX",
+        "BI",
+        "DG",
+        "IVUS",
+        "IVOCT",
+        "LS",
+        "RG",
+        "TG",
+        "BMD",
+        "RTIMAGE",
+        "RTDOSE",
+        "RTSTRUCT",
+        "RTPLAN",
+    ),
+    *("SEG", "SR", "KO", "PR", "DOC", "ECG", "REG", "OAM", "OCT", "OPV", "VA"),
+)
+CHARACTER_SETS: tuple[str, ...] = (
+    *(
+        "",
+        "ISO_IR 100",
+        "ISO_IR 192",
+        "GB18030",
+        "GBK",
+        "ISO_IR 101",
+        "ISO_IR 109",
+        "ISO_IR 110",
+        "ISO_IR 144",
+    ),
+    *("ISO_IR 127", "ISO_IR 126", "ISO_IR 138", "ISO_IR 148", "ISO_IR 13", "ISO_IR 166", "ISO_IR 203"),
+    *("\\ISO 2022 IR 87", "ISO 2022 IR 13\\ISO 2022 IR 87", "\\ISO 2022 IR 149", "ISO 2022 IR 100"),
+    *("\\ISO 2022 IR 58", "ISO_IR 6", "\\ISO 2022 IR 13\\ISO 2022 IR 87"),
+)
 ALPHABETS = (
     (4, "0123456789 ^-./:"),
     (6, " 0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^-._/=,'()&+*#:@%!?;<>|\\\"~$"),
@@ -172,8 +215,6 @@ def fields_that_differ(
 
 
 def _as_element(tag: int, value: bytes) -> Element:
-    from tests.second_reader.dicom import IMPLICIT_LITTLE
-
     return Element(tag, None, b"", value, IMPLICIT_LITTLE)
 
 

@@ -22,22 +22,10 @@ COSINES = (
     (6811, -1598, -8035, -4551, 4551, 8035, 1598, -6811),
     (5793, -5793, -5793, 5793, 5793, -5793, -5793, 5793),
 )
-PAIRS = (
-    (0, 2),
-    (0, 1),
-    (1, 0),
-    (1, 1),
-    (2, 1),
-    (2, 0),
-    (1, 2),
-    (3, 0),
-    (0, 3),
-    (2, 2),
-    (3, 1),
-    (4, 0),
-    (1, 3),
+PAIRS: tuple[tuple[int, int], ...] = (
+    *((0, 2), (0, 1), (1, 0), (1, 1), (2, 1), (2, 0), (1, 2), (3, 0)),
+    *((0, 3), (2, 2), (3, 1), (4, 0), (1, 3), (3, 2), (4, 1), (0, 4)),
 )
-PAIRS += ((3, 2), (4, 1), (0, 4))
 TABLE = np.array(
     [[(COSINES[u][r] * COSINES[v][c] + 2**15) >> 16 for r in range(8) for c in range(8)] for u, v in PAIRS],
     np.int64,
@@ -60,19 +48,7 @@ def entries(element: bytes, restore_key: bytes) -> dict[int, Any]:
     """The map of a restoring element."""
     plain = opened(element, restore_key, "sealgate restoring key v1", b"sealgate restoring v1")
     values, _ = cbor.decode(plain, strict=False)
-    types = {
-        1: bytes,
-        2: str,
-        3: str,
-        4: list,
-        5: dict,
-        6: str,
-        7: int,
-        8: bytes,
-        9: bytes,
-        10: int,
-        11: list,
-    }
+    types = dict(enumerate((bytes, str, str, list, dict, str, int, bytes, bytes, int, list), 1))
     if not isinstance(values, dict) or set(values) not in (set(range(1, 9)), set(range(1, 12))):
         raise Malformed("restoring element: its keys")
     if not all(isinstance(values[key], types[key]) for key in values) or values[2] not in ("zero", "sign"):
@@ -101,7 +77,7 @@ def original(picture: pixels.Image, values: dict[int, Any]) -> NDArray[Any]:
     low, high = (
         (-(1 << picture.depth - 1), 1 << picture.depth - 1) if picture.signed else (0, 1 << picture.depth)
     )
-    if out.size and (out.min() < low or out.max() >= high) or pixels.digest(restored) != values[1]:
+    if (out.size and (out.min() < low or out.max() >= high)) or pixels.digest(restored) != values[1]:
         raise Malformed("undoing gives another digest")
     return out
 

@@ -7,13 +7,13 @@ explicit or implicit, little or big endian files; deflated and encapsulated ones
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
 from tests.second_reader import dicom
-from tests.second_reader.dicom import BIG, DEFLATED, IMPLICIT, LONG, PIXEL_DATA, Element, Encoding, File
+from tests.second_reader.dicom import BIG, DEFLATED, LONG, PIXEL_DATA, Element, Encoding, File
 
 Change = Callable[[bytes], bytes]
 EXPLICIT_LITTLE = Encoding(True, False)
@@ -54,8 +54,6 @@ def rebuilt(data: bytes, edits: dict[int, bytes | None], *, tail: bytes = b"") -
 
 def with_dataset(data: bytes, file: File, body: bytes) -> bytes:
     if file.syntax == DEFLATED:
-        import zlib
-
         deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
         body = deflater.compress(body) + deflater.flush()
         body += b"\0" * (len(body) % 2)
@@ -67,7 +65,7 @@ def _start(data: bytes) -> int:
     return dicom._meta(data)[1]
 
 
-def put(tag: int, vr: str, value: bytes | str, *, inside: bytes | None = None) -> Change:
+def put(tag: int, vr: str, value: bytes | str) -> Change:
     """Replaces or adds an element whose value is text or bytes."""
     raw = value.encode() if isinstance(value, str) else value
 
@@ -110,7 +108,7 @@ def in_block(low: int, how: Callable[[bytes], bytes]) -> Change:
     return change
 
 
-def sequence(tag: int, *items: bytes, explicit: bool = True) -> Change:
+def sequence(tag: int, *items: bytes) -> Change:
     """Items in explicit little endian; only in such files."""
 
     def change(data: bytes) -> bytes:
@@ -476,11 +474,3 @@ CHANGES: dict[str, Change] = {
     "block other element": put(0x00711077, "LO", "x"),
     "block framed badly": in_block(0x40, lambda value: value + b"\0\0\0\0"),
 }
-
-
-def changed(name: str, data: bytes) -> bytes:
-    """Raises Impossible where the object does not allow the change."""
-    return CHANGES[name](data)
-
-
-__all__ = ["CHANGES", "IMPLICIT", "Impossible", "changed", "replace"]
