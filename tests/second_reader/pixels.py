@@ -201,7 +201,7 @@ def fragments_digest(file: File, version: int) -> bytes | None:
         frames, syntax = dicom.frames(file), file.syntax or ""
     if frames is None:
         return None
-    layout = " ".join([syntax, file.text(0x00280004), file.text(0x00280008), *words])
+    layout = " ".join([syntax, file.text(0x00280004), file.text(0x00280008) or "1", *words])
     content = b"".join(len(frame).to_bytes(8, "little") + frame for frame in frames)
     return blake3(
         b"sealgate fragments v2\0" + layout.encode() + b"\0" + len(frames).to_bytes(4, "little") + content
