@@ -70,9 +70,10 @@ check: venv ## the tests of ARGS and nothing else (ARGS=tests/unit/spool; defaul
 campaign: venv peers ## the long runs: every file and series of the collection beside the repository
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m campaign --timeout 3600
 
-bench: venv peers ## instances per second, milliseconds of each step of sealing, of hiding and of revealing, memory
+bench: venv peers ## instances per second, milliseconds of each step of sealing, of hiding, of revealing and of the header, memory
 	$(BIN)/python -m tests.benchmarks.gateway
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.codec
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.header
 	$(BIN)/python -m tests.benchmarks.associations
 
 train: $(VENV)/.train ## train the networks (CPU, about 15 minutes)

@@ -69,6 +69,20 @@ class SealBroken(GatewayError):
         self.check = check
 
 
+class OtherRecipient(SealBroken):
+    """The record is whole, as far as can be told, but encrypted to a key that is not here; `recipient_id` names it."""
+
+    code = "other-key"
+    hint = "Use the recipient key of that id; `sealgate keys show FILE` tells the id of each."
+
+    def __init__(self, recipient_id: str, *, check: int) -> None:
+        """recipient_id: of the key that opens the record, in hex."""
+        super().__init__(
+            f"a record for another key: it is encrypted to recipient {recipient_id}", check=check
+        )
+        self.recipient_id = recipient_id
+
+
 class DeliveryLoop(UsageError):
     """A destination leads back to this gateway: what is delivered there would be kept nowhere."""
 
@@ -163,6 +177,13 @@ class ChangedInstance(InputError):
 
     code = "changed-instance"
     hint = "Send it under a SOP Instance UID of its own, or set queue.changed to update or hold."
+
+
+class DeidentificationFailed(InputError):
+    """The site's own command did not de-identify the object; it is not released."""
+
+    code = "not-deidentified"
+    hint = "Run release.command by hand on an object that `sealgate release` wrote without it."
 
 
 class PeerUnreachable(PeerError):

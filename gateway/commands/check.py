@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gateway import config, tls
-from gateway.commands.common import options
+from gateway.commands.common import exports, options
 from gateway.commands.common.exits import Exit
 from gateway.commands.common.printing import Printer
 from gateway.dimse import users
@@ -87,7 +87,7 @@ def _refuse_loops(settings: config.Config) -> None:
 
 def _cautions(settings: config.Config) -> list[str]:
     """Settings that leave something open, or that do not work. Perhaps on purpose."""
-    http, cautions = settings.http, []
+    http, cautions = settings.http, exports.cautions(settings)
     may_report = {node.ae_title for node in settings.node if "report" in node.services}
     cautions += [
         f'{archive.name}: no [[node]] {archive.ae_title} has services = "report"; its answers to storage commitment '

@@ -14,7 +14,8 @@ from gateway.commands.common.exits import Exit
 from gateway.commands.common.files import InputFile, inputs, opened_input
 from gateway.commands.common.printing import Printer
 from gateway.commands.common.reasons import why
-from gateway.seal.verifying import extract
+from gateway.dicom.lazy_bytes import ByteSource
+from gateway.seal.verifying import Extraction, extract
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,40 @@ class ExtractFile:
             "record": extraction.record,
             "raw_bit_error_rate": extraction.raw_bit_error_rate,
             "reason": extraction.reason,
+            "recipient_id": extraction.recipient_id,
         }
+        word, words = described(extraction, data)
         if not extraction.found:
-            line["detail"] = why(extraction.reason, data)
-        values = ", ".join(f"{keyword}={value}" for keyword, value in (extraction.record or {}).items())
+            line["detail"] = words
+            words = f"({words})"
         return batch.FileResult(
             line=line,
-            word="found" if extraction.found else "nothing",
-            text=f"{item.source}  {values or f'({why(extraction.reason, data)})'}",
+            word=word,
+            text=f"{item.source}  {words}",
             exit_code=Exit.OK if extraction.found else Exit.FINDINGS,
         )
 
     def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
         nothing: dict[str, Any] = {"found": False, "mode": None, "record": {}, "raw_bit_error_rate": None}
-        return {"path": str(item.source)} | nothing | {"reason": code, "detail": message}
+        return (
+            {"path": str(item.source)} | nothing | {"reason": code, "recipient_id": None, "detail": message}
+        )
+
+
+def described(extraction: Extraction, data: ByteSource) -> tuple[str, str]:
+    """A word about the file, and the values of the record, or why it stays closed."""
+    match extraction.reason:
+        case "found":
+            values = (extraction.record or {}).items()
+            return "found", ", ".join(f"{keyword}={value}" for keyword, value in values)
+        case "other-key":
+            return "other-key", f"a record for another key: recipient id {extraction.recipient_id}"
+        case "envelope-missing":
+            return "not-opened", "the pixels point to a record, and its envelope was removed"
+        case "not-opened":
+            return "not-opened", "a record is there, but it was changed"
+        case reason:
+            return "nothing", why(reason, data)
 
 
 @click.command("extract")
@@ -62,7 +83,9 @@ class ExtractFile:
 def command(given: Path, recipient_key: Path, jobs: int, memory: int, timeout: float, as_json: bool) -> None:
     """Show the patient record hidden in the pixels of the file IN, or of every file of the folder IN.
 
-    Works also when every private element was removed and the file was re-encoded.
+    Works also when every private element was removed and the file was re-encoded. A record that was encrypted to
+    another key is told from none at all, with the id of that key (`sealgate keys show`). Exit code 0 only if
+    every file gave a record; 3 if any did not.
     """
     loading.recipient_key(recipient_key)
     task = ExtractFile(recipient_key, memory)

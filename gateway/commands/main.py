@@ -15,7 +15,8 @@ from gateway.errors import GatewayError, UsageError
 
 # Each is a module below gateway.commands that holds its click command as `command`.
 COMMANDS = (
-    "keygen", "keys", "token", "password", "seal", "verify", "extract", "restore", "amend", "serve", "check", "queue",
+    "keygen", "keys", "token", "password", "seal", "verify", "extract", "restore", "release", "amend", "serve",
+    "check", "queue",
     "quarantine", "backup", "demo",
 )  # fmt: skip
 

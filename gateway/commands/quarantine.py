@@ -106,6 +106,10 @@ def release(ids: tuple[str, ...], as_received: bool, config_path: Path) -> None:
                 why = "its sender was told to keep it" if job is None else f"its job is {job.state}"
                 printer.prose(f"{entry.id[:ID_SHOWN]}: not released, {why}; export it, or drop it")
                 continue
+            if as_received and job.action == "release":
+                why = "it was on its way out of the house, and may still carry its patient"
+                printer.prose(f"{entry.id[:ID_SHOWN]}: not released, {why}; export it, or drop it")
+                continue
             changed = admin.pass_on([job.id]) if as_received else admin.retry([job.id])
             if changed:
                 quarantine.remove(entry)

@@ -27,12 +27,14 @@ class VerifyFile:
     signers: whose seals are believed; None: nobody's.
     recipient_key: opens the hidden record; None: it stays closed.
     memory_bytes: that it may take.
+    certificates: whose standard signatures are believed; None: nobody's.
     classes: what a difference in an element means at this site.
     """
 
     signers: Path | None
     recipient_key: Path | None
     memory_bytes: int
+    certificates: Path | None = None
     classes: HeaderClasses = field(default_factory=HeaderClasses)
 
     def __call__(self, item: InputFile) -> batch.FileResult:
@@ -43,6 +45,7 @@ class VerifyFile:
                 recipient_key=loading.recipient_key(self.recipient_key) if self.recipient_key else None,
                 codec=loading.codec(),
                 classes=self.classes,
+                certificates=loading.certificate_trust(self.certificates) if self.certificates else None,
             )
         return batch.FileResult(
             line={"path": str(item.source)} | report.to_json(),
@@ -69,6 +72,11 @@ class VerifyFile:
 @options.signers
 @options.recipient_key(required=False)
 @click.option(
+    "--certificates",
+    type=options.EXISTING,
+    help="PEM file: certificates or authorities whose standard signatures and time stamps are believed.",
+)
+@click.option(
     "--config",
     "config_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -81,6 +89,7 @@ def command(
     given: Path,
     signers: Path | None,
     recipient_key: Path | None,
+    certificates: Path | None,
     config_path: Path | None,
     jobs: int,
     memory: int,
@@ -95,8 +104,10 @@ def command(
         loading.trusted_signers(signers)
     if recipient_key:
         loading.recipient_key(recipient_key)
+    if certificates:
+        loading.certificate_trust(certificates)
     classes = moved(config.load(config_path).verify.classes or {}) if config_path else HeaderClasses()
-    task = VerifyFile(signers, recipient_key, memory, classes)
+    task = VerifyFile(signers, recipient_key, memory, certificates, classes)
     limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
     printer = Printer(as_json=as_json)
     sys.exit(batch.run(task, inputs(given), jobs=jobs, printer=printer, limits=limits))
@@ -114,8 +125,8 @@ def _difference(difference: dict[str, Any]) -> str:
 
 
 def described(report: Report) -> str:
-    """The text behind a path: fields that differ and tiles that changed, or else the first check that failed."""
-    findings = []
+    """The text behind a path: loss, fields that differ and tiles that changed, or else the first check that failed."""
+    findings = [check.detail for check in report.checks if check.n == 5 and report.lossy]
     if report.header_differences:
         findings.append(", ".join(map(_difference, report.header_differences)))
     if report.tampered_tiles:
@@ -125,7 +136,12 @@ def described(report: Report) -> str:
         ]
         more = len(report.tampered_tiles) - len(shown)
         findings.append("pixels changed in " + "; ".join(shown) + (f" and {more} more" if more else ""))
-    if not findings and not report.ok:
+    for signature in report.standard_signatures:
+        by = f" by {signature['signer']}" if signature["signer"] else ""
+        believed = "" if signature["trusted"] else ", of nobody who is trusted"
+        stamp = f", time stamp {signature['time_stamp']}" if signature["stamped_at"] else ""
+        findings.append(f"standard signature{by}: {signature['state']}{believed}{stamp}")
+    if not findings:
         failed = [check for check in report.checks if not check.ok]
         findings += [f"check {check.n}, {check.name}: {check.detail}" for check in failed[:1]]
     return f"  ({'; '.join(findings)})" if findings else ""

@@ -14,7 +14,7 @@ from gateway.config.values import FilePath, Port, Seconds, Table, one_or_many
 
 # verify: have objects verified. extract: read hidden records. restore: get originals. operate: look at the queue.
 # administer: change the running gateway. No role includes another.
-Role = Literal["verify", "extract", "restore", "operate", "administer"]
+Role = Literal["verify", "extract", "restore", "amend", "operate", "administer"]
 Roles = Annotated[tuple[Role, ...], Field(min_length=1)]
 # Characters of a token. A shorter one can be guessed; those of `sealgate token` have 52.
 TOKEN_CHARS_MIN = 32

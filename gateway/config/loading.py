@@ -15,7 +15,9 @@ from gateway.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "SEALGATE_"
 # The tables that a file may leave out.
-TABLES = ("gateway", "keys", "listener", "tls", "users", "http", "seal", "queue", "limits", "commitment")
+TABLES = (
+    "gateway", "keys", "listener", "tls", "users", "http", "seal", "release", "queue", "limits", "commitment",
+)  # fmt: skip
 # The hint for each kind of mistake, as pydantic names it.
 HINTS = {
     "extra_forbidden": "there is no such key here; look for a misspelling",

@@ -22,6 +22,7 @@ from gateway.config.tables import (
     KeySettings,
     ListenerSettings,
     QueueSettings,
+    ReleaseSettings,
     SealSettings,
     VerifySettings,
 )
@@ -33,6 +34,7 @@ _KEYS_OF_ACTION: dict[str, tuple[str, ...]] = {
     "seal": ("recipient", "signer"),
     "verify": ("signers",),
     "restore": ("signers", "recipient_key"),
+    "release": ("signers", "recipient_key"),
     "pass": (),
 }
 
@@ -46,6 +48,7 @@ class Config(Table):
     http: HttpSettings = HttpSettings()
     seal: SealSettings = SealSettings()
     verify: VerifySettings = VerifySettings()
+    release: ReleaseSettings = ReleaseSettings()
     queue: QueueSettings = QueueSettings()
     limits: Limits = Limits()
     commitment: CommitmentSettings = CommitmentSettings()
@@ -109,6 +112,10 @@ class Config(Table):
                     raise ValueError(f"route.{number}.to: no destination is called {name!r} (known: {known})")
             if route.impossible is not None and route.action != "seal":
                 raise ValueError(f"route.{number}.impossible: only a route that seals has it (leave it out)")
+            if route.on_failure == "mark" and route.action == "release":
+                raise ValueError(
+                    f"route.{number}.on_failure: what is not good is never released, marked or not (leave it out)"
+                )
             for key in _KEYS_OF_ACTION[route.action]:
                 if getattr(self.keys, key) is None:
                     raise ValueError(

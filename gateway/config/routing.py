@@ -20,8 +20,8 @@ class Route(Table):
     """
 
     called: AETitle
-    # pass: forwarded untouched.
-    action: Literal["seal", "verify", "restore", "pass"]
+    # release: verified, restored and searched for what sealing left, for exports. pass: forwarded untouched.
+    action: Literal["seal", "verify", "restore", "release", "pass"]
     # Names of destinations.
     to: tuple[str, ...] = Field(min_length=1)
     calling: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The plain tables: `[gateway]`, `[keys]`, `[listener]`, `[seal]`, `[queue]`, `[commitment]`."""
+"""The plain tables: `[gateway]`, `[keys]`, `[listener]`, `[seal]`, `[release]`, `[queue]`, `[commitment]`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class KeySettings(Table):
     signer: FilePath | None = None
     # The public keys whose seals are trusted: a file or a folder.
     signers: FilePath | None = None
+    # Certificates and authorities whose standard signatures and time stamps are believed, PEM.
+    certificates: FilePath | None = None
     # The private key that opens records; only where records may be opened.
     recipient_key: FilePath | None = None
     # "module:function" that gives access to private keys; None: key files.
@@ -115,6 +117,30 @@ class SealSettings(Table):
 class VerifySettings(Table):
     # Keyword, or "GGGG,private creator", -> class of header_classes.toml, for elements that mean something else here.
     classes: dict[str, str] | None = None
+
+
+class ReleaseSettings(Table):
+    # Objects without any trace of a seal: they carry no record, and nothing proves what they are.
+    unsealed: Literal["refuse", "release"] = "refuse"
+    # Objects whose pixels can't be decoded here, so that they can't be searched for a record.
+    undecodable: Literal["refuse", "release"] = "refuse"
+    # The site's own de-identification, run by `sealgate release` for each object: a program, then its arguments.
+    # None: what it writes still names the patient.
+    command: tuple[str, ...] | None = Field(default=None, min_length=3)
+    # For one object; then the command is ended.
+    timeout_s: Seconds = 300.0
+
+    @field_validator("command")
+    @classmethod
+    def _can_be_run(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        if not Path(value[0]).is_absolute():
+            raise ValueError("the program must be an absolute path: it is found in no folder of a PATH")
+        for name in ("{in}", "{out}"):
+            if not any(name in argument for argument in value[1:]):
+                raise ValueError(f"no argument holds {name}, which stands for a file (add it)")
+        return value
 
 
 class QueueSettings(Table):

@@ -22,6 +22,7 @@ Decoder = Callable[[bytes, PixelFormat], NDArray[Any]]
 # One frame, (rows, columns, samples), to a lossless codestream.
 Encoder = Callable[[NDArray[Any], PixelFormat], bytes]
 
+_DEPTH_MAX = 16
 _FRAME_HEADERS = frozenset(
     {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
 )
@@ -55,9 +56,13 @@ def encode(samples: NDArray[Any], syntax: str, shape: PixelFormat) -> bytes:
 
     Raises UnsupportedPixels when the syntax has no encoder, or the encoder can't write these samples.
     """
-    encoder = ENCODERS.get(syntax_of(syntax).encoder)
+    name = syntax_of(syntax).encoder
+    encoder = ENCODERS.get(name)
     if encoder is None:
         raise UnsupportedPixels(f"the transfer syntax {syntax} is not encoded here")
+    if shape.depth > _DEPTH_MAX and name != "rle":
+        # OpenJPEG and OpenJPH take them, and do not give them back.
+        raise UnsupportedPixels(f"more than {_DEPTH_MAX} bits are not written in {syntax}")
     try:
         return encoder(samples, shape)
     except (RuntimeError, ValueError, TypeError) as error:

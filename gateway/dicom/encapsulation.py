@@ -69,8 +69,7 @@ def units(value: ByteSource, count: int, extended: tuple[bytes, bytes] | None) -
                 "there is an offset table beside the extended one, or not one fragment a frame"
             )
         table, lengths = _numbers(extended[0], 8), _numbers(extended[1], 8)
-        equal = len(lengths) == len(content) and all(map(_has_length, content, lengths))
-        if lengths and not equal:
+        if len(lengths) != len(content) or not all(map(_has_length, content, lengths)):
             raise UnsupportedPixels("the extended offset table contradicts the fragments")
     if count <= 1:
         if table not in ([], [0]):
@@ -81,9 +80,10 @@ def units(value: ByteSource, count: int, extended: tuple[bytes, bytes] | None) -
             raise UnsupportedPixels("without an offset table, nobody knows where frames begin")
         return [[fragment] for fragment in content]
     rising = all(before < after for before, after in pairwise(table))
-    if len(table) != count or table[0] or not rising or not set(table) <= set(starts):
+    at = {offset: number for number, offset in enumerate(starts)}
+    if len(table) != count or table[0] or not rising or not at.keys() >= set(table):
         raise UnsupportedPixels("the offset table contradicts the fragments")
-    borders = [starts.index(offset) for offset in table] + [len(content)]
+    borders = [at[offset] for offset in table] + [len(content)]
     return [content[first:last] for first, last in pairwise(borders)]
 
 

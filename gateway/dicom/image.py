@@ -22,6 +22,8 @@ from gateway.dicom.tags import (
 )
 from gateway.errors import UnsupportedPixels
 
+_INTEGER_STRING_MAX = 12
+
 
 class HighBits(StrEnum):
     """What stands above BitsStored in each allocated word."""
@@ -123,13 +125,13 @@ def pixel_format(file: Part10) -> PixelFormat:
 
 
 def frame_count(file: Part10) -> int:
-    """Number of Frames, 1 or more; 1 where the object does not say.
+    """Number of Frames; 1 where it is absent, empty or 0.
 
     Raises UnsupportedPixels when it is no number.
     """
     text = file.text(NUMBER_OF_FRAMES) or "1"
-    # PS3.5 6.2: an integer string has at most twelve characters.
-    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+    # PS3.5 6.2: an IS has at most 12 characters. What `isdigit` takes for digits is more than `int` does.
+    if len(text) > _INTEGER_STRING_MAX or not (text.isascii() and text.isdigit()):
         raise UnsupportedPixels("Number of Frames is not a number")
     return max(int(text), 1)
 

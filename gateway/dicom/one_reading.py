@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
-
-from pydicom.datadict import dictionary_VR
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from gateway.dicom import text_reading
 from gateway.dicom.elements import (
     IMPLICIT_LE,
+    ITEM,
     ITEM_END,
+    LONG_VRS,
     NESTING_MAX,
     SEQUENCE_END,
     Element,
@@ -45,6 +46,27 @@ _VRS = frozenset(
 # Those whose bytes depend on Specific Character Set.
 _CHARACTERS = frozenset(b"LO LT PN SH ST UC UT".split())
 _TEXT = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
+# What viewers show and measure with. They do not all look up the VR of UN, and what they leave out here is seen.
+_SHOWN_GROUPS = frozenset(
+    {
+        0x0008,
+        0x0010,
+        0x0018,
+        0x0020,
+        0x0028,
+        0x0040,
+        0x0042,
+        0x0054,
+        0x0062,
+        0x0070,
+        *range(0x3002, 0x3010, 2),
+        0x5200,
+        0x7FE0,
+        *range(0x5000, 0x5020, 2),
+        *range(0x6000, 0x6020, 2),
+    }
+)
+_LATER_VRS = frozenset(b"OD OF OL OV SV UC UR UT UV".split())
 # Bytes of one number.
 _WIDTHS = {
     b"US": 2, b"SS": 2, b"UL": 4, b"SL": 4, b"FL": 4, b"AT": 4, b"OF": 4, b"OL": 4,
@@ -52,7 +74,7 @@ _WIDTHS = {
 }  # fmt: skip
 # What readers compute with, or compare: of other characters some leave out what they do not know, or end there.
 _PLAIN = {
-    b"UI": re.compile(rb"[\x21-\x7e]*"),
+    b"UI": re.compile(rb"[\x20-\x7e]*"),
     b"IS": re.compile(rb"(?:[-+]?[0-9]+(?:\.0*)?)?"),
     b"DS": re.compile(rb"(?:[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,9})?)?"),
 }
@@ -76,18 +98,33 @@ _SAMPLES = {
 )
 # GDCM takes all that follows (00FF,4AA5) for pixel data, and reads (031E,0324) with another length than is there.
 _TRAPS = (0x00FF4AA5, 0x031E0324)
-_DIRECTORY_GROUP, _FIRST_GROUP, _DELIMITERS = 0x0004, 0x0008, 0xFFFE
+_DIRECTORY_GROUP, _FIRST_GROUP, _DELIMITERS = 0x0004, 0x0008, ITEM >> 16
 
 
-def objection(file: Part10) -> str:
+class _Around(NamedTuple):
+    """What holds for the elements of a data set or an item.
+
+    vrs: tag -> VR of the standard elements.
+    charset, outer_charset: Specific Character Set of theirs, and of what is around them.
+    """
+
+    vrs: Mapping[int, str]
+    encoding: Encoding
+    charset: bytes
+    outer_charset: bytes
+
+
+def objection(file: Part10, vrs: Mapping[int, str]) -> str:
     """The first reason why readers could differ; empty when there is none. It holds tags and never values.
 
+    vrs: tag -> VR of the standard elements. It is given, because what is said of an object must not change when a
+        library learns a new element.
     Raises UnreadableObject when an element can't be read at all.
     """
-    return next(_objections(file), "")
+    return next(_objections(file, vrs), "")
 
 
-def _objections(file: Part10) -> Iterator[str]:
+def _objections(file: Part10, vrs: Mapping[int, str]) -> Iterator[str]:
     declared = file.meta.get(TRANSFER_SYNTAX_UID, b"").rstrip(b" \0")
     if declared and not _UID.fullmatch(declared):
         yield "the transfer syntax is no UID"
@@ -101,26 +138,23 @@ def _objections(file: Part10) -> Iterator[str]:
     if file.behind not in (b"", b"\0") and not _ends_like_gzip(file):
         yield "something stands behind the deflated data set"
     for element in file.elements:
-        early = element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP
-        if early or element.group == _DELIMITERS:
+        outside = element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP
+        if outside or element.group == _DELIMITERS:
             yield f"{_name(element.tag)} has no place in a data set"
     charset = file.value(SPECIFIC_CHARACTER_SET) or b""
-    yield from _elements(file, file.elements, file.encoding, (charset, charset), 0)
+    around = _Around(vrs, file.encoding, charset, charset)
+    yield from _elements(file, file.elements, around, 0)
     yield from _pixels(file)
 
 
 def _ends_like_gzip(file: Part10) -> bool:
     """Whether checksum and length of the data set stand behind it, as some writers leave them (RFC 1952, 2.3.1)."""
     body = file.body[:]
-    return file.behind.removesuffix(b"\0") == struct.pack("<II", zlib.crc32(body), len(body)).removesuffix(
-        b"\0"
-    )
+    told = struct.pack("<II", zlib.crc32(body), len(body))
+    return file.behind in (told, told + b"\0")
 
 
-def _elements(
-    file: Part10, elements: list[Element], encoding: Encoding, charsets: tuple[bytes, bytes], deep: int
-) -> Iterator[str]:
-    """charsets: Specific Character Set that holds for the elements, and the one of what is around them."""
+def _elements(file: Part10, elements: list[Element], around: _Around, deep: int) -> Iterator[str]:
     before = -1
     for element in elements:
         tag = element.tag
@@ -130,38 +164,35 @@ def _elements(
         before = tag
         if tag in _TRAPS:
             yield f"{_name(tag)} is not what some readers take it for"
-        known = _known(tag)
+        known = around.vrs.get(tag, "")
         pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
-        why = _vr_objection(element, known, pixel_data=pixel_data)
+        if (
+            element.undefined
+            and pixel_data
+            and not _delimited(file, element.end - 8, SEQUENCE_END, around.encoding)
+        ):
+            yield f"{_name(tag)} has a damaged delimiter"
+        why = _vr_objection(element, known, around.encoding, pixel_data=pixel_data)
         if why:
             yield f"{_name(tag)} {why}"
-        vr = element.vr or known.encode()
+        # What has UN is read by the dictionary (PS3.5 6.2.2).
+        vr = element.vr if element.vr not in (None, b"UN") else known.split("/")[0].encode()
         if (element.undefined and not pixel_data) or vr == b"SQ":
-            yield from _sequence(file, element, encoding, charsets[0], deep)
+            yield from _sequence(file, element, around, deep)
         elif not element.undefined:
-            why = _value_objection(file, element, vr, charsets)
+            why = _value_objection(file, element, vr or b"", around)
             if why:
                 yield f"{_name(tag)} {why}"
 
 
-def _known(tag: int) -> str:
-    """VR of a standard element in the dictionary; empty when it has none."""
-    if tag >> 16 & 1:
-        return ""
-    try:
-        return dictionary_VR(tag)
-    except KeyError:
-        return ""
-
-
-def _vr_objection(element: Element, known: str, *, pixel_data: bool) -> str:
+def _vr_objection(element: Element, known: str, encoding: Encoding, *, pixel_data: bool) -> str:
     """known: VR of a standard element in the dictionary; empty when it has none."""
     if element.vr is not None and element.vr not in _VRS:
         return "has a VR that does not exist"
+    if element.vr == b"UN" and known and not element.undefined and not _unknown(element, known, encoding):
+        return "has VR UN although it is a standard element"
     if element.tag == PIXEL_DATA and not pixel_data:
         return "is pixel data of another VR than OB or OW"
-    if element.vr == b"UN" and known and not element.undefined:
-        return "has VR UN although it is a standard element"
     if not element.undefined or pixel_data:
         return ""
     # Some readers look for items there, some for a delimiter only.
@@ -169,7 +200,16 @@ def _vr_objection(element: Element, known: str, *, pixel_data: bool) -> str:
     return "" if sequence else "has an undefined length"
 
 
-def _value_objection(file: Part10, element: Element, vr: bytes, charsets: tuple[bytes, bytes]) -> str:
+def _unknown(element: Element, known: str, encoding: Encoding) -> bool:
+    """Whether UN is right for a standard element: the dictionary of an archive may be older than it, its VR came later
+    than UN itself, or its value is too long for the length field of its VR. It is read by the dictionary (PS3.5 6.2.2).
+    """
+    later = known.encode() in _LATER_VRS or element.group not in _SHOWN_GROUPS
+    long = element.end - element.value > 0xFFFF and known.encode() not in LONG_VRS
+    return encoding.little and (long or later)
+
+
+def _value_objection(file: Part10, element: Element, vr: bytes, around: _Around) -> str:
     length = element.end - element.value
     # GDCM takes 13 bytes of Implicit VR for 10 and goes on from there.
     if length % 2 and (element.tag != PIXEL_DATA or length == 13):
@@ -179,20 +219,21 @@ def _value_objection(file: Part10, element: Element, vr: bytes, charsets: tuple[
         return "" if whole else "ends within a number"
     if vr not in _TEXT:
         return ""
-    raw = file.body[element.value : element.end]
-    plain = raw.rstrip(b" \0")
+    plain = file.body[element.value : element.end].rstrip(b" \0")
     if b"\0" in plain:
         return "holds a zero byte, at which some readers end"
     if vr in _PLAIN and not all(_PLAIN[vr].fullmatch(part.strip(b" ")) for part in plain.split(b"\\")):
         return "holds a value that its VR does not allow"
-    return text_reading.objection(plain, *charsets) if vr in _CHARACTERS else ""
+    if vr not in _CHARACTERS:
+        return ""
+    return text_reading.objection(plain, around.charset, around.outer_charset)
 
 
-def _sequence(file: Part10, element: Element, encoding: Encoding, charset: bytes, deep: int) -> Iterator[str]:
+def _sequence(file: Part10, element: Element, around: _Around, deep: int) -> Iterator[str]:
     if deep > NESTING_MAX:
         yield "sequences are nested too deeply"
         return
-    inner = IMPLICIT_LE if element.vr == b"UN" else encoding
+    inner = IMPLICIT_LE if element.vr == b"UN" else around.encoding
     try:
         parts = items(file.body, element, inner)
         if not element.undefined and (parts[-1].end if parts else element.value) != element.end:
@@ -206,8 +247,8 @@ def _sequence(file: Part10, element: Element, encoding: Encoding, charset: bytes
             if any(found.group == _DELIMITERS for found in inside):
                 yield f"{_name(element.tag)} holds a delimiter without a beginning"
             own = next((found for found in inside if found.tag == SPECIFIC_CHARACTER_SET), None)
-            holds = charset if own is None else file.body[own.value : own.end]
-            yield from _elements(file, inside, inner, (holds, charset), deep + 1)
+            charset = around.charset if own is None else file.body[own.value : own.end]
+            yield from _elements(file, inside, _Around(around.vrs, inner, charset, around.charset), deep + 1)
     except UnreadableObject:
         yield f"{_name(element.tag)} is damaged"
 
@@ -252,9 +293,10 @@ def _pixels(file: Part10) -> Iterator[str]:
         yield "the high bit is not one of those that are stored"
     if element.undefined:
         return
-    wrong = b"OW" if shape.allocated == 1 else b"OB" if shape.allocated > 8 else b""
-    if not file.encoding.little and element.vr == wrong:
-        yield "nobody knows the byte order of pixel data of this VR"
+    swapped = (8,) if element.vr == b"OB" else (8, 16)
+    bits = element.vr == b"OB" and shape.allocated == 1
+    if not (file.encoding.little or bits or shape.allocated in swapped):
+        yield "the pixel data has no one byte order"
     length, least = element.end - element.value, shape.byte_count
     subsampled = shape.photometric.endswith(("_422", "_420"))
     if length not in (least, least + least % 2) and not subsampled:

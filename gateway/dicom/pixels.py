@@ -191,7 +191,8 @@ def encoded(file: Part10, pixels: Pixels, shape: PixelFormat, syntax: str) -> di
 def transcode(data: bytes, target_syntax: str) -> bytes:
     """The same object in another lossless transfer syntax.
 
-    Raises UnsupportedPixels when its pixels are lossy, do not decode, or have no encoder.
+    Raises UnsupportedPixels when its pixels are lossy, do not decode, have no encoder, or have more bits than big
+    endian words or the encoder.
     Raises UnreadableObject when it can't be parsed.
     """
     file = read(data)
@@ -217,10 +218,28 @@ def _rewritten(file: Part10, syntax: str) -> Part10:
 def _recoded(file: Part10, syntax: str) -> Part10:
     """The file with its elements in another encoding. Pixel data is native before and after."""
     target = syntax_of(syntax).encoding
+    if target.little != file.encoding.little:
+        file = _with_words(file)
     body = file.body
     if target != file.encoding:
         body = recoded(body[:], file.encoding, target, signed=file.number(PIXEL_REPRESENTATION, 0) == 1)
     return file.with_body(body, syntax, target)
+
+
+def _with_words(file: Part10) -> Part10:
+    """The file with Pixel Data of more than 8 bits in OW, as it must be (PS3.5 A): OB would keep its byte order.
+
+    Raises UnsupportedPixels when the order of the bytes in big endian is not the same to all readers.
+    """
+    element, allocated = file.index.get(PIXEL_DATA), file.number(BITS_ALLOCATED) or 0
+    if element is None or allocated <= 8:
+        return file
+    if allocated > 16:
+        raise UnsupportedPixels("pixels of more than 16 bits are not written in another byte order")
+    if element.vr != b"OB":
+        return file
+    value = file.body[element.value : element.end]
+    return read(file.edited({PIXEL_DATA: encode(PIXEL_DATA, b"OW", value, file.encoding)}))
 
 
 def _extended_offsets(file: Part10) -> tuple[bytes, bytes] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, repeater_has_tag
 
 from gateway.dicom.elements import (
     IMPLICIT_LE,
@@ -89,7 +89,8 @@ def _vr(element: Element, signed: bool) -> bytes:
         return b"SQ"
     if element.group % 2:
         return b"LO" if 0x10 <= element.tag & 0xFFFF <= 0xFF else b"UN"
-    known = dictionary_VR(element.tag) if dictionary_has_tag(element.tag) else "UN"
+    repeated = dictionary_has_tag(element.tag) or repeater_has_tag(element.tag)  # curves and overlays repeat
+    known = dictionary_VR(element.tag) if repeated else "UN"
     if "OW" in known:
         # PS3.5 A.1: pixel and overlay data are OW in implicit VR.
         return b"OW"

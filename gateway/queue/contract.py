@@ -224,7 +224,10 @@ class QueueAdmin(Protocol):
         """Jobs are given up, unless they are leased or done. The service's next clean-up removes their objects."""
 
     def pass_on(self, ids: Sequence[int]) -> Sequence[int]:
-        """Parked prepare jobs are done without preparing: the received object is delivered (level pass, "released")."""
+        """Parked prepare jobs are done without preparing: the received object is delivered (level pass, "released").
+
+        Not those of the action release: what they received may still carry its patient.
+        """
 
     def pause(self, destination: str) -> bool:
         """Nothing more is sent to the destination until `resume`, also after a restart.

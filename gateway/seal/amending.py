@@ -6,17 +6,20 @@ The seal stays as it is, and so does what was received: a correction can always 
 from __future__ import annotations
 
 import struct
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pydicom.config import RAISE
 from pydicom.datadict import tag_for_keyword
+from pydicom.valuerep import validate_value
 
-from gateway.dicom.elements import Encoding, encode, item, walk
+from gateway.dicom.elements import IMPLICIT_LE, Encoding, encode, item, walk
 from gateway.dicom.part10 import Part10
 from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.dicom.text import encoded
-from gateway.errors import NotAmendable, UsageError
+from gateway.errors import NotAmendable, SealBroken, UsageError
 from gateway.keys import Signer, TrustedSigners
 from gateway.seal.block import amendment, private_block
 from gateway.seal.block.amendment import Amendment, Correction
@@ -26,7 +29,7 @@ from gateway.seal.documenting import Edits, with_item
 from gateway.seal.examination import Examination
 from gateway.seal.findings import GOOD, Report, Verdict
 from gateway.seal.header import dictionary
-from gateway.seal.header.canonical import KINDS, TEXT_KINDS, HeaderReading, value_of
+from gateway.seal.header.canonical import KINDS, TEXT_KINDS, HeaderReading, is_covered, value_of
 from gateway.seal.header.classes import HeaderClass, HeaderClasses
 from gateway.seal.header.showing import shown
 from gateway.seal.header.table import HeaderTable, digest_of, element_key
@@ -34,7 +37,7 @@ from gateway.seal.record.fields import character_set
 from gateway.seal.verifying import verify_examined
 
 ORIGINAL_ATTRIBUTES = 0x04000561
-_INTEGERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
+_NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _AMENDABLE = GOOD | {Verdict.MISIDENTIFIED, Verdict.ALTERED}
 TEXT_MAX = 1024
 
@@ -57,8 +60,8 @@ class Correcting:
     def check(self) -> dict[int, str]:
         """Tag -> the new value.
 
-        Raises NotAmendable when an element can't be corrected.
-        Raises UsageError when a keyword is none, or elements, reason or name are missing or too long.
+        Raises UsageError when a keyword or value is none, when an element can't be corrected, or when elements, reason
+            or name are missing, too long or no text.
         """
         if not self.values or not self.reason.strip() or not self.by.strip():
             raise UsageError(
@@ -68,7 +71,14 @@ class Correcting:
             raise UsageError(
                 "reason or name is too long", hint=f"At most {TEXT_MAX} characters for each of the two."
             )
-        return {_tag(keyword): value for keyword, value in self.values.items()}
+        if not (_is_text(self.reason) and _is_text(self.by)):
+            raise UsageError(
+                "reason or name is no text", hint="Write UTF-8 without control characters, in one line."
+            )
+        tags = {_tag(keyword): value for keyword, value in self.values.items()}
+        for tag, value in tags.items():
+            _check_value(tag, value)
+        return tags
 
 
 def amend(
@@ -80,8 +90,8 @@ def amend(
     signer: signs the correction.
     trusted: whose seals and corrections are believed; the signer must be among them.
 
-    Raises NotAmendable when the object does not verify, or an element can't be corrected.
-    Raises UsageError when a keyword or a value is none.
+    Raises NotAmendable when the object does not verify, or its character set does not hold a value.
+    Raises UsageError as `Correcting.check` does: the object is not looked at then.
     """
     tags = correcting.check()
     examination = Examination(data, codec)
@@ -97,9 +107,12 @@ def amend(
         signer_id=signer.key_id,
     )
     block = examination.block
-    amendments = amendment.appended(
-        block.amendments if block else b"", correction, examination.attestation.encoded, signer
-    )
+    try:
+        amendments = amendment.appended(
+            block.amendments if block else b"", correction, examination.attestation.encoded, signer
+        )
+    except SealBroken as error:
+        raise NotAmendable(str(error)) from error
     edits |= private_block.with_amendments(file, amendments)
     edits[ORIGINAL_ATTRIBUTES] = _original_attributes(file, tags, correcting)
     amended = file.edited(edits)
@@ -111,9 +124,9 @@ def amend(
 
 def _amendable(examination: Examination, report: Report, tags: Mapping[int, str]) -> HeaderTable:
     """The signed header of an object that can be amended. Raises NotAmendable."""
-    table = examination.attestation.table
     if report.verdict not in _AMENDABLE:
         raise NotAmendable(f"the object verifies {report.verdict}")
+    table = examination.attestation.table
     if table is None:
         raise NotAmendable("the object has no signed header: it was sealed in format version 1")
     others = [
@@ -129,12 +142,15 @@ def _amendable(examination: Examination, report: Report, tags: Mapping[int, str]
 
 
 def _tag(keyword: str) -> int:
-    tag = tag_for_keyword(keyword)
+    # Retired elements have an empty keyword.
+    tag = tag_for_keyword(keyword) if keyword else None
     if tag is None or tag not in dictionary.vrs():
         raise UsageError(f"{keyword!r} is not a DICOM keyword", hint="See PS3.6 for the keywords.")
-    kind = KINDS.get(dictionary.vrs()[tag], b"B")
-    if kind in (b"S", b"B") or HeaderClasses().of(tag) is HeaderClass.STRUCTURE or tag == SOP_INSTANCE_UID:
-        raise NotAmendable(
+    vr = dictionary.vrs()[tag]
+    written = vr in _NUMBERS or KINDS.get(vr, b"B") in (*TEXT_KINDS, b"C", b"D")
+    fixed = HeaderClasses().of(tag) is HeaderClass.STRUCTURE or tag == SOP_INSTANCE_UID
+    if fixed or not written or not is_covered(tag):
+        raise UsageError(
             f"{keyword} can't be amended",
             hint="Elements with text, dates and numbers can; an instance keeps its UID.",
         )
@@ -142,29 +158,60 @@ def _tag(keyword: str) -> int:
 
 
 def _element(file: Part10, tag: int, value: str) -> bytes | None:
-    """The element with its new value; None for an empty one. Raises UsageError."""
+    """The element with its new value; None for an empty one.
+
+    Raises NotAmendable when the character set of the object does not hold it.
+    """
     if not value:
         return None
     vr = dictionary.vrs()[tag]
-    if vr in _INTEGERS:
-        numbers = [part.strip() for part in value.split("\\")]
-        try:
-            convert = float if vr in ("FL", "FD") else int
-            raw = struct.pack(file.encoding.order + _INTEGERS[vr] * len(numbers), *map(convert, numbers))
-        except (ValueError, struct.error) as error:
-            raise UsageError(
-                f"{dictionary.name_of(tag)}: {vr} holds other numbers",
-                hint="Write numbers, joined by backslashes.",
-            ) from error
-        return encode(tag, vr.encode(), raw, file.encoding)
-    charset = character_set(file) if KINDS.get(vr) in TEXT_KINDS else b""
-    text = encoded(value, charset)
-    if text is None or any(ord(character) < 0x20 or ord(character) == 0x7F for character in value):
-        raise UsageError(
+    if vr in _NUMBERS:
+        return encode(tag, vr.encode(), _numbers(tag, vr, value, file.encoding), file.encoding)
+    text = encoded(value, character_set(file) if KINDS[vr] in TEXT_KINDS else b"")
+    if text is None:
+        raise NotAmendable(
             f"{dictionary.name_of(tag)}: the object's character set does not hold this value",
-            hint="Write it in the character set of the object, without control characters.",
+            hint="Write it in the character set of the object.",
         )
     return encode(tag, vr.encode(), text, file.encoding)
+
+
+def _check_value(tag: int, value: str) -> None:
+    """Raises UsageError when no object can have this value."""
+    vr = dictionary.vrs()[tag]
+    if vr in _NUMBERS:
+        if value:
+            _numbers(tag, vr, value, IMPLICIT_LE)
+        return
+    if not _is_text(value) or (KINDS[vr] not in TEXT_KINDS and not value.isascii()):
+        raise UsageError(
+            f"{dictionary.name_of(tag)}: this is no text", hint="Write text without control characters."
+        )
+    try:
+        for part in [value] if KINDS[vr] == b"L" else value.split("\\"):
+            validate_value(vr, part.strip(" "), RAISE)
+    except ValueError as error:
+        raise UsageError(
+            f"{dictionary.name_of(tag)}: this is no value of VR {vr}", hint="PS3.5 6.2 says what they hold."
+        ) from error
+
+
+def _numbers(tag: int, vr: str, value: str, encoding: Encoding) -> bytes:
+    """Binary numbers, given in decimal and joined by backslashes. Raises UsageError."""
+    numbers = [part.strip() for part in value.split("\\")]
+    convert = float if vr in ("FL", "FD") else int
+    try:
+        return struct.pack(encoding.order + _NUMBERS[vr] * len(numbers), *map(convert, numbers))
+    except (ValueError, OverflowError, struct.error) as error:
+        raise UsageError(
+            f"{dictionary.name_of(tag)}: {vr} holds other numbers",
+            hint="Write numbers, joined by backslashes.",
+        ) from error
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text can be written and shown: no control characters, and none that only a command line made up."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
 
 
 def _correction(examination: Examination, sealed: HeaderTable, tag: int, element: bytes) -> Correction:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.dicom.image import pixel_format
-from gateway.dicom.tags import SOP_CLASS_UID, SOP_INSTANCE_UID
+from gateway.dicom.tags import PIXEL_DATA, SOP_CLASS_UID, SOP_INSTANCE_UID
 from gateway.errors import ConfigurationError, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey, TrustedSigners
 from gateway.keys.trust import moment
@@ -56,8 +56,8 @@ class Difference:
 
     @property
     def counts(self) -> bool:
-        """Whether the verdict depends on it."""
-        return self.header_class is not HeaderClass.DESCRIPTION
+        """Whether the verdict suffers from it."""
+        return not self.amended and self.header_class is not HeaderClass.DESCRIPTION
 
     def to_json(self) -> dict[str, Any]:
         keys: dict[str, Any] = {
@@ -82,6 +82,8 @@ class Checks:
     tampered_tiles: found by check 5.
     amendments: read by check 12.
     spread: share of the tiles with content that changed, 0 to 1.
+    payload_held: whether check 7 held.
+    lossy: whether check 5 failed as it does in a copy compressed with loss.
     foreign_payload: whether check 7 found the payload of another sealing, which no compressor writes.
     """
 
@@ -92,8 +94,9 @@ class Checks:
         self.record: Record | None = None
         self.tampered_tiles: tuple[Tile, ...] = ()
         self.spread = 0.0
-        self.foreign_payload = False
+        self.payload_held = self.foreign_payload = self.lossy = False
         self.amendments: tuple[Amendment, ...] = ()
+        self._corrected: dict[int, bytes] = {}
         self._received: ReceivedHeader | None = None
         self._differences: dict[str, Difference] = {}
 
@@ -196,28 +199,49 @@ class Checks:
 
     def _check_contents(self) -> bool:
         """(5) of an object without pixel data: its contents are elements of the header."""
+        if PIXEL_DATA in self.examination.file.index:
+            return self._note(5, False, "there is pixel data, and none was sealed")
         wrong = [
             change.name
             for change in self.examination.header_changes
-            if self.classes.of(change.tag, change.creator) is HeaderClass.STRUCTURE
+            if self.classes.of_change(change) is HeaderClass.STRUCTURE
         ]
         if wrong:
             return self._note(5, False, f"the contents are not those that were sealed: {', '.join(wrong)}")
         return self._note(5, True, "the contents are those that were sealed")
+
+    def check_amendments(self, trusted: TrustedSigners | None) -> bool:
+        """(12) The amendments are signed by signers we believe, and each follows the one before. Check 6 needs them."""
+        attestation = self.examination.attestation
+        block, table = attestation.block, attestation.table
+        if block is None or table is None or not block.amendments:
+            return True
+        try:
+            self.amendments = amendment.read(block.amendments, attestation.encoded, trusted)
+            self._corrected = amendment.covered(self.amendments, table)
+        except SealBroken as error:
+            return self._note(12, False, str(error))
+        return self._note(12, True, f"{len(self.amendments)} amendments are signed by trusted signers")
 
     def check_header(self) -> bool:
         """(6) The header is the one that was sealed, by its keyed digests."""
         if self._statement.version == 1:
             return self._check_identity_fields()
         for change in self.examination.header_changes:
-            header_class = self.classes.of(change.tag, change.creator)
+            header_class = self.classes.of_change(change)
             if header_class is not HeaderClass.BOOKKEEPING:
                 self._differs(
                     change.tag, None, self._shown(change.tag), change=change, header_class=header_class
                 )
+        for tag, digest_after in self._corrected.items():
+            if digest_after != self.examination.present_table.elements.get(tag, b""):
+                # Also where somebody put back what was sealed: a signed correction can't be undone unseen.
+                self._differs(tag, None, self._shown(tag))
         wrong = [difference.keyword for difference in self.differences if difference.counts]
-        listed = len(self.differences) - len(wrong)
+        amended = sum(difference.amended for difference in self.differences)
+        listed = len(self.differences) - len(wrong) - amended
         detail = f"differs: {', '.join(wrong)}" if wrong else "the header is the one that was sealed"
+        detail += f"; {amended} elements are amended" if amended else ""
         return self._note(6, not wrong, detail + (f"; {listed} descriptions differ" if listed else ""))
 
     def _check_identity_fields(self) -> bool:
@@ -239,23 +263,21 @@ class Checks:
             6, not wrong, f"differs: {names}" if wrong else "the identity fields are those that were sealed"
         )
 
-    def check_amendments(self, trusted: TrustedSigners | None) -> bool:
-        """(12) The amendments are signed by signers we believe, and each follows the one before."""
-        attestation = self.examination.attestation
-        block, table = attestation.block, attestation.table
-        if block is None or table is None or not block.amendments:
-            return True
-        try:
-            self.amendments = amendment.read(block.amendments, attestation.encoded, trusted)
-            corrected = amendment.covered(self.amendments, table)
-        except SealBroken as error:
-            return self._note(12, False, str(error))
-        present = self.examination.present_table.elements
-        for tag, digest_after in corrected.items():
-            name = dictionary.name_of(tag)
-            if name in self._differences and digest_after == present.get(tag, b""):
-                self._differences[name] = replace(self._differences[name], amended=True)
-        return self._note(12, True, f"{len(self.amendments)} amendments are signed by trusted signers")
+    def explain_loss(self, *, recovered: bool | None) -> None:
+        """(5) failed because the object is a copy compressed with loss: say so in its detail.
+
+        recovered: whether the record came out of the pixels; None where none was hidden in them.
+        """
+        said = (
+            ""
+            if recovered is None
+            else f"; the identity hidden in them was {'' if recovered else 'not '}recovered"
+        )
+        self.lossy = True
+        position = next(position for position, check in enumerate(self.made) if check.n == 5)
+        check = self.made[position]
+        detail = f"compressed with loss ({check.detail}); the pixels can't be proven any more{said}"
+        self.made[position] = replace(check, detail=detail)
 
     def check_payload(self) -> bool:
         """(7) The payload comes out of the pixels and is the one stated."""
@@ -266,6 +288,7 @@ class Checks:
         if statement and not statement.names_payload(examination.revealed.payload):
             self.foreign_payload = True
             return self._note(7, False, "the pixels hold the payload of another sealing")
+        self.payload_held = True
         return self._note(7, True, "the payload comes out of the pixels")
 
     def check_record(self, key: RecipientKey) -> bool:
@@ -277,6 +300,11 @@ class Checks:
         try:
             self.record = open_record(envelope_of(closed, examination.block), key)
         except SealBroken as error:
+            block = examination.block
+            if error.check == 7 and block is not None and block.envelope and self.made[-1].n == 7:
+                # The payload came out, and what it points to is another one.
+                self.made[-1] = Check(7, CHECKS[7], False, str(error))
+                return False
             return self._note(8, False, str(error))
         keywords = dict.fromkeys(self.record.values)
         keywords |= dict.fromkeys(covered_field.keyword for covered_field in self._covered_fields)
@@ -285,7 +313,8 @@ class Checks:
             recorded = field(keyword)
             if not same_value(self.record, recorded, examination.file):
                 self._differs(recorded.tag, self.record.texts().get(keyword, ""), self._field_text(recorded))
-                wrong.append(keyword)
+                if not self._differences[dictionary.name_of(recorded.tag)].amended:
+                    wrong.append(keyword)
         return self._note(
             8, not wrong, f"differs: {', '.join(wrong)}" if wrong else "the record agrees with the header"
         )
@@ -382,7 +411,14 @@ class Checks:
             sealed=known.sealed if sealed is None and known else sealed,
             header=header,
             change=change or (known.change if known else None),
+            amended=known.amended if known else self._is_amended(change),
         )
+
+    def _is_amended(self, change: HeaderChange | None) -> bool:
+        """Whether the element has the value in which its corrections end."""
+        if change is None or change.creator or change.tag not in self._corrected:
+            return False
+        return self._corrected[change.tag] == self.examination.present_table.elements.get(change.tag, b"")
 
     def _class_of_field(self, tag: int) -> HeaderClass:
         """Format version 1 has identity fields only, and what it finds is an identity that differs."""

@@ -16,6 +16,7 @@ from gateway.dicom.tags import MEDIA_STORAGE_SOP_CLASS_UID, MODALITY, PIXEL_DATA
 from gateway.errors import UnreadableObject, UnsupportedPixels
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
+from gateway.seal.header import dictionary
 
 DIGITAL_SIGNATURES = 0xFFFAFFFA
 _DIRECTORY_RECORDS = 0x00041220
@@ -58,7 +59,7 @@ def judge(file: Part10) -> Decision:
     if DIGITAL_SIGNATURES in file.index:
         # Every change, even a private block, could break a signature made by someone else (PS3.15 C).
         return Decision(Level.PASS, "digitally-signed", None)
-    if one_reading.objection(file):
+    if one_reading.objection(file, dictionary.vrs()):
         # A seal would vouch for what only some readers show.
         return Decision(Level.PASS, "ambiguous", None)
     if PIXEL_DATA not in file.index:

@@ -23,7 +23,7 @@ from gateway.seal.block import amendment, digest, private_block, statement
 from gateway.seal.block.private_block import Block
 from gateway.seal.block.statement import Domain, Level, Statement
 from gateway.seal.codec import Codec, Revealed
-from gateway.seal.header import table
+from gateway.seal.header import dictionary, table
 from gateway.seal.header.table import HeaderChange, HeaderTable
 from gateway.seal.record import envelope
 from gateway.seal.record.envelope import Envelope, Locator
@@ -102,7 +102,7 @@ class Examination:
 
         Raises UnreadableObject when the bytes are not a DICOM data set.
         """
-        return one_reading.objection(self.file)
+        return one_reading.objection(self.file, dictionary.vrs())
 
     @cached_property
     def header_changes(self) -> list[HeaderChange]:

@@ -87,11 +87,14 @@ class Report:
     header_differences: each {class, keyword, hidden, sealed, header}; hidden and sealed are the value that was sealed,
         None when only its digest is known. Also path, within a sequence; frames, in which it differs, from 0; and
         amended, when a signed amendment covers the difference.
+    lossy: whether it is a copy compressed with loss, whatever else the verdict names.
     tampered_tiles: each (frame, row, column, height, width), counted from 0.
     record: keyword -> text; None when it was not opened.
     shortened: keywords of record fields that were cut.
     format_version: of the seal; None without one.
     amendments: each {keyword, from, to, reason, by, at}, in the order in which they were signed.
+    standard_signatures: each {uid, state, detail, signer, trusted, signed_at, time_stamp, stamped_at, of_this_seal,
+        changed}: digital signatures after PS3.15 Annex C, which change no verdict.
     amended: tags of the elements whose difference a signed amendment covers.
     """
 
@@ -101,10 +104,12 @@ class Report:
     checks: tuple[Check, ...] = ()
     header_differences: tuple[dict[str, Any], ...] = ()
     tampered_tiles: tuple[Tile, ...] = ()
+    lossy: bool = False
     record: dict[str, str] | None = None
     shortened: tuple[str, ...] = ()
     format_version: int | None = None
     amendments: tuple[dict[str, Any], ...] = ()
+    standard_signatures: tuple[dict[str, Any], ...] = ()
     amended: tuple[int, ...] = ()
 
     @property
@@ -130,6 +135,8 @@ class Report:
             keys["not_covered"] = NOT_COVERED_BY_VERSION_1
         if self.amendments:
             keys["amendments"] = [dict(amendment) for amendment in self.amendments]
+        if self.standard_signatures:
+            keys["standard_signatures"] = [dict(signature) for signature in self.standard_signatures]
         if self.record is not None:
             keys["record"] = dict(self.record)
             if self.shortened:
@@ -146,6 +153,7 @@ class Extraction:
     mode: "envelope" or "locator", whichever the pixels hold; None when they hold nothing.
     record: keyword -> text; None when it was not opened.
     raw_bit_error_rate: share of the coded bits that were read wrong before correction.
+    recipient_id: of the key that would open the record, in hex; None unless the reason is other-key.
     """
 
     found: bool
@@ -153,6 +161,7 @@ class Extraction:
     mode: str | None = None
     record: dict[str, str] | None = None
     raw_bit_error_rate: float | None = None
+    recipient_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

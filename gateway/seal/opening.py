@@ -49,6 +49,7 @@ def located(closed: Envelope, locator: Locator) -> bytes:
 def open_record(closed: Envelope, key: RecipientKey) -> Record:
     """The record in an envelope.
 
+    Raises OtherRecipient when it is encrypted to another key.
     Raises SealBroken when the envelope does not open, or holds something else than a record.
     """
     try:

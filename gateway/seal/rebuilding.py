@@ -16,6 +16,7 @@ from gateway.dicom.pixels import decode, encoded
 from gateway.dicom.recoding import recoded
 from gateway.dicom.syntaxes import syntax_of, writable_syntax
 from gateway.dicom.tags import (
+    BITS_ALLOCATED,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_DATA,
     PIXEL_REPRESENTATION,
@@ -85,7 +86,9 @@ class _Source:
     def _pixel_data(self) -> ByteSource | None:
         file, received = self._file, self._received
         if self._original is None and file.transfer_syntax == received.transfer_syntax:
-            element = file.index[PIXEL_DATA]
+            element = file.index.get(PIXEL_DATA)
+            if element is None:
+                return None
             return ByteRange(file.body, element.value, element.end)
         shape, pixels = self._original or _decoded(file)
         if self._target.native:
@@ -118,7 +121,7 @@ def _nearest(
         signed = (header.number(PIXEL_REPRESENTATION, 0) or 0) == 1
         anew = recoded(header.body[:], received.encoding, file.encoding, signed=signed)
     for element in walk(anew, 0, len(anew), file.encoding):
-        if element.tag not in (PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION):
+        if element.tag not in (BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION):
             edits[element.tag] = anew[element.start : element.end]
     syntax = file.transfer_syntax
     if original is not None:

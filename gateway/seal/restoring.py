@@ -9,7 +9,7 @@ from gateway.dicom.elements import encode
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.text import decoded, encoded
-from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
+from gateway.errors import OtherRecipient, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey
 from gateway.seal.block import private_block
 from gateway.seal.block.private_block import Block
@@ -18,8 +18,9 @@ from gateway.seal.codec import Codec
 from gateway.seal.documenting import Edits
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Restoration
-from gateway.seal.header import received
+from gateway.seal.header import received, table
 from gateway.seal.header.canonical import KINDS, TEXT_KINDS, HeaderReading, swapped, vr_of
+from gateway.seal.header.received import ReceivedHeader
 from gateway.seal.opening import envelope_of, open_record, undone, undone_pixels
 from gateway.seal.rebuilding import rebuilt
 from gateway.seal.record.fields import character_set
@@ -85,7 +86,7 @@ def with_corrections(original: ByteSource, amended: Part10, tags: Iterable[int])
             if translated is None:
                 return None
             value = translated
-        if KINDS[vr] == b"I" and amended.encoding.little != file.encoding.little:
+        if KINDS[vr] in (b"I", b"F") and amended.encoding.little != file.encoding.little:
             value = swapped(value, vr)
         edits[tag] = encode(tag, vr.encode(), value, file.encoding)
     return file.rewritten(edits)
@@ -114,8 +115,8 @@ def _restored(examination: Examination, key: RecipientKey) -> tuple[ByteSource |
         return None, refused("nothing-hidden")
     try:
         record = open_record(envelope_of(closed, block), key)
-    except SealBroken:
-        return None, refused("not-opened")
+    except SealBroken as error:
+        return None, refused("other-key" if isinstance(error, OtherRecipient) else "not-opened")
     try:
         if statement.version == 1 and examination.image is not None:
             original, digest = undone(file, *examination.image, block, record.restore_key)
@@ -141,12 +142,29 @@ def _rebuilt(
     elif examination.content_digest != statement.digest:
         return None, refused("changed-since")
     original, whole = rebuilt(examination.file, as_received, pixels)
-    changed = {change.tag for change in examination.header_changes}
-    if not whole and changed & set(as_received.left_out):
-        # Its value as received is not known, and the one at hand is another.
+    if not whole and not _same_left_out(read(original), as_received, examination, statement):
+        # A value as received is not known, and the one at hand is another.
         return None, refused("changed-since")
     reason = "proven" if pixels is not None else "pixels-untouched"
     return original, Restoration(restored=True, reason=reason, original_digest=digest.hex(), whole=whole)
+
+
+def _same_left_out(
+    original: Part10, as_received: ReceivedHeader, examination: Examination, statement: Statement
+) -> bool:
+    """Whether the values that the header as received left out have the digests that were sealed.
+
+    Raises UnreadableObject when the original can't be parsed.
+    """
+    sealed = examination.attestation.table
+    if sealed is None:
+        return False
+    present = table.take(original, statement.header_salt, edition=sealed.edition)
+    changed = {change.tag for change in table.changes(sealed, present)}
+    # A private block has one digest: where its group differs, so may the value that is not known.
+    return not any(
+        tag in changed or (tag >> 16 & 1 and tag & 0xFFFF0000 in changed) for tag in as_received.left_out
+    )
 
 
 def _without_block(examination: Examination, sealed_digest: bytes) -> tuple[ByteSource | None, Restoration]:

@@ -37,7 +37,7 @@ from gateway.seal.context import (
 )
 from gateway.seal.eligibility import Decision
 from gateway.seal.embedding import embedded
-from gateway.seal.header import received
+from gateway.seal.header import dictionary, received
 from gateway.seal.record import envelope, record
 from gateway.seal.record.fields import field
 
@@ -112,7 +112,7 @@ def seal(
         file = read(data)
         decision = eligibility.judge(file)
     if decision.reason == "ambiguous" and context.options.ambiguous == "refuse":
-        raise AmbiguousObject(one_reading.objection(file))
+        raise AmbiguousObject(one_reading.objection(file, dictionary.vrs()))
     try:
         if decision.reason == "already-sealed":
             return _resealed(data, file, context)
@@ -211,4 +211,5 @@ def _attested(
         seal_ms=context.steps.total,
         steps_ms=context.steps.ms,
         shortened=tuple(sorted(taken.shortened)),
+        whole=True,
     )

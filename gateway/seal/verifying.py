@@ -9,22 +9,25 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dicom.part10 import Part10
 from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import (
-    BITS_ALLOCATED,
     IMAGE_TYPE,
     LOSSY_IMAGE_COMPRESSION,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_REPRESENTATION,
+    RESCALE_TYPE,
+    SOP_CLASS_UID,
     SOP_INSTANCE_UID,
 )
-from gateway.errors import SealBroken, UnreadableObject
-from gateway.keys import RecipientKey, TrustedSigners
+from gateway.errors import OtherRecipient, SealBroken, UnreadableObject
+from gateway.keys import CertificateTrust, RecipientKey, TrustedSigners
 from gateway.keys.trust import moment
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
-from gateway.seal.checks import Checks
+from gateway.seal.checks import Checks, Difference
 from gateway.seal.codec import Codec
+from gateway.seal.eligibility import DIGITAL_SIGNATURES
 from gateway.seal.examination import Examination
 from gateway.seal.findings import (
     CHECKS,
@@ -39,6 +42,7 @@ from gateway.seal.header.dictionary import name_of
 from gateway.seal.opening import envelope_of, open_record
 from gateway.seal.record.envelope import Envelope
 from gateway.seal.restoring import refused, restore, restore_examined, with_corrections
+from gateway.seal.standard_signature.checking import check_standard_signatures
 
 __all__ = [
     "Check",
@@ -55,16 +59,18 @@ __all__ = [
     "verify_examined",
 ]
 
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 # Compression and filters reach nearly every tile with content; retouching reaches some.
 SPREAD_MIN = 0.75
 SPREAD_WHEN_SAID = 0.5
-SPREAD_OF_LOSSY_SYNTAX = 0.1
+# Where neither header nor record tell of compression, so many tiles must have changed.
+TILES_MIN = 48
 # What a compressor writes beside pixels that it changed (PS3.3 C.7.6.1.1.5, C.7.6.3). Lossy compression gives an image
 # a new SOP Instance UID: that is no swap of patients.
 FOLLOWS_COMPRESSION = frozenset(
     {
         SOP_INSTANCE_UID, IMAGE_TYPE, LOSSY_IMAGE_COMPRESSION, 0x00282112, 0x00282114, PHOTOMETRIC_INTERPRETATION,
-        BITS_ALLOCATED, 0x00280101, 0x00280102, PIXEL_REPRESENTATION, 0x00280106, 0x00280107,
+        0x00280101, 0x00280102, PIXEL_REPRESENTATION, 0x00280106, 0x00280107,
     }
 )  # fmt: skip
 
@@ -76,10 +82,15 @@ def verify(
     recipient_key: RecipientKey | None,
     codec: Codec,
     classes: HeaderClasses | None = None,
+    certificates: CertificateTrust | None = None,
 ) -> Report:
     """What is true of an object; never raises for bad ones. For the parameters see `verify_examined`."""
     return verify_examined(
-        Examination(data, codec), trusted=trusted, recipient_key=recipient_key, classes=classes
+        Examination(data, codec),
+        trusted=trusted,
+        recipient_key=recipient_key,
+        classes=classes,
+        certificates=certificates,
     )
 
 
@@ -89,6 +100,7 @@ def verify_examined(
     trusted: TrustedSigners | None,
     recipient_key: RecipientKey | None,
     classes: HeaderClasses | None = None,
+    certificates: CertificateTrust | None = None,
 ) -> Report:
     """What is true of an object; never raises for bad ones.
 
@@ -96,6 +108,7 @@ def verify_examined(
     trusted: the signers that are believed; None: nobody, so that the best verdict is unknown-signer.
     recipient_key: opens the hidden record, which is then compared with the header; None: it stays closed.
     classes: what a difference in an element means; None: as the repository has it.
+    certificates: whose standard signatures and time stamps are believed; None: nobody's. They change no verdict.
     """
     checks = Checks(examination, classes or HeaderClasses())
     try:
@@ -108,9 +121,11 @@ def verify_examined(
         )
     checks.check_object()
     differences: tuple[dict[str, Any], ...] = ()
+    signatures: tuple[dict[str, Any], ...] = ()
     try:
         verdict = _verdict(checks, trusted, recipient_key)
         differences = checks.header_differences()
+        signatures = _standard_signatures(checks, certificates)
     except UnreadableObject as error:
         checks.unreadable(error)
         verdict = Verdict.UNREADABLE
@@ -121,11 +136,13 @@ def verify_examined(
         level=statement.level if statement else None,
         checks=tuple(checks.made),
         header_differences=differences,
-        tampered_tiles=checks.tampered_tiles if verdict is not Verdict.LOSSY else (),
+        tampered_tiles=() if checks.lossy else checks.tampered_tiles,
+        lossy=checks.lossy,
         record=record.texts() if record else None,
         shortened=tuple(sorted(record.shortened)) if record else (),
         format_version=statement.version if statement else None,
         amendments=_amendments(checks),
+        standard_signatures=signatures,
         amended=tuple(difference.tag for difference in checks.differences if difference.amended),
     )
 
@@ -144,6 +161,11 @@ def extract(data: bytes, *, recipient_key: RecipientKey, codec: Codec) -> Extrac
     errors = examination.revealed.raw_bit_error_rate
     try:
         record = open_record(envelope_of(examination.payload, block), recipient_key)
+    except OtherRecipient as error:
+        other = error.recipient_id
+        return Extraction(
+            found=False, reason=error.code, mode=mode, raw_bit_error_rate=errors, recipient_id=other
+        )
     except SealBroken as error:
         reason = "envelope-missing" if error.check == 7 else "not-opened"
         return Extraction(found=False, reason=reason, mode=mode, raw_bit_error_rate=errors)
@@ -217,6 +239,7 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
     signed = checks.check_signature(trusted)
     checks.check_instance()
     same_content = checks.check_digest()
+    amendments = checks.check_amendments(trusted)
     checks.check_header()
     payload = False
     if statement.level == Level.FULL and (key is not None or not same_content):
@@ -225,7 +248,6 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
         checks.check_record(key)
         checks.check_received()
     alike = None if same_content else checks.check_likeness()
-    amendments = checks.check_amendments(trusted)
     if signed is None:
         return Verdict.UNKNOWN_SIGNER
     if not (signed and one_reading and whole and amendments) or examination.file.repeated:
@@ -235,6 +257,8 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
     lossy = not same_content and vouched and not checks.foreign_payload and changed_all_over(checks)
     if not same_content and not lossy:
         return Verdict.TAMPERED
+    if lossy:
+        checks.explain_loss(recovered=payload if statement.level == Level.FULL else None)
     return _verdict_of_header(checks, lossy=lossy)
 
 
@@ -244,7 +268,7 @@ def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
     open_differences = [
         difference
         for difference in checks.differences
-        if not difference.amended and not (lossy and difference.tag in FOLLOWS_COMPRESSION)
+        if not difference.amended and not (lossy and _follows_compression(difference, examination.file))
     ]
     found = {difference.header_class for difference in open_differences}
     if HeaderClass.STRUCTURE in found:
@@ -262,16 +286,26 @@ def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
     return Verdict.TRANSCODED if moved else Verdict.INTACT
 
 
+def _follows_compression(difference: Difference, file: Part10) -> bool:
+    """Whether a compressor writes this, and it means no more than that the pixels changed."""
+    if difference.tag != RESCALE_TYPE:
+        return difference.tag in FOLLOWS_COMPRESSION
+    # DCMTK writes into CT images what the absence of Rescale Type means there (PS3.3 C.8.2.1).
+    added = difference.change is not None and difference.change.kind == "added"
+    return added and file.text(RESCALE_TYPE) == "HU" and file.text(SOP_CLASS_UID) == CT_IMAGE_STORAGE
+
+
 def changed_all_over(checks: Checks) -> bool:
     """Whether pixels that are not the sealed ones changed as lossy compression or a filter changes them.
 
     What the header says of itself may be a lie, so that it counts only where most of the image did change.
     """
     file = checks.examination.file
-    if syntax_of(file.transfer_syntax).lossy:
-        return checks.spread >= SPREAD_OF_LOSSY_SYNTAX
-    said = file.text(LOSSY_IMAGE_COMPRESSION) == "01"
-    return checks.spread >= (SPREAD_WHEN_SAID if said else SPREAD_MIN)
+    if syntax_of(file.transfer_syntax).lossy or file.text(LOSSY_IMAGE_COMPRESSION) == "01":
+        return checks.spread >= SPREAD_WHEN_SAID
+    # Nothing says so: in an image with little content, painting and moving reach most of it as well.
+    many = checks.payload_held or len(checks.tampered_tiles) >= TILES_MIN
+    return many and checks.spread >= SPREAD_MIN
 
 
 def _amendments(checks: Checks) -> tuple[dict[str, Any], ...]:
@@ -289,6 +323,31 @@ def _amendments(checks: Checks) -> tuple[dict[str, Any], ...]:
     )
 
 
+def _standard_signatures(checks: Checks, certificates: CertificateTrust | None) -> tuple[dict[str, Any], ...]:
+    """The signatures after PS3.15 Annex C that the object carries. Coercion breaks them: then what they cover and the
+    seal finds changed is named, so that it is told from tampering.
+    """
+    file = checks.examination.file
+    if DIGITAL_SIGNATURES not in file.index:
+        return ()
+    changed = [change.tag for change in checks.examination.header_changes if not change.creator]
+    return tuple(
+        {
+            "uid": signature.uid,
+            "state": str(signature.state),
+            "detail": signature.detail,
+            "signer": signature.signer,
+            "trusted": signature.trusted,
+            "signed_at": signature.signed_at.isoformat() if signature.signed_at else None,
+            "time_stamp": str(signature.stamp),
+            "stamped_at": signature.stamped_at.isoformat() if signature.stamped_at else None,
+            "of_this_seal": signature.of_this_seal,
+            "changed": list(signature.changed_among(changed)),
+        }
+        for signature in check_standard_signatures(file, trusted=certificates)
+    )
+
+
 def _verdict_without_block(checks: Checks, key: RecipientKey | None) -> Verdict:
     """What is left when the private block is gone: the record in the pixels, which only its reader can compare."""
     if checks.examination.payload is None:
@@ -298,7 +357,12 @@ def _verdict_without_block(checks: Checks, key: RecipientKey | None) -> Verdict:
         checks.check_record(key)
         if checks.check_likeness() is False:
             return Verdict.TAMPERED
-        if any(difference.header_class is HeaderClass.IDENTITY for difference in checks.differences):
-            # The swap is worse than the missing block, so it is named first.
+        swapped = [
+            difference
+            for difference in checks.differences
+            if difference.header_class is HeaderClass.IDENTITY and difference.tag != SOP_INSTANCE_UID
+        ]
+        if swapped:
+            # The swap is worse than the missing block, so it is named first. A new instance of the same is none.
             return Verdict.MISIDENTIFIED
     return Verdict.STRIPPED

@@ -205,8 +205,13 @@ def records(parts: Parts) -> Records:
         in_force = parts.in_force
         return in_force.on_demand if in_force.config.keys.recipient_key is not None else None
 
+    def amender() -> OnDemand | None:
+        in_force = parts.in_force
+        return in_force.on_demand if in_force.config.keys.signer is not None else None
+
     return Records(
         opener=opener,
+        amender=amender,
         pseudonyms=parts.pseudonyms,
         log=parts.access_log,
         quarantine=parts.quarantine,

@@ -71,11 +71,15 @@ class LocalSpool:
 
     def draft(self) -> Draft:
         try:
-            if self.free_bytes() < self._free_bytes_min:
-                raise SpoolFull("the disk of the spool is below its watermark")
-            return LocalDraft(self._drafts / os.urandom(16).hex(), self._path, self._key)
+            self._check_room()
+            return LocalDraft(self._drafts / os.urandom(16).hex(), self._path, self._key, self._check_room)
         except OSError as error:
             raise SpoolFull(f"the spool can't be written: {error.strerror}") from error
+
+    def _check_room(self) -> None:
+        """Raises SpoolFull when the disk is below its watermark, OSError when nobody knows."""
+        if self.free_bytes() < self._free_bytes_min:
+            raise SpoolFull("the disk of the spool is below its watermark")
 
     def open(self, name: str) -> AbstractContextManager[ByteSource]:
         return opened(self._path(name), self._key)
@@ -155,14 +159,21 @@ class LocalSpool:
 class LocalDraft:
     """See gateway.spool.contract.Draft."""
 
-    def __init__(self, path: Path, final: Callable[[str], Path], key: SpoolKey | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        final: Callable[[str], Path],
+        key: SpoolKey | None,
+        check_room: Callable[[], None],
+    ) -> None:
         """path: the file while it is written; its name begins the name of the object.
         final: where the file of a name belongs.
         key: encrypts what is written.
+        check_room: raises SpoolFull when the disk is below its watermark.
 
         Raises OSError.
         """
-        self._path, self._final, self._key = path, final, key
+        self._path, self._final, self._key, self._check_room = path, final, key, check_room
         self._encrypting = EncryptingWriter(key) if key is not None else None
         self._digest = blake3()
         self._unsynced = 0
@@ -201,6 +212,11 @@ class LocalDraft:
             if self._unsynced > UNSYNCED_BYTES_MAX:
                 os.fdatasync(self._file.fileno())
                 self._unsynced = 0
+                # An object without an end must not take what the database and other writers need.
+                self._check_room()
+        except SpoolFull:
+            self.discard()
+            raise
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +15,9 @@ from starlette.routing import Route
 from gateway.config.http import HttpSettings
 from gateway.errors import GatewayError
 from gateway.queue.as_json import job_as_json
+from gateway.seal.amending import Correcting
 from gateway.web.admission import Admission
+from gateway.web.amendments import amendment_and_object
 from gateway.web.as_json import (
     extraction_as_json,
     quarantined_as_json,
@@ -53,6 +56,7 @@ class Api:
             Route("/api/v1/verify", self._verify, methods=["POST"]),
             Route("/api/v1/extract", self._extract, methods=["POST"]),
             Route("/api/v1/restore", self._restore, methods=["POST"]),
+            Route("/api/v1/amend", self._amend, methods=["POST"]),
             Route("/api/v1/queue", self._queue),
             Route("/api/v1/quarantine", self._quarantine),
             Route("/api/v1/quarantine/{prefix}", self._quarantined),
@@ -88,6 +92,19 @@ class Api:
             return JSONResponse(answer, 422, headers=NOT_KEPT)
         headers = NOT_KEPT | {"Sealgate-Verdict": str(restored.restoration.verdict)}
         return Response(restored.original, media_type="application/dicom", headers=headers)
+
+    async def _amend(self, request: Request) -> Response:
+        """Values are in the body: what is in an address is written into logs on the way."""
+        async with self._admission.received(request, "amend") as (visit, parts):
+            wanted, data = amendment_and_object(parts)
+            correcting = Correcting(
+                values=wanted.set,
+                reason=wanted.reason,
+                by=visit.caller or visit.address,
+                at=datetime.now(UTC),
+            )
+            amended = await run_in_threadpool(self._backend.records.amend, visit, data, correcting)
+        return Response(amended, media_type="application/dicom", headers=NOT_KEPT)
 
     async def _queue(self, request: Request) -> Response:
         async with self._admission.admitted(request, "operate"):

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.errors import AuditFailed, GatewayError, SpoolFull, TooMuchMemory, UnreadableObject, WorkerDied
+from gateway.errors import (
+    AuditFailed,
+    GatewayError,
+    NotAmendable,
+    SpoolFull,
+    TooMuchMemory,
+    UnreadableObject,
+    UsageError,
+    WorkerDied,
+)
 
 # Statuses of GatewayError codes that the caller can mend, or that pass. All others are our fault: 500.
 STATUS_OF_CODE = {
     UnreadableObject.code: 400,
+    NotAmendable.code: 422,
+    UsageError.code: 400,
     TooMuchMemory.code: 413,
     WorkerDied.code: 503,
     AuditFailed.code: 503,

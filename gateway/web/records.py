@@ -9,16 +9,24 @@ from typing import Protocol, TypeVar
 from gateway.errors import GatewayError, UsageError
 from gateway.observe.access_log import AccessLog
 from gateway.observe.pseudonyms import Pseudonyms
+from gateway.seal.amending import Correcting
 from gateway.seal.findings import Extraction
 from gateway.spool.quarantine import Quarantine
 from gateway.web.admission import Visit
 from gateway.web.errors import NotConfigured, NotFound, TooLarge
-from gateway.work.on_demand import Restored
+from gateway.work.on_demand import Amended, Restored
 from gateway.work.tasks import OpenedRecord
 
 # The keyword of the element in a hidden record that tells whose record it is.
 SOP_INSTANCE_UID = "SOPInstanceUID"
 OpenedT = TypeVar("OpenedT", OpenedRecord, Restored)
+
+
+class Amender(Protocol):
+    """A worker process that holds the signer's key."""
+
+    def amend(self, data: bytes, correcting: Correcting) -> Amended:
+        """Raises GatewayError."""
 
 
 class Opener(Protocol):
@@ -36,9 +44,11 @@ class Records:
     """Its calls block; they belong into threads.
 
     opener: returns None while no recipient key is configured.
+    amender: returns None while no signer key is configured.
     """
 
     opener: Callable[[], Opener | None]
+    amender: Callable[[], Amender | None]
     pseudonyms: Pseudonyms
     log: AccessLog
     quarantine: Quarantine
@@ -61,6 +71,19 @@ class Records:
             reason = f"unverified-{restored.restoration.verdict}"
         self._allowed(visit, reason, restored.sop_instance_uid, None)
         return restored
+
+    def amend(self, visit: Visit, data: bytes, correcting: Correcting) -> bytes:
+        """The amended object. Raises GatewayError; AuditFailed is one of them."""
+        try:
+            amender = self.amender()
+            if amender is None:
+                raise NotConfigured("this gateway has no key that signs")
+            done = amender.amend(data, correcting)
+        except GatewayError as error:
+            self.log.write(visit.access("failed", error.code))
+            raise
+        self._allowed(visit, ",".join(sorted(correcting.values)), done.sop_instance_uid, None)
+        return done.amended
 
     def quarantined(self, visit: Visit, prefix: str, *, bytes_max: int) -> bytes:
         """The bytes of a quarantined object as they were received.

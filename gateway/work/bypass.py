@@ -14,12 +14,16 @@ CLAIM_MAX = 64
 # Seconds between two reminders in the log.
 TELL_S = 60.0
 NOTICE = "bypass: nothing is sealed, verified or restored"
+NOT_RELEASED = "Nothing is released while the gateway runs with --bypass."
 # What the ledger remembers of each object.
 OUTCOME = Prepared(outgoing=None, level="pass", reason="bypass")
 
 
 class Bypass(threading.Thread):
-    """Takes the place of the preparers, and lets every object pass. Needs neither keys nor networks."""
+    """Takes the place of the preparers, and lets every object pass. Needs neither keys nor networks.
+
+    Objects to be released wait: nobody would take the record out of their pixels.
+    """
 
     def __init__(self, context: WorkContext, *, tell_s: float = TELL_S) -> None:
         """tell_s: seconds between two reminders in the log."""
@@ -58,6 +62,12 @@ class Bypass(threading.Thread):
             self.name, step=Step.PREPARE, limit=CLAIM_MAX, lease_s=context.config.queue.lease_s
         )
         for job in jobs:
+            if job.action == "release":
+                # Untouched, it would carry its patient out of the house.
+                context.queue.retry(
+                    self.name, job, delay_s=TELL_S, reason="bypass", hint=NOT_RELEASED, counted=False
+                )
+                continue
             if not context.queue.prepared(self.name, job, OUTCOME):
                 continue
             self._passed += 1

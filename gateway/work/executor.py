@@ -1,4 +1,4 @@
-"""The tasks of a worker process, done: seal, verify, restore, mark, and the tasks of HTTP callers."""
+"""The tasks of a worker process, done: seal, verify, restore, release, mark, and the tasks of HTTP callers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from gateway.seal import (
     SealOptions,
     seal,
 )
+from gateway.seal.amending import amend
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
 from gateway.seal.findings import Report, Verdict
 from gateway.seal.header.classes import moved
+from gateway.seal.releasing import ReleaseRules, release
 from gateway.seal.standard_signature.signing import sign
 from gateway.seal.verifying import (
     extract,
@@ -38,6 +40,8 @@ from gateway.spool import LocalSpool, Spool
 from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
 from gateway.work.tasks import (
+    AmendedObject,
+    AmendTask,
     AnyTask,
     ConvertTask,
     ExtractTask,
@@ -46,6 +50,7 @@ from gateway.work.tasks import (
     OpenedOriginal,
     OpenedRecord,
     Outcome,
+    ReleaseTask,
     RestoreOnlyTask,
     Result,
     SealTask,
@@ -77,6 +82,10 @@ class Executor:
             frames=Frames(config.seal.frames),
         )
         self._classes = moved(config.verify.classes or {})
+        self._release_rules = ReleaseRules(
+            unsealed=config.release.unsealed == "release",
+            undecodable=config.release.undecodable == "release",
+        )
         self._reopen = (
             partial(
                 reopen,
@@ -95,6 +104,8 @@ class Executor:
                 return self._seal(task)
             case VerifyTask():
                 return self._verify(task)
+            case ReleaseTask():
+                return self._release(task)
             case MarkTask():
                 return mark(self._spool, task)
             case ConvertTask():
@@ -105,6 +116,8 @@ class Executor:
                 return self._extract(task)
             case RestoreOnlyTask():
                 return self._restore_only(task)
+            case AmendTask():
+                return self._amend(task)
             case _:
                 assert_never(task)
 
@@ -163,6 +176,31 @@ class Executor:
             return self._failing(data, report, f"not-restored-{restoration.reason}", task)
         return _verified(report, restored_to=self._spool.put(original))
 
+    def _release(self, task: ReleaseTask) -> Outcome | Failure:
+        with self._spool.open(task.object_name) as data:
+            self._check_size(data)
+            released, result = release(
+                data,
+                trusted=self._keys.trusted,
+                recipient_key=self._recipient_key(),
+                codec=self.codec,
+                rules=self._release_rules,
+                classes=self._classes,
+            )
+            verdict = str(result.report.verdict)
+            if released is None:
+                hint = "It may still carry its patient. Look at it in the quarantine folder."
+                return Failure(
+                    code=result.reason, text="not released", hint=hint, retry=False, verdict=verdict
+                )
+            return Outcome(
+                outgoing=None if released is data else self._spool.put(released),
+                level=str(result.report.level or ""),
+                reason=result.reason,
+                verdict=verdict,
+                restored=result.statement is not None,
+            )
+
     def _failing(self, data: ByteSource, report: Report, problem: str, task: VerifyTask) -> Outcome | Failure:
         """An object that did not verify, or was not restored, goes on with a warning or is kept back."""
         verdict = str(report.verdict)
@@ -183,6 +221,7 @@ class Executor:
                 recipient_key=None,
                 codec=self.codec,
                 classes=self._classes,
+                certificates=self._keys.certificates,
             )
 
     def _extract(self, task: ExtractTask) -> OpenedRecord:
@@ -204,6 +243,17 @@ class Executor:
         if original is not None:
             task.target.write(original)
         return OpenedOriginal(sop_instance_uid=_sop_instance_uid(data), restoration=restoration)
+
+    def _amend(self, task: AmendTask) -> AmendedObject:
+        """Raises NotAmendable, UsageError, KeyFileError."""
+        signer, data = self._keys.signer, task.file.read()
+        if signer is None:
+            raise KeyFileError("there is no keys.signer")
+        self._check_size(data)
+        trusted = (self._keys.trusted or keys.TrustedSigners([])).with_key(signer.public)
+        amended, report = amend(data, task.correcting, signer=signer, trusted=trusted, codec=self.codec)
+        task.target.write(amended)
+        return AmendedObject(sop_instance_uid=report.sop_instance_uid)
 
     def _check_size(self, data: ByteSource) -> None:
         """Raises TooMuchMemory before an object takes it."""

@@ -19,6 +19,7 @@ class KeyRing:
     trusted: keys.TrustedSigners | None = None
     recipient_key: keys.RecipientKey | None = None
     certified: keys.CertifiedSigner | None = None
+    certificates: keys.CertificateTrust | None = None
 
     @classmethod
     def load(cls, settings: KeySettings, standard: StandardSignatureSettings | None = None) -> Self:
@@ -34,6 +35,11 @@ class KeyRing:
             recipient=keys.load_recipient(settings.recipient) if settings.recipient else None,
             signer=keys.load_signer(settings.signer, provider) if settings.signer else None,
             trusted=keys.load_trusted_signers(settings.signers) if settings.signers else None,
+            certificates=(
+                keys.CertificateTrust(keys.load_certificates(settings.certificates))
+                if settings.certificates
+                else None
+            ),
             recipient_key=(
                 keys.load_recipient_key(settings.recipient_key, provider) if settings.recipient_key else None
             ),

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from gateway.config import Config
 from gateway.errors import ResourceError
+from gateway.seal.amending import Correcting
 from gateway.seal.findings import Report, Restoration
 from gateway.work.handover import handed_over
 from gateway.work.process import WorkerProcess
 from gateway.work.tasks import (
+    AmendTask,
     ExtractTask,
     Failure,
     OpenedRecord,
@@ -19,6 +21,18 @@ from gateway.work.tasks import (
     Task,
     VerifyOnlyTask,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amended:
+    """What came of amending a file.
+
+    sop_instance_uid: of the object.
+    amended: the bytes of the amended object.
+    """
+
+    sop_instance_uid: str
+    amended: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +86,13 @@ class OnDemand:
                 restoration=opened.restoration,
                 original=target.read() if opened.restoration.restored else None,
             )
+
+    def amend(self, data: bytes, correcting: Correcting) -> Amended:
+        """Correct a sealed file under signature. Only where a signer key is configured."""
+        with self._lock, handed_over(self._data_dir, data) as file:
+            target = file.beside("amended")
+            done = self._run("amend", AmendTask(file=file, target=target, correcting=correcting))
+            return Amended(sop_instance_uid=done.sop_instance_uid, amended=target.read())
 
     def stop(self) -> None:
         """At once. A caller who waits for a result gets an error."""

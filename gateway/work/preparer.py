@@ -11,7 +11,7 @@ from gateway.runtime.loop import Next, WorkLoop
 from gateway.work.context import LOOK_AGAIN_S, TROUBLE_PAUSE_S, WorkContext
 from gateway.work.settling import Settlement
 from gateway.work.supervision import SupervisedWorker
-from gateway.work.tasks import Failure, SealTask, VerifyTask
+from gateway.work.tasks import Failure, ReleaseTask, SealTask, VerifyTask
 
 # Jobs that a preparer claims at once; few, so that all preparers have something to do.
 CLAIM_MAX = 2
@@ -118,10 +118,12 @@ class Preparer(threading.Thread):
             self._settlement.done(job, result, seconds)
 
 
-def task_for(job: Job) -> SealTask | VerifyTask:
+def task_for(job: Job) -> SealTask | VerifyTask | ReleaseTask:
     """The task of a prepare job. Its action is one of the words of Route.action, except `pass`."""
     if job.action == "seal":
         return SealTask(object_name=job.incoming)
+    if job.action == "release":
+        return ReleaseTask(object_name=job.incoming)
     return VerifyTask(
         object_name=job.incoming, restores=job.action == "restore", marks_failing=job.on_failure == "mark"
     )

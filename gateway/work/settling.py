@@ -48,6 +48,8 @@ class Settlement:
             return
         if job.action == "seal":
             context.metrics.count("sealgate_sealed_total", level=outcome.level, reason=outcome.reason)
+        if job.action == "release":
+            context.metrics.count("sealgate_released_total", reason=outcome.reason)
         if outcome.signature:
             context.metrics.count("sealgate_standard_signatures_total", outcome=outcome.signature)
         if outcome.restored:

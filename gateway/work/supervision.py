@@ -8,7 +8,7 @@ from gateway.errors import GatewayError
 from gateway.runtime.backoff import delay_s
 from gateway.work.context import TROUBLE_PAUSE_S, WorkContext
 from gateway.work.process import WorkerProcess
-from gateway.work.tasks import Failure, MarkTask, Outcome, SealTask, VerifyTask
+from gateway.work.tasks import Failure, MarkTask, Outcome, ReleaseTask, SealTask, VerifyTask
 
 # Seconds between attempts to start a worker process.
 START_AGAIN_MAX_S = 30.0
@@ -64,7 +64,7 @@ class SupervisedWorker:
             return True
         return time.monotonic() >= self._start_at and self.start()
 
-    def run(self, task: SealTask | VerifyTask) -> tuple[Outcome | Failure, float]:
+    def run(self, task: SealTask | VerifyTask | ReleaseTask) -> tuple[Outcome | Failure, float]:
         """Return what came of the task, and its seconds. Raises WorkerDied, ResourceError, KeyFileError."""
         return self._process.run(task, timeout_s=self._context.config.limits.seal_timeout_s)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from gateway.errors import GatewayError
+from gateway.seal.amending import Correcting
 from gateway.seal.findings import Extraction, Report, Restoration
 from gateway.work.handover import SecretFile
 
@@ -66,6 +67,16 @@ class OpenedRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AmendedObject:
+    """What came of an AmendTask. The amended object is in the task's `target`.
+
+    sop_instance_uid: of the object.
+    """
+
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class OpenedOriginal:
     """What came of a RestoreOnlyTask. The original is in the task's `target` when it was restored.
 
@@ -76,7 +87,7 @@ class OpenedOriginal:
     restoration: Restoration
 
 
-Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal
+Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal | AmendedObject
 ResultT = TypeVar("ResultT", bound=Result)
 
 
@@ -105,6 +116,13 @@ class VerifyTask(Task[Outcome]):
     object_name: str
     restores: bool
     marks_failing: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseTask(Task[Outcome]):
+    """Verify the object, and pass on its original without any trace of the seal. What is not good is a Failure."""
+
+    object_name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +170,26 @@ class RestoreOnlyTask(Task[OpenedOriginal]):
     unverified: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class AmendTask(Task[AmendedObject]):
+    """Correct the file, sign the correction, and write it to `target`.
+
+    correcting: holds patient data, and so goes no further than the worker.
+    """
+
+    file: SecretFile
+    target: SecretFile
+    correcting: Correcting
+
+
 AnyTask: TypeAlias = (
-    SealTask | VerifyTask | MarkTask | ConvertTask | VerifyOnlyTask | ExtractTask | RestoreOnlyTask
+    SealTask
+    | VerifyTask
+    | ReleaseTask
+    | MarkTask
+    | ConvertTask
+    | VerifyOnlyTask
+    | ExtractTask
+    | RestoreOnlyTask
+    | AmendTask
 )

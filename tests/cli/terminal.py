@@ -7,7 +7,7 @@
     json: verdict == "intact"   (true of every JSON line of stdout, its keys being names)
 
 `$ change-pixel IN OUT ROW COLUMN`, `$ change-element IN OUT KEYWORD=VALUE`, `$ strip IN OUT`, `$ cp IN OUT`,
-`$ same-pixels A B`, `$ same-bytes A B` and `$ exists PATH` are done by this module.
+`$ same-pixels A B`, `$ same-bytes A B`, `$ exists PATH` and `$ missing PATH` are done by this module.
 """
 
 from __future__ import annotations
@@ -115,6 +115,10 @@ def _same_pixels(a: Path, b: Path) -> None:
     assert dcmread(a).PixelData == dcmread(b).PixelData, f"{a.name} and {b.name} differ in pixel data"
 
 
+def _missing(path: Path) -> None:
+    assert not path.exists(), f"{path.name} is there"
+
+
 def _same_bytes(a: Path, b: Path) -> None:
     assert a.read_bytes() == b.read_bytes(), f"{a.name} and {b.name} differ"
 
@@ -131,4 +135,5 @@ HELPERS: dict[str, Callable[..., None]] = {
     "same-pixels": _same_pixels,
     "same-bytes": _same_bytes,
     "exists": _exists,
+    "missing": _missing,
 }

@@ -20,8 +20,10 @@ VERIFY = {
     "path", "sop_instance_uid", "verdict", "level", "checks", "header_differences", "tampered_tiles",
     "format_version",
 }  # fmt: skip
-EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate"}
+AMEND = {"path", "sop_instance_uid", "amendments"}
+EXTRACT = {"path", "found", "mode", "record", "raw_bit_error_rate", "reason", "recipient_id"}
 RESTORE = {"path", "restored", "original_digest", "reason", "verdict", "whole"}
+RELEASE = {"path", "released", "reason", "verdict", "level", "deidentified", "output", "detail"}
 
 DEFAULT_FIELDS = {
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyInstanceUID",
@@ -131,3 +133,32 @@ def test_restore(folder: Path) -> None:
         "pdf.dcm",
         "text.txt.not-restored",
     ]
+
+
+def test_amend(folder: Path, sealed: dict[str, dict[str, Any]]) -> None:
+    """The sealed image and document are corrected; the rest of the folder has its reasons."""
+    assert set(sealed) == {"ct.dcm", "pdf.dcm", "text.txt"}
+    options = ["--signer", "keys/signer.key", "--set", "PatientSex=M", "--reason", "why", "--by", "who"]
+    found = lines(folder, "amend", "out", "corrected", *options)
+    assert all(set(line) >= AMEND for line in found.values())
+    for name in ("ct.dcm", "pdf.dcm"):
+        [amendment] = found[name]["amendments"]
+        moment = amendment.pop("at")
+        assert moment.endswith("Z")
+        assert amendment == {"keyword": "PatientSex", "from": "F", "to": "M", "reason": "why", "by": "who"}
+        assert found[name]["sop_instance_uid"] == sealed[name]["sop_instance_uid"]
+    assert (found["text.txt"]["amendments"], found["text.txt"]["reason"]) == ([], "not-amendable")
+
+
+@pytest.mark.usefixtures("sealed")
+def test_release(folder: Path) -> None:
+    with_keys = ["--signers", "keys/signer.pub", "--recipient-key", "keys/recipient.key"]
+    told = lines(folder, "release", "out", "free", *with_keys)
+    assert all(set(line) == RELEASE for line in told.values())
+    assert {name: line["output"] for name, line in told.items()} == {
+        "ct.dcm": "free/000001.dcm",
+        "pdf.dcm": "free/000002.dcm",
+        "text.txt": None,
+    }
+    for name, output in (("ct.dcm", "000001.dcm"), ("pdf.dcm", "000002.dcm")):
+        assert (folder / "free" / output).read_bytes() == (folder / "in" / name).read_bytes()

@@ -11,7 +11,7 @@ from gateway import keys
 from tests.cli.terminal import sealgate
 from tests.support import objects
 from tests.support.data import REPOSITORY
-from tests.support.dcmtk import run
+from tests.support.dcmtk import run, set_element
 from tests.support.time_stamp_authority import SigningAuthority, TimeStampAuthority, http_server, replying
 
 SEAL = [
@@ -149,3 +149,25 @@ def test_check_finds_an_authority_that_gives_no_stamps(folder: Path) -> None:
     assert done.returncode == 3
     (stamps,) = (line for line in map(json.loads, done.stdout.splitlines()) if "time_stamp" in line)
     assert (stamps["ok"], stamps["reason"]) == (False, "time-stamp")
+
+
+def test_verify_tells_a_signature_that_coercion_broke_from_tampering(folder: Path) -> None:
+    """The verdict is that of our seal: an archive may keep up the institution's name, and the signature covers it."""
+    (folder / "ct.dcm").write_bytes(objects.ct(rows=64, columns=64, InstitutionName="CLINIC A"))
+    assert sealgate([*SEAL, *SIGNED], folder).returncode == 0
+    believed = ["--signers", "keys/signer.pub", "--certificates", "authority/authority.pem", "--json"]
+    whole = json.loads(sealgate(["verify", "sealed.dcm", *believed], folder).stdout)
+    (signature,) = whole["standard_signatures"]
+    assert (whole["verdict"], signature["state"], signature["trusted"]) == ("intact", "valid", True)
+    assert (signature["of_this_seal"], signature["changed"]) == (True, [])
+    set_element(folder / "sealed.dcm", folder / "changed.dcm", "InstitutionName=CLINIC B")
+    changed = json.loads(sealgate(["verify", "changed.dcm", *believed], folder).stdout)
+    (signature,) = changed["standard_signatures"]
+    assert (changed["verdict"], signature["state"], signature["changed"]) == (
+        "intact",
+        "broken",
+        ["InstitutionName"],
+    )
+    prose = sealgate(["verify", "changed.dcm", "--signers", "keys/signer.pub"], folder).stdout
+    assert "InstitutionName" in prose
+    assert "broken" in prose

@@ -421,6 +421,19 @@ def test_a_parked_preparation_can_be_passed_on_and_what_was_received_is_delivere
     assert (delivery.outgoing, delivery.level, delivery.outcome) == (None, "pass", "released")
 
 
+def test_what_is_to_be_released_is_never_passed_on_as_it_was_received(
+    queue: Queue, admin: QueueAdmin
+) -> None:
+    queue.put(arrival(1, action="release"))
+    (job,) = queue.claim("w", step=Step.PREPARE, limit=1, lease_s=60)
+    queue.park("w", job, reason="tampered", hint="")
+    assert admin.pass_on([job.id]) == []
+    assert claim_deliveries(queue) == []
+    shown = admin.show(job.id)
+    assert shown is not None
+    assert shown.state is State.PARKED
+
+
 def _job_in(state: State, queue: Queue, admin: QueueAdmin, number: int) -> int:
     queue.put(arrival(number, action="seal" if state is State.WAITING else "pass"))
     job = next(job for job in admin.list(pseudonym=f"{number:016x}") if job.step is Step.DELIVER)

@@ -29,7 +29,10 @@ PRIVATE_ELEMENTS = {
     private_block.SIGNATURE: ("OB", "Ed25519 signature of the statement"),
     private_block.TILES: ("OB", "digests of the tiles of the pixel data"),
     private_block.RESTORING: ("OB", "encrypted: what undoes the change of the pixels"),
-    private_block.ENVELOPE: ("OB", "the encrypted record, where the pixels hold only a locator"),
+    private_block.ENVELOPE: ("OB", "the encrypted record, where the pixels do not hold it"),
+    private_block.HEADER: ("OB", "keyed digests of the elements of the header"),
+    private_block.RECEIVED: ("OB", "encrypted: the header as it was received"),
+    private_block.AMENDMENTS: ("OB", "signed corrections, where somebody amended"),
 }
 
 

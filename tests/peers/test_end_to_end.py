@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 
 from gateway import keys
-from gateway.commands.demo.study import make_series, with_one_pixel_changed, with_patient_id
+from gateway.commands.demo.study import make_series, with_elements, with_one_pixel_changed
 from gateway.seal.codec.codec import Codec
 from gateway.seal.restoring import restore
 from gateway.seal.verifying import (
@@ -193,7 +193,7 @@ def test_another_patient_id_is_misidentified_with_the_field(
     house: House, sealed: list[Path], opened: bool
 ) -> None:
     for path in sealed:
-        report = house.verify(with_patient_id(path.read_bytes(), "ANOTHER"), opened=opened)
+        report = house.verify(with_elements(path.read_bytes(), {"PatientID": "ANOTHER"}), opened=opened)
         assert report.verdict is Verdict.MISIDENTIFIED, report.to_json()
         assert [difference["keyword"] for difference in report.header_differences] == ["PatientID"]
 

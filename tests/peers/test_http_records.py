@@ -30,6 +30,7 @@ from tests.support.web import audit_lines, bearer, token
 TOKENS = (
     token("ward", "read", "extract"),
     token("research", "undo", "restore"),
+    token("registry", "correct", "amend"),
     token("operator", "operate", "operate", "administer", "verify"),
 )
 
@@ -116,7 +117,9 @@ def test_a_record_is_given_to_callers_who_may_read_it_and_the_access_is_written_
     answer = _post(gateway, "/api/v1/extract", sealed, "read")
     assert answer.status_code == 200
     line = answer.json()
-    assert list(line) == ["path", "found", "reason", "mode", "record", "raw_bit_error_rate"]
+    assert list(line) == [
+        "path", "found", "reason", "mode", "record", "raw_bit_error_rate", "recipient_id",
+    ]  # fmt: skip
     assert (line["found"], line["record"]["PatientID"]) == (True, "P-4711")
     assert answer.headers["cache-control"] == "no-store"
     written = _audit(gateway)[-1]
@@ -148,6 +151,60 @@ def test_an_original_comes_back_bit_for_bit(gateway: RunningGateway, sealed: byt
     assert [line["reason"] for line in _audit(gateway)][-1] == "proven"
 
 
+def _amend(running: RunningGateway, data: bytes, wanted: dict[str, Any]) -> httpx.Response:
+    files = {"amendment": ("amendment.json", json.dumps(wanted)), "object": ("object.dcm", data)}
+    return _request(running, "POST", "/api/v1/amend", files=files, headers=bearer("correct"))
+
+
+def test_a_correction_is_signed_in_the_name_of_the_caller(gateway: RunningGateway, sealed: bytes) -> None:
+    """Who restores the object afterwards gets the corrected name, and the audit log has keywords and no values."""
+    wanted = {"set": {"PatientName": "Married^Name"}, "reason": "name after marriage"}
+    answer = _amend(gateway, sealed, wanted)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/dicom")
+    written = _audit(gateway)[-1]
+    assert (written["action"], written["reason"]) == ("amend", "PatientName")
+    assert "Married" not in json.dumps(written)
+    report = _post(gateway, "/api/v1/verify", answer.content, "operate").json()
+    assert report["verdict"] == "amended"
+    (amendment,) = report["amendments"]
+    assert {**amendment, "at": ""} == {
+        "keyword": "PatientName",
+        "from": "Secret^Name",
+        "to": "Married^Name",
+        "reason": "name after marriage",
+        "by": "registry",
+        "at": "",
+    }
+    restored = _post(gateway, "/api/v1/restore", answer.content, "undo")
+    assert restored.headers["sealgate-verdict"] == "amended"
+    assert dcmread(io.BytesIO(restored.content)).PatientName == "Married^Name"
+
+
+def test_what_does_not_verify_is_neither_amended_nor_restored_unasked(
+    gateway: RunningGateway, sealed: bytes, original: bytes
+) -> None:
+    swapped = dcmread(io.BytesIO(sealed))
+    swapped.PatientID = "SOMEBODY-ELSE"
+    out = io.BytesIO()
+    swapped.save_as(out)
+    wanted = {"set": {"PatientName": "X"}, "reason": "y"}
+    refused = _amend(gateway, out.getvalue(), wanted)
+    assert (refused.status_code, refused.json()["error"]) == (422, "not-amendable")
+    assert _amend(gateway, original, wanted).status_code == 422
+    assert _amend(gateway, sealed, {"set": {"NoKeyword": "X"}, "reason": "y"}).status_code == 400
+    assert _amend(gateway, sealed, {"reason": "y"}).status_code == 400
+    kept = _post(gateway, "/api/v1/restore", out.getvalue(), "undo")
+    assert (kept.status_code, kept.json()["reason"], kept.json()["verdict"]) == (
+        422,
+        "not-verified",
+        "misidentified",
+    )
+    given = _post(gateway, "/api/v1/restore?unverified=true", out.getvalue(), "undo")
+    assert (given.status_code, given.headers["sealgate-verdict"]) == (200, "misidentified")
+    assert dcmread(io.BytesIO(given.content)).PatientID == "P-4711"
+    assert _audit(gateway)[-1]["reason"] == "unverified-misidentified"
+
+
 def test_what_holds_nothing_and_what_is_no_object_are_answered_and_written_down(
     gateway: RunningGateway, original: bytes
 ) -> None:
@@ -160,6 +217,26 @@ def test_what_holds_nothing_and_what_is_no_object_are_answered_and_written_down(
         restored = _post(gateway, "/api/v1/restore", data, "undo")
         assert (restored.status_code, restored.json()["reason"]) == (422, reasons[1])
         assert [line["reason"] for line in _audit(gateway)][-2:] == list(reasons)
+
+
+def test_a_record_for_another_key_is_told_from_none_at_all(
+    gateway: RunningGateway, codec: Codec, original: bytes, tmp_path: Path
+) -> None:
+    keys.generate(tmp_path / "other")
+    other = keys.load_recipient(tmp_path / "other" / "recipient.pub")
+    sealed, _ = seal(
+        original,
+        recipient=other,
+        signer=keys.load_signer(gateway.keys / "signer.key"),
+        codec=codec,
+        now=datetime.now(UTC),
+    )
+    found = _post(gateway, "/api/v1/extract", sealed, "read")
+    assert (found.status_code, found.json()["found"], found.json()["reason"]) == (200, False, "other-key")
+    assert found.json()["recipient_id"] == other.key_id.hex()
+    restored = _post(gateway, "/api/v1/restore", sealed, "undo")
+    assert (restored.status_code, restored.json()["reason"]) == (422, "other-key")
+    assert [line["reason"] for line in _audit(gateway)][-2:] == ["other-key"] * 2
 
 
 def test_a_caller_without_the_role_gets_nothing_of_the_record(gateway: RunningGateway, sealed: bytes) -> None:

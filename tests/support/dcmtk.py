@@ -10,7 +10,16 @@ from pathlib import Path
 from gateway.commands.demo.dcmtk import echoscu, run, storescu
 from gateway.commands.demo.process import Process, free_port, program
 
-__all__ = ["Storescp", "echoscu", "remove_private_elements", "run", "set_element", "storescu", "transcode"]
+__all__ = [
+    "Storescp",
+    "echoscu",
+    "remove_private_elements",
+    "run",
+    "set_element",
+    "storescu",
+    "tool",
+    "transcode",
+]
 
 # What a PACS might do to store an object smaller, without loss: name -> (program, package, options).
 LOSSLESS_TRANSCODES: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -87,6 +96,12 @@ def remove_private_elements(source: Path, target: Path) -> None:
     """Copy without any private element, as de-identifying software and some archives do."""
     shutil.copyfile(source, target)
     _must([str(program("dcmodify", "dcmtk")), "-nb", "-imt", "-ep", str(target)])
+
+
+def tool(name: str, *arguments: str | Path) -> None:
+    """Run a tool of DCMTK or GDCM. Raises AssertionError, with what it said, when it fails."""
+    package = "libgdcm-tools" if name.startswith("gdcm") else "dcmtk"
+    _must([str(program(name, package)), *map(str, arguments)])
 
 
 def _must(command: Sequence[str]) -> None:

@@ -41,6 +41,7 @@ def backend(folder: Path, **parts: Any) -> Backend:
     """A gateway that has no recipient key; its audit log is in `folder`."""
     records = Records(
         opener=lambda: None,
+        amender=lambda: None,
         pseudonyms=Pseudonyms.load(folder),
         log=AccessLog(folder),
         quarantine=Quarantine(folder),

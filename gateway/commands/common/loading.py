@@ -50,6 +50,11 @@ def trusted_signers(path: Path) -> keys.TrustedSigners:
 
 
 @cache
+def certificate_trust(path: Path) -> keys.CertificateTrust:
+    return keys.CertificateTrust(keys.load_certificates(path))
+
+
+@cache
 def _provider() -> keys.KeyProvider:
     """The provider of private keys, for commands without a configuration file.
 

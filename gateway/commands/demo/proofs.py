@@ -94,7 +94,7 @@ class Proofs:
     def of_all(self, received: Sequence[Received]) -> None:
         """Verify, extract and restore each object, and compare it with what the modality sent."""
         verdicts: Counter[str] = Counter()
-        records = restored = full = 0
+        records = restored = whole = full = 0
         with self.printer.progress(len(received)) as advance:
             for instance in received:
                 examination = Examination(instance.data, self.material.codec)
@@ -104,7 +104,8 @@ class Proofs:
                 if report.level == "full":
                     full += 1
                     records += self._record_is_right(instance)
-                restored += self._restores(instance.uid, examination)
+                pixels, data_set = self._restores(instance.uid, examination)
+                restored, whole = restored + pixels, whole + data_set
                 advance()
         total = len(received)
         good = sum(verdicts[verdict.value] for verdict in GOOD)
@@ -118,6 +119,10 @@ class Proofs:
             restored == total,
             f"restored, the pixel data equals the modality's byte for byte: {restored} of {total}",
         )
+        self.check(
+            whole == total,
+            f"the header comes back too, the whole data set proven by its digest: {whole} of {total}",
+        )
 
     def over_http(self, gateway: GatewayProcess, received: Sequence[Received]) -> None:
         """The gateway's own verify endpoint agrees."""
@@ -126,7 +131,7 @@ class Proofs:
         self.check(verdict in {good.value for good in GOOD}, f"the gateway's HTTP endpoint agrees: {verdict}")
 
     def of_attacks(self, sealed: Received, folder: Path) -> None:
-        """Change one pixel, the patient id and the private block, and try a harmless lossless re-encoding."""
+        """Change one pixel, the patient, how it is shown and the private block; then a harmless re-encoding."""
         folder.mkdir(parents=True, exist_ok=True)
         header = dcmread(io.BytesIO(sealed.data), stop_before_pixels=True)
         row, column = int(header.Rows) // 2, int(header.Columns) // 3
@@ -141,13 +146,19 @@ class Proofs:
             f"one bit of one pixel changed, row {row}, column {column}: {_summary(report)}",
         )
         report = self._judge(
-            study.with_patient_id(sealed.data, "ANOTHER-PATIENT"), folder / "other-patient.dcm"
+            study.with_elements(sealed.data, {"PatientID": "ANOTHER-PATIENT"}), folder / "other-patient.dcm"
         )
         fields = {difference["keyword"] for difference in report.header_differences}
         self.check(
             report.verdict is Verdict.MISIDENTIFIED and fields == {"PatientID"},
             f"another patient's id put in: {_summary(report)}",
         )
+        for name, what, elements in study.alterations(header):
+            report = self._judge(study.with_elements(sealed.data, elements), folder / f"{name}.dcm")
+            found = {difference["keyword"] for difference in report.header_differences}
+            self.check(
+                report.verdict is Verdict.ALTERED and found == set(elements), f"{what}: {_summary(report)}"
+            )
         self._of_tools(sealed, folder)
 
     def _of_tools(self, sealed: Received, folder: Path) -> None:
@@ -198,15 +209,16 @@ class Proofs:
             for keyword, value in extraction.record.items()
         )
 
-    def _restores(self, uid: str, examination: Examination) -> bool:
-        """Whether restoring gives the pixel bytes that the modality sent."""
+    def _restores(self, uid: str, examination: Examination) -> tuple[bool, bool]:
+        """Whether restoring gives the pixel bytes that the modality sent, and the data set that was received."""
         if uid not in self.originals:
-            return False
-        original, _ = restore_examined(examination, recipient_key=self.material.recipient_key)
+            return False, False
+        original, restoration = restore_examined(examination, recipient_key=self.material.recipient_key)
         if original is None:
-            return False
+            return False, False
         sent = dcmread(self.originals[uid][0], force=True)
-        return bool(dcmread(io.BytesIO(original[:])).get("PixelData") == sent.get("PixelData"))
+        same = bool(dcmread(io.BytesIO(original[:])).get("PixelData") == sent.get("PixelData"))
+        return same, restoration.whole
 
 
 def _summary(report: Report) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.data import get_testdata_file
@@ -86,10 +87,24 @@ def with_one_pixel_changed(data: bytes, *, row: int, column: int) -> bytes:
     return _written(dataset)
 
 
-def with_patient_id(data: bytes, patient_id: str) -> bytes:
-    """A copy that claims to show another patient."""
+def alterations(header: Dataset) -> list[tuple[str, str, dict[str, Any]]]:
+    """Changes that show or measure something else: a name, what was done, and keyword -> new value."""
+    orientation = [-float(number) for number in header.get("ImageOrientationPatient") or ()]
+    side = {"ImageOrientationPatient": orientation} if orientation else {"ImageLaterality": "R"}
+    spacing = [2 * float(number) for number in header.get("PixelSpacing") or ()]
+    scale = {"PixelSpacing": spacing} if spacing else {"RescaleSlope": "2"}
+    return [
+        ("other-window", "another window", {"WindowCenter": "1", "WindowWidth": "2"}),
+        ("other-side", "left and right exchanged", side),
+        ("other-scale", "a scale of 2", scale),
+    ]
+
+
+def with_elements(data: bytes, elements: Mapping[str, Any]) -> bytes:
+    """Copy with these elements set."""
     dataset = dcmread(io.BytesIO(data))
-    dataset.PatientID = patient_id
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
     return _written(dataset)
 
 

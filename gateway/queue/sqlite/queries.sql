@@ -257,8 +257,10 @@ WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'held'
 RETURNING id;
 
 -- people_pass_on --
+-- What is to be released never goes on as it was received: its pixels may still carry the patient.
 UPDATE job SET state = 'done', reason = NULL, hint = NULL, changed_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids)) AND step = 'prepare' AND state = 'parked'
+  AND instance_id NOT IN (SELECT id FROM instance WHERE action = 'release')
 RETURNING id, instance_id;
 
 -- people_drop --

@@ -14,14 +14,19 @@ from cryptography.exceptions import InvalidSignature
 
 from gateway.errors import SealBroken
 from gateway.keys import Signer, TrustedSigners
+from gateway.seal.header.canonical import is_covered
 from gateway.seal.header.table import DIGEST_BYTES, HeaderTable
 
 # Number of the check in FORMAT.md that this module serves.
 CHECK = 12
 _PREFIX = b"sealgate amendment v2\0"
 _VERSION = 2
+_KEYS = frozenset(range(1, 9))
+_TAG_MAX = 0xFFFFFFFF
 # More than a patient's record sees in a life; each costs a signature to check.
 AMENDMENTS_MAX = 1000
+# Nobody signed the whole of the element, so that anybody can make it long; parsed, it takes up to 75 times as much.
+ELEMENT_MAX = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def appended(element: bytes, amendment: Amendment, statement: bytes, signer: Sig
 
     element: as it is; empty when there is none.
     statement: the encoded statement of the seal.
-    Raises SealBroken when the element is malformed.
+    Raises SealBroken when the element is malformed, or would become longer than readers take.
     """
     entries = _entries(element) if element else []
     content = {
@@ -80,7 +85,10 @@ def appended(element: bytes, amendment: Amendment, statement: bytes, signer: Sig
         8: signer.key_id,
     }
     encoded = cbor2.dumps(content, canonical=True)
-    return cbor2.dumps([*entries, [encoded, signer.sign(_PREFIX + encoded)]], canonical=True)
+    longer = cbor2.dumps([*entries, [encoded, signer.sign(_PREFIX + encoded)]], canonical=True)
+    if len(longer) > ELEMENT_MAX or len(entries) >= AMENDMENTS_MAX:
+        raise SealBroken("the object was amended too often", check=CHECK)
+    return longer
 
 
 def decode(element: bytes, statement: bytes) -> tuple[Amendment, ...]:
@@ -133,6 +141,8 @@ def covered(amendments: tuple[Amendment, ...], sealed: HeaderTable) -> dict[int,
 
 
 def _entries(element: bytes) -> list[list[bytes]]:
+    if len(element) > ELEMENT_MAX:
+        raise SealBroken("the amendments are too long", check=CHECK)
     stream = io.BytesIO(element)
     try:
         entries = cbor2.load(stream)
@@ -141,7 +151,7 @@ def _entries(element: bytes) -> list[list[bytes]]:
         for encoded, signature in entries:
             if type(encoded) is not bytes or type(signature) is not bytes:
                 raise TypeError("an entry has wrong types")
-    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError) as error:
+    except (cbor2.CBORError, ValueError, TypeError, RecursionError) as error:
         raise SealBroken("the amendments are malformed", check=CHECK) from error
     return entries
 
@@ -149,17 +159,25 @@ def _entries(element: bytes) -> list[list[bytes]]:
 def _decoded(encoded: bytes, statement_hash: bytes, previous: bytes) -> Amendment:
     try:
         content = cbor2.loads(encoded)
-        if cbor2.dumps(content, canonical=True) != encoded or content[1] != _VERSION or len(content) != 8:
-            raise ValueError("not this version, or not the deterministic encoding")
+        if (
+            type(content) is not dict
+            or content.keys() != _KEYS
+            or [type(content[1]), content[1]] != [int, _VERSION]
+        ):
+            raise ValueError("not this version")
+        if cbor2.dumps(content, canonical=True) != encoded:
+            raise ValueError("not the deterministic encoding")
         corrections = tuple(_correction(item) for item in content[4])
         texts, moment, signer_id = (content[5], content[6]), content[7], content[8]
         if (
             not all(type(text) is str for text in texts)
             or type(moment) is not int
             or type(signer_id) is not bytes
+            or type(content[4]) is not list
+            or not corrections
         ):
             raise TypeError("an entry has wrong types")
-    except (cbor2.CBORDecodeError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (cbor2.CBORError, ValueError, TypeError, RecursionError) as error:
         raise SealBroken("an amendment is malformed", check=CHECK) from error
     if content[2] != statement_hash or content[3] != previous:
         raise SealBroken("an amendment is of another object, or out of its place", check=CHECK)
@@ -171,4 +189,6 @@ def _correction(item: Any) -> Correction:
     digests = all(type(digest) is bytes and len(digest) in (0, DIGEST_BYTES) for digest in (before, after))
     if type(tag) is not int or not digests or type(old) is not str or type(new) is not str:
         raise TypeError("a correction has wrong types")
+    if not is_covered(tag) or tag > _TAG_MAX:
+        raise ValueError("a correction is of no element that a signed header covers")
     return Correction(tag, before, after, old, new)

@@ -110,7 +110,7 @@ def of_encoded(file: Part10) -> bytes:
     shape = [file.value(tag) for tag in _SHAPE]
     numbers = [-1 if not value else int.from_bytes(value, "little" if little else "big") for value in shape]
     layout = " ".join(
-        [form, file.text(PHOTOMETRIC_INTERPRETATION), file.text(NUMBER_OF_FRAMES), *map(str, numbers)]
+        [form, file.text(PHOTOMETRIC_INTERPRETATION), file.text(NUMBER_OF_FRAMES) or "1", *map(str, numbers)]
     )
     engine = blake3(b"sealgate fragments v2\0" + layout.encode("utf-8") + struct.pack("<BI", 0, len(parts)))
     for part in parts:

@@ -16,7 +16,13 @@ import numpy as np
 from gateway.dicom.elements import IMPLICIT_LE, Element, Encoding, items, walk
 from gateway.dicom.lazy_bytes import ByteRange, ByteSource, pieces
 from gateway.dicom.part10 import Part10
-from gateway.dicom.tags import PIXEL_DATA, PIXEL_REPRESENTATION, SPECIFIC_CHARACTER_SET
+from gateway.dicom.tags import (
+    BITS_ALLOCATED,
+    NUMBER_OF_FRAMES,
+    PIXEL_DATA,
+    PIXEL_REPRESENTATION,
+    SPECIFIC_CHARACTER_SET,
+)
 from gateway.dicom.text import decoded
 from gateway.errors import UnreadableObject
 from gateway.seal.header import dictionary
@@ -56,8 +62,8 @@ NOT_COVERED = frozenset(
         0x00080052, 0x00080053, 0x00080054, 0x00080056, 0x00081190, 0x0040E010, 0x0040E011, 0x0040E020,
         0x0040E021, 0x0040E022, 0x0040E023, 0x0040E024, 0x0040E025,
         0x00880130, 0x00880140,
-        0x04000500, 0x04000510, 0x04000520, 0x04000550, 0x04000561,
-        0x00280006, 0x4FFE0001, 0x7FE00001, 0x7FE00002, 0x7FE00003, PIXEL_DATA, 0xFFFAFFFA, 0xFFFCFFFC,
+        *range(0x04000500, 0x04000562),
+        0x00280006, BITS_ALLOCATED, 0x4FFE0001, 0x7FE00001, 0x7FE00002, 0x7FE00003, PIXEL_DATA, 0xFFFAFFFA, 0xFFFCFFFC,
     }
 )  # fmt: skip
 
@@ -86,7 +92,8 @@ class HeaderReading:
     @classmethod
     def of(cls, file: Part10, edition: int = dictionary.EDITION) -> HeaderReading:
         charset = (file.value(SPECIFIC_CHARACTER_SET) or b"").strip(b" \0")
-        signed = (file.value(PIXEL_REPRESENTATION) or b"").strip(b"\0") != b""
+        representation = (file.value(PIXEL_REPRESENTATION) or b"")[:2]
+        signed = representation == (b"\1\0" if file.encoding.little else b"\0\1")
         return cls(file.body, file.encoding, charset, signed, dictionary.vrs(edition))
 
 
@@ -112,6 +119,9 @@ class Canonical:
     def empty(self) -> bool:
         """Whether the element might as well be absent (PS3.5 7.4.4)."""
         return not self.length
+
+
+_ONE = Canonical(b"D", 3, (b"1E0",))
 
 
 def is_covered(tag: int, *, nested: bool = False) -> bool:
@@ -154,7 +164,11 @@ def value_of(element: Element, reading: HeaderReading, deep: int = 0) -> Canonic
     raw = reading.body[element.value : element.end]
     if kind in (b"I", b"F"):
         return _numbers(raw, vr, reading.encoding.little)
-    return _text(raw, kind, reading.charset)
+    text = _text(raw.replace(b" ", b"") if vr == "UI" else raw, kind, reading.charset)
+    if element.tag == NUMBER_OF_FRAMES and text == _ONE:
+        # One frame is what its absence means (PS3.3 C.7.6.6), and some toolkits remove it.
+        return Canonical(kind, 0, ())
+    return text
 
 
 def sequence(contents: list[bytes]) -> Canonical:
@@ -232,8 +246,8 @@ def _width_vr(element: Element, vr: str) -> str:
 
 
 def swapped(value: bytes, vr: str) -> bytes:
-    """A value of numbers in the other byte order."""
-    width = _WORDS[vr]
+    """A value in the other byte order; one of bytes or text stays."""
+    width = _WORDS.get(vr, 1)
     whole = len(value) // width * width
     return np.frombuffer(value[:whole], f"u{width}").byteswap().tobytes() + value[whole:]
 
@@ -248,7 +262,8 @@ def _numbers(raw: bytes, vr: str, little: bool) -> Canonical:
     if vr == "AT":
         numbers = words[0::2].astype("<i8") << 16 | words[1::2]
     elif vr in ("FL", "FD"):
-        numbers = words.astype("<f8")
+        with np.errstate(invalid="ignore"):
+            numbers = words.astype("<f8")
         numbers[np.isnan(numbers)] = np.nan
     else:
         numbers = words.astype("<i8")
@@ -257,7 +272,7 @@ def _numbers(raw: bytes, vr: str, little: bool) -> Canonical:
 
 def _text(raw: bytes, kind: bytes, charset: bytes) -> Canonical:
     raw = raw.rstrip(b" \0")
-    if kind == b"C" and raw == b"YBR_RCT":
+    if kind == b"C" and raw.strip(b" \0") == b"YBR_RCT":
         # What the reversible transform of JPEG 2000 makes of RGB (PS3.3 C.7.6.3.1.2).
         raw = b"RGB"
     if kind in (b"C", b"D"):

@@ -30,8 +30,24 @@ _ENCODINGS = (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE)
 # Longer values stay out: they are in the object already, and would make it larger once more.
 _VALUE_MAX = 4096
 _TOTAL_MAX = 128 << 10
-# No header that is written here becomes larger than this when it is decompressed.
-_PLAIN_MAX = 16 << 20
+# What sealing may write anew (FORMAT.md, "What sealing writes"), and what the other values are read by: always kept.
+_ALWAYS_KEPT = frozenset(
+    {
+        0x00080005,
+        0x00080008,
+        0x00080018,
+        0x00082111,
+        0x00082112,
+        0x00089215,
+        0x0018A001,
+        0x00280004,
+        0x00280103,
+    }
+)
+# A UID has 64 characters; more than this does not go into file meta information.
+_SYNTAX_MAX = 1024
+# No header becomes larger than this when it is decompressed: parsed, it takes up to 75 times as much.
+PLAIN_MAX = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -111,13 +127,15 @@ def digest_of(data_set: ByteSource) -> bytes:
 
 def capture(file: Part10) -> ReceivedHeader:
     """What is to be kept of an object as it was received."""
+    lengths = [element.end - element.value for element in file.elements if element.tag != PIXEL_DATA]
     longest = _VALUE_MAX
-    while sum(_kept(element, longest) for element in file.elements) > _TOTAL_MAX and longest:
+    while sum(length for length in lengths if length <= longest) > _TOTAL_MAX and longest:
         longest //= 4
     parts: list[bytes | LeftOut] = []
     begin = 0
     for element in file.elements:
-        if element.tag != PIXEL_DATA and element.end - element.value <= longest:
+        short = element.end - element.value <= longest or element.tag in _ALWAYS_KEPT
+        if short and element.tag != PIXEL_DATA:
             continue
         if element.start > begin:
             parts.append(file.body[begin : element.start])
@@ -133,6 +151,15 @@ def close(received: ReceivedHeader, restore_key: bytes) -> bytes:
     """The encrypted content of the element.
 
     restore_key: of the record, so that who opens the record opens this too.
+    Raises SealBroken as `pack` does.
+    """
+    return _cipher(restore_key).encrypt(_NONCE, pack(received), _ASSOCIATED)
+
+
+def pack(received: ReceivedHeader) -> bytes:
+    """The content before it is encrypted: compressed CBOR.
+
+    Raises SealBroken when there are so many elements that no reader would take it.
     """
     content = {
         1: received.transfer_syntax,
@@ -142,9 +169,11 @@ def close(received: ReceivedHeader, restore_key: bytes) -> bytes:
         ],
         4: received.digest,
     }
+    plain = cbor2.dumps(content, canonical=True)
+    if len(plain) > PLAIN_MAX:
+        raise SealBroken("the header has more elements than can be kept", check=CHECK)
     engine = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packed = engine.compress(cbor2.dumps(content, canonical=True)) + engine.flush()
-    return _cipher(restore_key).encrypt(_NONCE, packed, _ASSOCIATED)
+    return engine.compress(plain) + engine.flush()
 
 
 def open_element(element: bytes, restore_key: bytes) -> ReceivedHeader:
@@ -153,16 +182,24 @@ def open_element(element: bytes, restore_key: bytes) -> ReceivedHeader:
     Raises SealBroken when the element was changed, is of another object, or holds something else.
     """
     try:
-        packed = _cipher(restore_key).decrypt(_NONCE, element, _ASSOCIATED)
+        return unpack(_cipher(restore_key).decrypt(_NONCE, element, _ASSOCIATED))
+    except InvalidTag as error:
+        raise SealBroken("the header as received does not open", check=CHECK) from error
+
+
+def unpack(packed: bytes) -> ReceivedHeader:
+    """The inverse of `pack`.
+
+    Raises SealBroken when the content is malformed, or too large.
+    """
+    try:
         engine = zlib.decompressobj(-zlib.MAX_WBITS)
-        plain = engine.decompress(packed, _PLAIN_MAX)
+        plain = engine.decompress(packed, PLAIN_MAX)
         if not engine.eof or engine.unused_data:
             raise ValueError("not one deflated stream")
         return _received(cbor2.loads(plain))
-    except InvalidTag as error:
-        raise SealBroken("the header as received does not open", check=CHECK) from error
     except (
-        cbor2.CBORDecodeError, zlib.error, KeyError, TypeError, ValueError, IndexError, RecursionError,
+        cbor2.CBORError, zlib.error, KeyError, TypeError, ValueError, RecursionError,
     ) as error:  # fmt: skip
         raise SealBroken("the header as received is malformed", check=CHECK) from error
 
@@ -170,6 +207,8 @@ def open_element(element: bytes, restore_key: bytes) -> ReceivedHeader:
 def _received(content: Any) -> ReceivedHeader:
     """Every type is checked, because whoever has the recipient's public key can make such an element."""
     parts: list[bytes | LeftOut] = []
+    if type(content) is not dict or type(content[3]) is not list:
+        raise ValueError("the entries have wrong types")
     for part in content[3]:
         if isinstance(part, bytes):
             parts.append(part)
@@ -178,19 +217,17 @@ def _received(content: Any) -> ReceivedHeader:
         if type(tag) is not int or type(head) is not bytes or type(length) is not int or len(head) > 12:
             raise ValueError("an element that was left out has wrong types")
         parts.append(LeftOut(tag, head, length))
-    if type(content[1]) is not str or type(content[4]) is not bytes or content[2] not in (0, 1, 2):
+    syntax, encoding, digest = content[1], content[2], content[4]
+    if type(syntax) is not str or type(encoding) is not int or type(digest) is not bytes:
         raise ValueError("the entries have wrong types")
-    received = ReceivedHeader(content[1], _ENCODINGS[content[2]], tuple(parts), content[4])
+    if len(syntax) > _SYNTAX_MAX or not 0 <= encoding < len(_ENCODINGS):
+        raise ValueError("no transfer syntax, or no encoding")
+    received = ReceivedHeader(syntax, _ENCODINGS[encoding], tuple(parts), digest)
     try:
         received.header()
     except UnreadableObject as error:
         raise ValueError("the elements can't be read") from error
     return received
-
-
-def _kept(element: Any, longest: int) -> int:
-    length = int(element.end - element.value)
-    return length if element.tag != PIXEL_DATA and length <= longest else 0
 
 
 def _cipher(restore_key: bytes) -> ChaCha20Poly1305:

@@ -14,16 +14,18 @@ from typing import Any
 import cbor2
 from blake3 import blake3
 
-from gateway.dicom.elements import Element, walk
+from gateway.dicom.elements import IMPLICIT_LE, Element, items, walk
 from gateway.dicom.part10 import Part10
-from gateway.errors import SealBroken
+from gateway.errors import SealBroken, UnreadableObject
 from gateway.seal.header import dictionary
 from gateway.seal.header.canonical import (
     Canonical,
     HeaderReading,
     is_covered,
     item_contents,
+    swapped,
     value_of,
+    vr_of,
 )
 
 DIGEST_BYTES = 12
@@ -34,6 +36,8 @@ _KEY_CONTEXT = "sealgate header element v2"
 CHECK = 2
 _OWN_CREATOR = "SEALGATE"
 _OWN_GROUP = 0x0071
+_TAG_MAX = 0xFFFFFFFF
+_ITEM_TAG = b"\xfe\xff\x00\xe0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +101,7 @@ def take(
     for element in file.elements:
         if edits and element.tag in edits:
             continue
-        if element.tag == PER_FRAME:
+        if element.tag == PER_FRAME and vr_of(element, reading) == "SQ":
             frames = tuple(
                 _digest(key, element.tag, (struct.pack("<I", number), content))
                 for number, content in enumerate(item_contents(element, reading))
@@ -141,16 +145,13 @@ def decode(data: bytes) -> HeaderTable:
     stream = io.BytesIO(data)
     try:
         content = cbor2.load(stream)
-        if (
-            stream.tell() != len(data)
-            or not isinstance(content, dict)
-            or content.get(1) != dictionary.EDITION
-        ):
+        edition = content.get(1) if isinstance(content, dict) else None
+        if stream.tell() != len(data) or type(edition) is not int or edition != dictionary.EDITION:
             raise ValueError("not this edition, or bytes follow")
         frames, private = content.get(3, b""), content.get(4, {})
         table = HeaderTable(
-            edition=content[1],
-            elements=dict(content[2]),
+            edition=edition,
+            elements=dict(content[2].items()),
             frames=tuple(frames[at : at + DIGEST_BYTES] for at in range(0, len(frames), DIGEST_BYTES)),
             private={
                 (group, creator): digest
@@ -161,9 +162,14 @@ def decode(data: bytes) -> HeaderTable:
         digests = (*table.elements.values(), *table.frames, *table.private.values())
         if not all(type(digest) is bytes and len(digest) == DIGEST_BYTES for digest in digests):
             raise ValueError("digests of a wrong length")
+        tags = (*table.elements, *(group << 16 for group, _ in table.private))
+        if not all(type(tag) is int and 0 <= tag <= _TAG_MAX for tag in tags):
+            raise ValueError("tags that are none")
+        if not all(type(creator) is str for _, creator in table.private):
+            raise ValueError("private creators that are no text")
         if encode(table) != data:
             raise ValueError("not the deterministic encoding")
-    except (cbor2.CBORDecodeError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (cbor2.CBORError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SealBroken("the signed header is malformed", check=CHECK) from error
     return table
 
@@ -209,8 +215,8 @@ def _private(file: Part10, reading: HeaderReading, key: bytes) -> dict[tuple[int
             continue
         if 0x10 <= number <= 0xFF:
             name = file.body[element.value : element.end].strip(b" \0").decode("latin-1")
-            creators[group, number] = name
-            members.setdefault((group, name), [])
+            if name:
+                creators[group, number] = name
         elif number >= 0x1000 and (group, number >> 8) in creators:
             members[group, creators[group, number >> 8]].append((number & 0xFF, element))
     result = {}
@@ -226,8 +232,26 @@ def _private(file: Part10, reading: HeaderReading, key: bytes) -> dict[tuple[int
 
 
 def _private_value(number: int, element: Element, reading: HeaderReading) -> Iterable[bytes]:
+    contents = _private_items(element, reading)
+    if contents:
+        return (struct.pack("<BcI", number, b"S", len(contents)), *contents)
+    is_sequence = element.undefined or element.vr == b"SQ"
+    value = b"" if is_sequence else reading.body[element.value : element.end]
+    if not reading.encoding.little and element.vr:
+        value = swapped(value, element.vr.decode("latin-1"))
+    value = value.rstrip(b" \0")
+    return (struct.pack("<BcQ", number, b"B", len(value)), value)
+
+
+def _private_items(element: Element, reading: HeaderReading) -> list[bytes]:
+    """The items of a private element. Without a VR, or with UN, it is a sequence when it can be read as one."""
     if element.undefined or element.vr == b"SQ":
-        contents = item_contents(element, reading)
-        return (struct.pack("<BI", number, len(contents)), *contents)
-    value = reading.body[element.value : element.end].rstrip(b" \0")
-    return (struct.pack("<BQ", number, len(value)), value)
+        return item_contents(element, reading)
+    if element.vr not in (None, b"UN") or reading.body[element.value : element.value + 4] != _ITEM_TAG:
+        return []
+    try:
+        if items(reading.body, element, IMPLICIT_LE)[-1].end != element.end:
+            return []
+        return item_contents(element, reading)
+    except UnreadableObject:
+        return []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.errors import SealBroken
+from gateway.errors import OtherRecipient, SealBroken
 from gateway.keys import (
     RECIPIENT_ID_BYTES,
     SUITES,
@@ -74,11 +74,11 @@ def close(packed_record: bytes, recipient: Recipient) -> Envelope:
 def open_envelope(envelope: Envelope, key: RecipientKey) -> bytes:
     """The packed record.
 
-    Raises SealBroken when it was encrypted to another key, or was changed.
+    Raises OtherRecipient when it was encrypted to another key, SealBroken when it was changed.
     """
     holder = key.find(envelope.recipient_id)
     if holder is None:
-        raise SealBroken("the record is encrypted to another recipient key", check=CHECK)
+        raise OtherRecipient(envelope.recipient_id.hex(), check=CHECK)
     encapsulated = envelope.encapsulated
     try:
         if _ENVELOPES[Recipient(holder.public).curve] != envelope.suite:

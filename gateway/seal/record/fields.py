@@ -52,7 +52,8 @@ def field(keyword: str) -> Field:
 
     Raises ConfigurationError when the keyword is unknown, or the VR does not suit a record.
     """
-    tag = tag_for_keyword(keyword)
+    # Retired elements have an empty keyword.
+    tag = tag_for_keyword(keyword) if keyword else None
     if tag is None:
         raise ConfigurationError(f"{keyword!r} is not a DICOM keyword", hint="See PS3.6 for the keywords.")
     vr = dictionary_VR(tag)

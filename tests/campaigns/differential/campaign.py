@@ -17,6 +17,7 @@ from gateway.errors import UnreadableObject
 from gateway.seal import eligibility
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
+from gateway.seal.header import dictionary
 from tests.campaigns.differential import dcmtk_reader, known, mutations, pydicom_reader
 from tests.campaigns.differential.bases import Base
 from tests.campaigns.differential.comparison import differences
@@ -135,7 +136,7 @@ class Campaign:
     @staticmethod
     def _objection(file: Part10) -> str:
         try:
-            return one_reading.objection(file)
+            return one_reading.objection(file, dictionary.vrs())
         except UnreadableObject:
             return "unreadable"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,52 @@ def test_resealing_needs_the_keys_to_verify_and_restore_first(tmp_path: Path) ->
         loaded(tmp_path, asked)
     with_keys = asked.replace("[keys]", '[keys]\nrecipient_key = "r.key"\nsigners = "trusted"')
     assert loaded(tmp_path, with_keys).seal.sealed == "reseal"
+
+
+DEIDENTIFYING = """
+[release]
+command = {command}
+"""
+RELEASING = """
+[[destination]]
+name = "deid"
+ae_title = "DEID"
+host = "127.0.0.1"
+port = 104
+
+[[route]]
+called = "RELEASE"
+action = "release"
+to = ["deid"]
+"""
+KEYS_TO_RELEASE = '[keys]\nsigners = "s.pub"\nrecipient_key = "r.key"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (RELEASING, "keys.signers"),
+        (KEYS_TO_RELEASE + RELEASING + 'on_failure = "mark"\n', "route.0.on_failure"),
+        (KEYS_TO_RELEASE + DEIDENTIFYING.format(command='["deid", "{in}", "{out}"]') + RELEASING, "absolute"),
+        (KEYS_TO_RELEASE + DEIDENTIFYING.format(command='["/deid", "{in}", "x"]') + RELEASING, "{out}"),
+        (
+            KEYS_TO_RELEASE + DEIDENTIFYING.format(command='["/deid", "{in}{out}"]') + RELEASING,
+            "release.command",
+        ),
+    ],
+)
+def test_a_release_that_could_give_away_what_it_must_not_is_refused(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    path = tmp_path / "sealgate.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=re.escape(expected)):
+        load(path, environment={})
+
+
+def test_a_release_with_its_keys_and_a_command_is_good(tmp_path: Path) -> None:
+    path = tmp_path / "sealgate.toml"
+    command = '["/deid", "--from={in}", "{out}"]'
+    path.write_text(KEYS_TO_RELEASE + DEIDENTIFYING.format(command=command) + RELEASING)
+    table = load(path, environment={}).release
+    assert (table.command, table.unsealed) == (("/deid", "--from={in}", "{out}"), "refuse")

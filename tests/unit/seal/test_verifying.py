@@ -196,10 +196,19 @@ def test_a_foreign_signer_is_unknown(desk: Desk, other_desk: Desk, sealed: bytes
     assert not without.ok
 
 
-def test_a_record_for_another_recipient_stays_closed(other_desk: Desk, sealed: bytes) -> None:
-    extraction = other_desk.extract(sealed)
-    assert (extraction.found, extraction.reason, extraction.record) == (False, "not-opened", None)
-    assert other_desk.restore(sealed)[1].reason == "not-opened"
+def test_a_record_for_another_recipient_stays_closed_and_says_for_whom_it_is(
+    desk: Desk, other_desk: Desk, sealed: bytes
+) -> None:
+    for data in (sealed, stripped(sealed)):
+        extraction = other_desk.extract(data)
+        assert (extraction.found, extraction.reason, extraction.record) == (False, "other-key", None)
+        assert extraction.recipient_id == desk.recipient.key_id.hex()
+        (record,) = [check for check in other_desk.verify(data).checks if check.n == 8]
+        assert not record.ok
+        assert f"a record for another key: it is encrypted to recipient {extraction.recipient_id}" == (
+            record.detail
+        )
+    assert other_desk.restore(sealed)[1].reason == "other-key"
 
 
 def test_an_object_that_was_never_sealed_is_unsealed(desk: Desk, original: bytes) -> None:

@@ -9,7 +9,7 @@ import pytest
 from blake3 import blake3
 
 from gateway.errors import SpoolCorrupt, SpoolFull
-from gateway.spool import LocalSpool
+from gateway.spool import LocalSpool, local
 from tests.support.spool import file_of
 
 
@@ -113,3 +113,17 @@ def test_a_spool_whose_folder_takes_no_file_is_not_writable(tmp_path: Path) -> N
     assert list((tmp_path / "spool" / "tmp").iterdir()) == []
     (tmp_path / "spool" / "tmp").rmdir()
     assert not spool.writable()
+
+
+def test_an_object_without_an_end_stops_at_the_watermark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others need the rest of the disk: the database above all."""
+    spool = LocalSpool(tmp_path, free_bytes_min=1)
+    draft = spool.draft()
+    monkeypatch.setattr(spool, "free_bytes", lambda: 0)
+    monkeypatch.setattr(local, "UNSYNCED_BYTES_MAX", 1000)
+    with pytest.raises(SpoolFull, match="watermark"):
+        for _ in range(2):
+            draft.write(bytes(800))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]

@@ -113,13 +113,14 @@ OPERATOR = token("operator", "operate", "operate", "administer")
 ENDPOINTS: dict[Role, tuple[str, str]] = {
     "extract": ("POST", "/api/v1/extract"),
     "restore": ("POST", "/api/v1/restore"),
+    "amend": ("POST", "/api/v1/amend"),
     "operate": ("GET", "/api/v1/queue"),
     "administer": ("POST", "/api/v1/reload"),
     "verify": ("POST", "/api/v1/verify"),
 }
 
 
-@pytest.mark.parametrize("role", ["extract", "restore", "operate", "administer"])
+@pytest.mark.parametrize("role", ["extract", "restore", "amend", "operate", "administer"])
 def test_without_any_token_configured_nobody_gets_more_than_verification(
     client: Callable[..., TestClient], role: Role
 ) -> None:

@@ -1,0 +1,1 @@
+"""What archives do to sealed objects, and what verifying makes of it: `python -m tests.campaigns.harmless`."""

@@ -1,0 +1,102 @@
+"""Changes by tools that are no harmless ones: the verdict is right, and why."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tests.campaigns.harmless.trying import Alarm
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A change that is none without harm, and how it is told.
+
+    why: for people.
+    said: pattern of what verifying says.
+    tool, sample, operation: patterns of what it is about.
+    loss: only of objects that were compressed with loss before they were sealed.
+    """
+
+    why: str
+    said: str
+    tool: str = ""
+    sample: str = ""
+    operation: str = ""
+    loss: bool = False
+
+    def explains(self, alarm: Alarm) -> bool:
+        pairs = ((self.tool, alarm.tool), (self.sample, alarm.sample), (self.operation, alarm.operation))
+        matches = all(re.search(pattern, text) for pattern, text in pairs)
+        return matches and bool(re.search(self.said, alarm.why)) and (alarm.loss or not self.loss)
+
+
+FINDINGS = (
+    Finding(
+        "An object compressed with loss before it was sealed is proven as it was compressed. Decoded or encoded anew "
+        "it holds other bytes, and decoders differ in the values",
+        r"5 the fragments (are not|can't)",
+        loss=True,
+    ),
+    Finding(
+        "GDCM writes an implicit object in an explicit syntax with VR UN for standard elements, unless `--use-dict` "
+        "is given: viewers that do not look UN up show no name, no window, no spacing (check 0)",
+        r"^0 \([0-9A-F]{4},[0-9A-F]{4}\) has VR UN",
+        tool="gdcmconv",
+    ),
+    Finding(
+        "GDCM decodes to pixels with another Bits Stored than it was given: a viewer without window shows them "
+        "darker",
+        r"differs: BitsStored, HighBit",
+        tool="gdcmconv",
+        operation="--j2k, --raw",
+    ),
+    Finding(
+        "GDCM orders the pixels by planes and says in the header that it did not: any viewer shows another image",
+        r"5 \d+ of \d+ tiles changed",
+        tool="gdcmconv",
+        operation="planar-configuration",
+    ),
+    Finding(
+        "GDCM removes items of the Per-frame Functional Groups Sequence that have no frame",
+        r"differs: PerFrameFunctionalGroupsSequence",
+        tool="gdcmconv",
+    ),
+    Finding("GDCM gives the object another SOP class", r"differs: SOPClassUID", tool="gdcmconv"),
+    Finding(
+        "GDCM compresses more than 8 bits to JPEG streams that neither DCMTK nor this reader decodes",
+        r"a compressed frame does not decode",
+        tool="gdcmconv",
+        operation=r"^JPEG, quality",
+    ),
+    Finding(
+        "Pixels of more than 8 bits in OB, or of more than 16, have no one byte order in big endian: converters swap "
+        "them in different ways, or not at all (check 0)",
+        r"^0 the pixel data has no one byte order",
+    ),
+    Finding(
+        "The object used bits above Bits Stored, for an overlay or against the standard; the encoder dropped or moved "
+        "them",
+        r"5 the fragments are not those|5 the pixels can't be read: bits above",
+        sample="0x0F0F|verlay|ovly",
+    ),
+    Finding(
+        "DCMTK's XML rounds numbers in floating point", r"differs: [\w, ]*(Value|Regions)", tool="xml2dcm"
+    ),
+    Finding(
+        "DCMTK without its newer VRs writes text of VR UT and UC as bytes (OB): readers do not show it as text",
+        r"6 differs",
+        tool="dcmconv",
+        operation=r" -u$",
+    ),
+    Finding(
+        "A test pattern in which all parts are equally bright on the whole: nothing in it decides the likeness, so "
+        "that a compressed copy is told from another image by nothing (check 10)",
+        r"10 the image is not like",
+        sample="SC_rgb|TestPattern|SC_ybr|ColorTest|TextGBR",
+    ),
+)
+
+
+def explained(alarm: Alarm) -> Finding | None:
+    return next((finding for finding in FINDINGS if finding.explains(alarm)), None)
