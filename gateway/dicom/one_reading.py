@@ -26,12 +26,14 @@ from gateway.dicom.elements import (
     items,
     walk,
 )
-from gateway.dicom.image import pixel_format
+from gateway.dicom.image import frame_count, pixel_format
 from gateway.dicom.part10 import Part10
 from gateway.dicom.pixels import codestreams
 from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import (
+    BITS_ALLOCATED,
     META_GROUP_LENGTH,
+    PHOTOMETRIC_INTERPRETATION,
     PIXEL_DATA,
     PIXEL_REPRESENTATION,
     SPECIFIC_CHARACTER_SET,
@@ -281,7 +283,8 @@ def _pixels(file: Part10) -> Iterator[str]:
             codestreams(file)
         except UnsupportedPixels as error:
             yield str(error)
-            return
+    else:
+        yield from _native(file, element)
     try:
         shape = pixel_format(file)
     except UnsupportedPixels:
@@ -291,14 +294,21 @@ def _pixels(file: Part10) -> Iterator[str]:
         yield "the samples per pixel are not those of the photometric interpretation"
     if not shape.stored - 1 <= shape.high_bit < shape.allocated:
         yield "the high bit is not one of those that are stored"
-    if element.undefined:
+
+
+def _native(file: Part10, element: Element) -> Iterator[str]:
+    rows, columns, bits = (file.number(tag) for tag in (0x00280010, 0x00280011, BITS_ALLOCATED))
+    if not (rows and columns and bits):
         return
-    swapped = (8,) if element.vr == b"OB" else (8, 16)
-    bits = element.vr == b"OB" and shape.allocated == 1
-    if not (file.encoding.little or bits or shape.allocated in swapped):
+    if not file.encoding.little and bits not in ((1, 8) if element.vr == b"OB" else (8, 16)):
         yield "the pixel data has no one byte order"
-    length, least = element.end - element.value, shape.byte_count
-    subsampled = shape.photometric.endswith(("_422", "_420"))
+    try:
+        frames = frame_count(file)
+    except UnsupportedPixels:
+        return
+    length, samples = element.end - element.value, file.number(0x00280002, 1) or 1
+    least = (rows * columns * samples * frames * bits + 7) // 8
+    subsampled = file.text(PHOTOMETRIC_INTERPRETATION).endswith(("_422", "_420"))
     if length not in (least, least + least % 2) and not subsampled:
         yield "the pixel data has another length than its description says"
 

@@ -363,16 +363,19 @@ def parse(data: bytes) -> File:
 def _meta(data: bytes) -> tuple[str | None, int, list[str]]:
     """Transfer syntax, end and doubts of the file meta information: elements of group 0002, explicit little endian."""
     parser, at, syntax, stated = Parser(data), 132 if data[128:132] == b"DICM" else 0, None, None
-    after, named = at, b""
+    after, named, before, descends = at, b"", -1, False
     while at < len(data) and data[at : at + 2] == b"\x02\0":
         element, at, _ = parser._element(at, len(data), Encoding(True, False), 0, False)
         assert element is not None
+        descends |= element.tag <= before
+        before = element.tag
         if element.tag == 0x00020000:
             stated, after = int.from_bytes(element.body, "little"), at
         if element.tag == 0x00020010:
             syntax = element.text
             named = element.body.rstrip(b" \0")
     doubts = ["the transfer syntax is no UID"] if re.fullmatch(rb"[0-9.]*", named) is None else []
+    doubts += ["the file meta information does not ascend"] if descends else []
     doubts += ["another group length"] if stated is not None and after + stated != at else []
     return syntax, at, doubts
 
@@ -399,15 +402,13 @@ def native_length(file: File) -> int | None:
     frames = frame_count(file)
     if not rows or not columns or not bits or frames is None:
         return None
-    return (rows * columns * (1 if samples is None else samples) * frames * bits + 7) // 8
+    return (rows * columns * (samples or 1) * frames * bits + 7) // 8
 
 
 def frame_count(file: File) -> int | None:
     """1 where Number of Frames is absent, empty or 0; None where it is no number."""
-    if not file.text(0x00280008):
-        return 1
-    number = file.number(0x00280008)
-    return None if number is None or number < 0 else max(number, 1)
+    text = file.text(0x00280008) or "1"
+    return max(int(text), 1) if re.fullmatch("[0-9]{1,12}", text) else None
 
 
 def _pixel_doubts(file: File) -> None:
@@ -424,7 +425,12 @@ def _pixel_doubts(file: File) -> None:
         file.doubts.append("native or encapsulated pixel data against the transfer syntax")
     if not element.undefined:
         bits = file.number(0x00280100) or 0
-        if element.encoding.big and bits and bits not in ((1, 8) if element.written == "OB" else (8, 16)):
+        described = file.number(0x00280010) and file.number(0x00280011) and bits
+        if (
+            element.encoding.big
+            and described
+            and bits not in ((1, 8) if element.written == "OB" else (8, 16))
+        ):
             file.doubts.append("native pixel data that readers swap in different ways")
         subsampled = file.text(0x00280004).endswith(("_422", "_420"))
         length = native_length(file)

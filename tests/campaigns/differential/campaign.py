@@ -23,6 +23,7 @@ from tests.campaigns.differential.bases import Base
 from tests.campaigns.differential.comparison import differences
 from tests.campaigns.differential.gdcm_reader import GdcmReader
 from tests.campaigns.differential.readings import Reading, own_reading
+from tests.second_reader import dicom
 from tests.support.desk import Desk
 
 SEALED_SHARE = 0.75
@@ -118,6 +119,7 @@ class Campaign:
         try:
             file = read(data)
             judgement = self._judgement(file, data)
+            self._ask_the_second_reader(number, data, file, tally)
         except UnreadableObject:
             tally.counted["unreadable"] += 1
             return None
@@ -132,6 +134,15 @@ class Campaign:
         if private_block.has_block(file):
             return GOOD if self._desk.verify(data, with_key=False).ok else ""
         return SEALABLE if eligibility.judge(file).level is not Level.PASS else ""
+
+    def _ask_the_second_reader(self, number: int, data: bytes, file: Part10, tally: Tally) -> None:
+        """The reader that was written from FORMAT.md objects to the same files."""
+        try:
+            doubts = dicom.parse(data).doubts
+        except dicom.Unreadable:
+            doubts = ["unreadable"]
+        if bool(doubts) != bool(self._objection(file)):
+            tally.misses.append(f"{number}: the second reader says {doubts[:1]}")
 
     @staticmethod
     def _objection(file: Part10) -> str:
