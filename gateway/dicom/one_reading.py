@@ -164,6 +164,8 @@ def _elements(file: Part10, elements: list[Element], around: _Around, deep: int)
             once = "stands more than once" if tag == before else "is out of order"
             yield f"{_name(tag)} {once}"
         before = tag
+        if tag == SPECIFIC_CHARACTER_SET and element.vr not in (None, b"CS"):
+            yield f"{_name(tag)} has another VR than CS"
         if tag in _TRAPS:
             yield f"{_name(tag)} is not what some readers take it for"
         known = around.vrs.get(tag, "")
@@ -292,8 +294,8 @@ def _pixels(file: Part10) -> Iterator[str]:
         return
     if shape.samples != _SAMPLES.get(shape.photometric, shape.samples):
         yield "the samples per pixel are not those of the photometric interpretation"
-    if not shape.stored - 1 <= shape.high_bit < shape.allocated:
-        yield "the high bit is not one of those that are stored"
+    if shape.high_bit != shape.stored - 1:
+        yield "the high bit is not the highest that is stored"
 
 
 def _native(file: Part10, element: Element) -> Iterator[str]:

@@ -196,6 +196,8 @@ class Parser:
                 self.doubts.append(f"{element.tag:08X} does not ascend")
             if element.tag >> 16 < 8 and element.tag >> 16 != 4:
                 self.doubts.append(f"{element.tag:08X} in the data set")
+            if element.tag == CHARACTER_SET and element.written not in (None, "CS"):
+                self.doubts.append("a character set that is no CS")
             if element.tag in (0x00FF4AA5, 0x031E0324):
                 self.doubts.append(f"{element.tag:08X}, of which some readers make something else")
             before = element.tag
@@ -453,8 +455,8 @@ def _description_doubts(file: File) -> None:
     if frame_count(file) is None:
         return
     highest, samples = file.number(0x00280102), file.number(0x00280002) or 1
-    if highest is not None and not stored - 1 <= highest < bits:
-        file.doubts.append("a high bit that is not stored")
+    if highest not in (None, stored - 1):
+        file.doubts.append("a high bit that is not the highest stored")
     if samples != SAMPLES.get(file.text(0x00280004), samples):
         file.doubts.append("samples per pixel against the photometric interpretation")
 

@@ -103,6 +103,9 @@ def _same_bytes(own: Value, other: Value) -> bool:
     mine, theirs = own.raw or b"", other.raw or b""
     if mine == theirs:
         return True
+    if own.vr == "UI":
+        # Blanks within do not count, and toolkits take them out.
+        mine, theirs = mine.replace(b" ", b""), theirs.replace(b" ", b"")
     if {own.vr, other.vr} & _TEXT_VRS:
         return mine.strip(_BLANKS) == theirs.strip(_BLANKS)
     # A reader may add or take away the byte that pads to even length.

@@ -108,7 +108,7 @@ def _value(element: Element, reading: HeaderReading) -> Value:
         value.text = content.decode("utf-8")
     elif canonical.kind in (b"I", b"F") and not len(content) % 8:
         value.numbers = _eights(content, floating=kind == b"F")
-    elif canonical.kind == b"D":
+    elif canonical.kind == b"D" and (content or not raw.strip(b" \0")):
         value.text = content.decode("utf-8")
     return value
 

@@ -122,7 +122,7 @@ AMBIGUOUS: list[tuple[str, Callable[[], Draft]]] = [
     ("the pixel data has no one byte order", lambda: pixels(b"OB", ExplicitVRBigEndian)),
     ("(0028,0101) is not one number", lambda: draft(Node(0x00280101, b"US", b"\x0c\0\0\0"))),
     ("(0028,0103) is neither 0 nor 1", lambda: draft(Node(0x00280103, b"US", b"\3\0"))),
-    ("the high bit is not one of those that are stored", lambda: shared(3, 1)),
+    ("the high bit is not the highest that is stored", lambda: shared(3, 1)),
     (
         "the samples per pixel are not those of the photometric interpretation",
         lambda: draft(Node(0x00280004, b"CS", b"YBR_FULL")),

@@ -173,7 +173,6 @@ def test_level_digest_only_adds_the_block(desk: Desk, syntax: str) -> None:
         ({"SOPClassUID": "1.2.3.4"}, "unlisted-class"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "palette"),
         ({"PhotometricInterpretation": "UNHEARD OF"}, "unknown-photometric"),
-        ({"HighBit": 15}, "high-bit"),
         ({"BitsStored": 0}, "pixels-undefined"),
     ],
 )
