@@ -137,7 +137,7 @@ def _objections(file: Part10, vrs: Mapping[int, str]) -> Iterator[str]:
         start = 132 if file.prefix[128:132] == b"DICM" else 0
         if len(length) != 4 or int.from_bytes(length, "little") != len(file.prefix) - start - 12:
             yield "the group length of the file meta information is wrong"
-    if file.behind not in (b"", b"\0") and not _ends_like_gzip(file):
+    if file.behind.strip(b"\0") and not _ends_like_gzip(file):
         yield "something stands behind the deflated data set"
     for element in file.elements:
         outside = element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP
@@ -153,7 +153,7 @@ def _ends_like_gzip(file: Part10) -> bool:
     """Whether checksum and length of the data set stand behind it, as some writers leave them (RFC 1952, 2.3.1)."""
     body = file.body[:]
     told = struct.pack("<II", zlib.crc32(body), len(body))
-    return file.behind in (told, told + b"\0")
+    return file.behind.rstrip(b"\0") == told.rstrip(b"\0")
 
 
 def _elements(file: Part10, elements: list[Element], around: _Around, deep: int) -> Iterator[str]:

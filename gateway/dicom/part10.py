@@ -50,7 +50,7 @@ class Part10:
     encoding: how the elements are written, as they show it.
     body: the data set, inflated if it was deflated; in memory only if the file was.
     elements: of the data set, top level only.
-    behind: what stands behind a deflated data set; a zero byte pads it to even length.
+    behind: what stands behind a deflated data set, padding among it.
     """
 
     prefix: bytes

@@ -344,7 +344,7 @@ def parse(data: bytes) -> File:
         if not inflater.eof:
             raise Unreadable("the deflated data set is cut short")
         gzip = zlib.crc32(body).to_bytes(4, "little") + len(body).to_bytes(4, "little")
-        if inflater.unused_data not in (b"", b"\0", gzip, gzip + b"\0"):
+        if inflater.unused_data.rstrip(b"\0") not in (b"", gzip.rstrip(b"\0")):
             doubts.append("bytes behind the deflated data set")
     declared = _declared(syntax)
     encoding = _told(body) or declared or IMPLICIT_LITTLE

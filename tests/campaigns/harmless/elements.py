@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from gateway.dicom.elements import Element, encode
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.syntaxes import Form, syntax_of
+from gateway.dicom.tags import SPECIFIC_CHARACTER_SET
 from tests.campaigns.harmless.operation import Declined, Operation, Workbench
 from tests.campaigns.harmless.with_pydicom import edited
 
@@ -167,13 +168,17 @@ def _unpadded(file: Part10) -> bytes:
 
 
 def _leading(file: Part10) -> bytes:
-    """A blank in front, which PS3.5 6.2 calls insignificant in these VRs."""
+    """A blank in front, which PS3.5 6.2 calls insignificant in these VRs.
+
+    Not in front of Specific Character Set: pydicom does not know the term then, and shows other letters.
+    """
     edits: dict[int, bytes | None] = {}
     for element in file.elements:
         if (
             element.vr in (b"CS", b"DS", b"IS", b"LO", b"SH")
             and element.end > element.value
             and element.group != 0x71
+            and element.tag != SPECIFIC_CHARACTER_SET
         ):
             value = b" " + _value(file, element)
             edits[element.tag] = encode(element.tag, element.vr, value, file.encoding)

@@ -84,7 +84,7 @@ AMBIGUOUS: list[tuple[str, Callable[[], Draft]]] = [
         "the transfer syntax is no UID",
         lambda: meta(f"{ExplicitVRLittleEndian}\\{ExplicitVRBigEndian}".encode()),
     ),
-    ("something stands behind the deflated data set", lambda: deflated(b"\0\0")),
+    ("something stands behind the deflated data set", lambda: deflated(b"\0\0\1\0")),
     ("something stands behind the deflated data set", lambda: deflated(zlib.compress(b"x"))),
     ("(FFFE,E00D) has no place in a data set", lambda: trailing(Node(0xFFFEE00D, b"OB", b""))),
     ("(FFFE,E0DD) has no place in a data set", lambda: trailing(Node(0xFFFEE0DD, b"OB", b""))),
@@ -139,6 +139,9 @@ def test_checksum_and_length_behind_a_deflated_data_set_are_no_second_reading() 
     made = draft(syntax=DeflatedExplicitVRLittleEndian)
     body = emit(made.nodes, True, True)
     made.deflated_tail = struct.pack("<II", zlib.crc32(body), len(body))
+    assert objection(made) == ""
+    # Orthanc 1.10.1 writes zeros up to the length of the inflated data set.
+    made.deflated_tail = bytes(300)
     assert objection(made) == ""
     made.deflated_tail = struct.pack("<II", zlib.crc32(body), len(body) + 1)
     assert objection(made) == "something stands behind the deflated data set"
