@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -26,7 +27,9 @@ from gateway.dicom.elements import (
     items,
     walk,
 )
+from gateway.dicom.encapsulation import fragments
 from gateway.dicom.image import frame_count, pixel_format
+from gateway.dicom.lazy_bytes import ByteRange
 from gateway.dicom.part10 import Part10
 from gateway.dicom.pixels import codestreams
 from gateway.dicom.syntaxes import syntax_of
@@ -170,12 +173,8 @@ def _elements(file: Part10, elements: list[Element], around: _Around, deep: int)
             yield f"{_name(tag)} is not what some readers take it for"
         known = around.vrs.get(tag, "")
         pixel_data = tag == PIXEL_DATA and (element.vr is None or element.vr in (b"OB", b"OW"))
-        if (
-            element.undefined
-            and pixel_data
-            and not _delimited(file, element.end - 8, SEQUENCE_END, around.encoding)
-        ):
-            yield f"{_name(tag)} has a damaged delimiter"
+        if element.undefined and pixel_data:
+            yield from _encapsulated(file, element, around.encoding)
         why = _vr_objection(element, known, around.encoding, pixel_data=pixel_data)
         if why:
             yield f"{_name(tag)} {why}"
@@ -187,6 +186,18 @@ def _elements(file: Part10, elements: list[Element], around: _Around, deep: int)
             why = _value_objection(file, element, vr or b"", around)
             if why:
                 yield f"{_name(tag)} {why}"
+
+
+def _encapsulated(file: Part10, element: Element, encoding: Encoding) -> Iterator[str]:
+    """Pixel Data of undefined length, that of an icon too."""
+    if syntax_of(file.transfer_syntax).native:
+        yield "the pixel data is not in the form of its transfer syntax"
+    if not _delimited(file, element.end - 8, SEQUENCE_END, encoding):
+        yield f"{_name(element.tag)} has a damaged delimiter"
+    try:
+        deque(fragments(ByteRange(file.body, element.value, element.end)), maxlen=0)
+    except UnsupportedPixels as error:
+        yield str(error)
 
 
 def _vr_objection(element: Element, known: str, encoding: Encoding, *, pixel_data: bool) -> str:

@@ -357,6 +357,8 @@ def parse(data: bytes) -> File:
     twice = frozenset(tag for tag, count in counted.items() if count > 1)
     doubts += parser.doubts
     doubts += in_values.of_values(elements)
+    if (syntax or SYNTAXES[encoding.number]) in NATIVE and in_values.holds_fragments(elements):
+        doubts.append("encapsulated pixel data against the transfer syntax")
     file = File(syntax or SYNTAXES[encoding.number], encoding, elements, body, doubts, twice)
     _pixel_doubts(file)
     return file

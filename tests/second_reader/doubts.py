@@ -36,6 +36,14 @@ def of_values(elements: Mapping[int, Element], terms: str = "", outer: str | Non
             yield from (f"{tag:08X} {why}" for why in _of_value(element, terms, outer))
 
 
+def holds_fragments(elements: Mapping[int, Element]) -> bool:
+    """At any depth."""
+    return any(
+        element.fragments is not None or any(map(holds_fragments, element.items or []))
+        for element in elements.values()
+    )
+
+
 def _of_value(element: Element, terms: str, outer: str) -> Iterator[str]:
     vr, body = element.read_by, element.body
     if len(body) % 2 and (element.tag != PIXEL_DATA or len(body) == 13):
