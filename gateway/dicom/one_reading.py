@@ -83,6 +83,7 @@ _PLAIN = {
     b"IS": re.compile(rb"(?:[-+]?[0-9]+(?:\.0*)?)?"),
     b"DS": re.compile(rb"(?:[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,9})?)?"),
 }
+_COUNTED = frozenset(b"AT DS FD FL IS SL SQ SS SV UL US UV".split())
 _UID = re.compile(rb"[0-9.]+")
 _PIXEL_SOURCES = (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA)
 # What tells how pixel data lies: each is one number.
@@ -206,6 +207,8 @@ def _vr_objection(element: Element, known: str, encoding: Encoding, *, pixel_dat
         return "has a VR that does not exist"
     if element.vr == b"UN" and known and not element.undefined and not _unknown(element, known, encoding):
         return "has VR UN although it is a standard element"
+    if known and element.vr not in (None, b"UN") and _counts_otherwise(element.vr or b"", known):
+        return "is no number of the VR that readers look for"
     if element.tag == PIXEL_DATA and not pixel_data:
         return "is pixel data of another VR than OB or OW"
     if not element.undefined or pixel_data:
@@ -213,6 +216,15 @@ def _vr_objection(element: Element, known: str, encoding: Encoding, *, pixel_dat
     # Some readers look for items there, some for a delimiter only.
     sequence = element.vr == b"SQ" or (element.vr in (None, b"UN") and known in ("", "SQ"))
     return "" if sequence else "has an undefined length"
+
+
+def _counts_otherwise(vr: bytes, known: str) -> bool:
+    """Whether a number, or a sequence, is written as something else, or something else as a number: readers that ask
+    for a number of frames as IS find none in DS, and go on without.
+    """
+    named = set(known.encode().split(b"/"))
+    allowed = named | {b"OB", b"US", b"SS"} if b"OW" in named else named
+    return vr not in allowed and bool(_COUNTED & (named | {vr}))
 
 
 def _unknown(element: Element, known: str, encoding: Encoding) -> bool:

@@ -19,6 +19,7 @@ VRS = frozenset({
     "AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "OB", "OD", "OF", "OL", "OV", "OW", "PN",
     "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI", "UL", "UN", "UR", "US", "UT", "UV",
 })  # fmt: skip
+COUNTED = frozenset(["AT", "DS", "FD", "FL", "IS", "SL", "SQ", "SS", "SV", "UL", "US", "UV"])
 LATER = frozenset(["OD", "OF", "OL", "OV", "SV", "UC", "UR", "UT", "UV"])
 _SINGLE = [0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x0040, 0x0042, 0x0054, 0x0062, 0x0070, 0x5200, 0x7FE0]
 SHOWN = frozenset([*_SINGLE, *range(0x3002, 0x3010, 2), *range(0x5000, 0x5020, 2), *range(0x6000, 0x6020, 2)])
@@ -315,6 +316,16 @@ class Parser:
             and not self._unknown(element, known)
         ):
             self.doubts.append(f"{tag:08X} has VR UN")
+        if (
+            known is not None
+            and written not in (None, "UN")
+            and written not in VRS - COUNTED | set(known.split("/"))
+        ):
+            if "OW" not in known.split("/") or written not in ("US", "SS"):
+                self.doubts.append(f"{tag:08X} has VR {written}")
+        elif known is not None and written not in (None, "UN") and COUNTED & set(known.split("/")):
+            if written not in known.split("/") and ("OW" not in known or written not in ("OB", "OW")):
+                self.doubts.append(f"{tag:08X} has VR {written}")
         if element.undefined:
             allowed = ("OB", "OW", None) if tag == PIXEL_DATA else ("SQ", "UN", None)
             plain = written in (None, "UN") and known not in (None, "SQ") and tag != PIXEL_DATA

@@ -121,6 +121,14 @@ AMBIGUOUS: list[tuple[str, Callable[[], Draft]]] = [
     ("(7FE0,0010) is pixel data of another VR than OB or OW", lambda: pixels(b"OL")),
     ("the pixel data has no one byte order", lambda: pixels(b"OB", ExplicitVRBigEndian)),
     ("(0028,0101) is not one number", lambda: draft(Node(0x00280101, b"US", b"\x0c\0\0\0"))),
+    (
+        "(0028,0008) is no number of the VR that readers look for",
+        lambda: draft(Node(0x00280008, b"DS", b"1 ")),
+    ),
+    (
+        "(0010,0020) is no number of the VR that readers look for",
+        lambda: draft(Node(0x00100020, b"IS", b"12")),
+    ),
     ("(0028,0103) is neither 0 nor 1", lambda: draft(Node(0x00280103, b"US", b"\3\0"))),
     ("the high bit is not the highest that is stored", lambda: shared(3, 1)),
     (
