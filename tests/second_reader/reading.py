@@ -22,9 +22,9 @@ from tests.second_reader.dicom import LOSSY, PIXEL_DATA, File, Unreadable
 from tests.second_reader.header import NEUTRAL, Difference, class_of
 from tests.second_reader.record import PrivateKey, Record
 
-SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
+SOP_CLASS, SOP_INSTANCE, RESCALE_TYPE = 0x00080016, 0x00080018, 0x00281054
 COMPRESSOR = frozenset(
-    {0x00080008, 0x00080018, 0x00280004, *range(0x00280100, 0x00280104), 0x00280106, 0x00280107}
+    {0x00080008, 0x00080018, 0x00280004, *range(0x00280101, 0x00280104), 0x00280106, 0x00280107}
     | {0x00282110, 0x00282112, 0x00282114}
 )
 
@@ -53,6 +53,7 @@ class Reading:
     record: Record | None = None
     received: Received | None = None
     _lossy: bool = False
+    _type_filled_in: bool = False
 
     @property
     def failed(self) -> set[int]:
@@ -158,6 +159,9 @@ def _with_statement(
     if digest is False and image is not None:
         _likeness(reading, image, stated)
         reading._lossy = _lossy_copy(reading, file, block, image, payload)
+        if block.signed_header and RESCALE_TYPE not in block.signed_header.elements:
+            ct = file.text(SOP_CLASS) == "1.2.840.10008.5.1.4.1.1.2"
+            reading._type_filled_in = ct and file.text(RESCALE_TYPE) == "HU"
     if block.amendments is not None and block.signed_header is not None:
         try:
             reading.amendments = blocks.amendments(
@@ -256,9 +260,7 @@ def _lossy_copy(reading: Reading, file: File, block: Block, image: pixels.Image,
     changed, content = pixels.tiles_changed(image, stated[19], block.tiles)
     if not content:
         return False
-    if file.syntax in LOSSY:
-        return changed >= 0.1 * content
-    if file.text(0x00282110) == "01":
+    if file.syntax in LOSSY or file.text(0x00282110) == "01":
         return changed >= 0.5 * content
     return changed >= 0.75 * content and (changed >= 48 or reading.checks.get(7, False))
 
@@ -303,7 +305,8 @@ def _verdict(
             block.statement[2] == "full" and isinstance(payload, Look) and 10 not in reading.checks
         )
         return None if needs_payload and block.statement[4] == "pixels" else "tampered"
-    kinds = {d.kind for d in reading.differences if not (reading._lossy and d.tag in COMPRESSOR)}
+    follows = COMPRESSOR | {RESCALE_TYPE} if reading._type_filled_in else COMPRESSOR
+    kinds = {d.kind for d in reading.differences if not (reading._lossy and d.tag in follows)}
     if "structure" in kinds:
         return "tampered"
     if "identity" in kinds:

@@ -39,7 +39,8 @@ is shown, or what is measured, anew: what was sealed does not tell whether that 
 LIES_HEAD = """
 ## What only says that it was compressed
 
-Must be `tampered`. `lossy` in the last column: images that look the same upside down.
+Must be `tampered`. Those in the last column are `lossy`, which is no good verdict either: of images with content in
+that quarter alone most of the content changed, and some images look the same upside down.
 
 | what | tried | tampered | lossy or altered |
 |---|---|---|---|
