@@ -17,21 +17,24 @@ VRS = frozenset({
     "AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "OB", "OD", "OF", "OL", "OV", "OW", "PN",
     "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI", "UL", "UN", "UR", "US", "UT", "UV",
 })  # fmt: skip
+LATER = frozenset(["OD", "OF", "OL", "OV", "SV", "UC", "UR", "UT", "UV"])
 SHOWN = frozenset(
     [
-        0x0008,
-        0x0010,
-        0x0018,
-        0x0020,
-        0x0028,
-        0x0040,
-        0x0042,
-        0x0054,
-        0x0062,
-        0x0070,
-        0x5200,
-        0x7FE0,
-        *range(0x3002, 0x3010, 2),
+        8,
+        16,
+        24,
+        32,
+        40,
+        64,
+        66,
+        84,
+        98,
+        112,
+        20992,
+        32736,
+        *range(12290, 12304, 2),
+        *range(20480, 20512, 2),
+        *range(24576, 24608, 2),
     ]
 )
 LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
@@ -283,12 +286,25 @@ class Parser:
             fragments.append(self._take(at, length, end))
             at += length
 
+    @staticmethod
+    def _unknown(element: Element, known: str) -> bool:
+        """Whether an archive may not know better than UN."""
+        if element.encoding.big:
+            return False
+        long = len(element.body) > 0xFFFF and known not in LONG
+        return long or known in LATER or element.tag >> 16 not in SHOWN
+
     def _doubt(self, element: Element) -> None:
         tag, written = element.tag, element.written
         known = vr_of(tag) if not tag >> 16 & 1 else None
         if written is not None and written not in VRS:
             self.doubts.append(f"{tag:08X} has VR {written}")
-        if written == "UN" and not element.undefined and known is not None and not _may_be_un(element, known):
+        if (
+            written == "UN"
+            and not element.undefined
+            and known is not None
+            and not self._unknown(element, known)
+        ):
             self.doubts.append(f"{tag:08X} has VR UN")
         if element.undefined:
             allowed = ("OB", "OW", None) if tag == PIXEL_DATA else ("SQ", "UN", None)
@@ -380,15 +396,6 @@ def frame_count(file: File) -> int | None:
     return None if number is None or number < 0 else max(number, 1)
 
 
-def _may_be_un(element: Element, known: str) -> bool:
-    """Rule 4: where an archive may not know better."""
-    group = element.tag >> 16
-    shown = group in SHOWN or (group & 0xFFE1 in (0x5000, 0x6000))
-    young = known in ("OD", "OF", "OL", "OV", "SV", "UC", "UR", "UT", "UV")
-    long = len(element.body) > 65535 and known not in LONG
-    return not element.encoding.big and (not shown or young or long)
-
-
 def _pixel_doubts(file: File) -> None:
     pixels = [
         file.elements[t] for t in (0x00287FE0, 0x7FE00008, 0x7FE00009, PIXEL_DATA) if t in file.elements
@@ -401,8 +408,9 @@ def _pixel_doubts(file: File) -> None:
     if element.undefined == (file.syntax in NATIVE):
         file.doubts.append("native or encapsulated pixel data against the transfer syntax")
     if not element.undefined:
-        if element.encoding.big and (file.number(0x00280100) or 0) > (8 if element.vr == "OB" else 16):
-            file.doubts.append("native pixel data without one byte order")
+        bits, most = file.number(0x00280100) or 0, 8 if element.written == "OB" else 16
+        if element.encoding.big and bits > most:
+            file.doubts.append("native pixel data that readers swap in different ways")
         subsampled = file.text(0x00280004).endswith(("_422", "_420"))
         length = native_length(file)
         if not subsampled and length is not None and len(element.body) not in (length, length + length % 2):

@@ -36,8 +36,9 @@ NEUTRAL = frozenset({"description", "bookkeeping"})
 
 _EXCLUDED = frozenset({
     CHARACTER_SET, 0x00080052, 0x00080053, 0x00080054, 0x00080056, 0x00081190, 0x00880130, 0x00880140, 0x00280006,
-    0x00280100, 0x0040E010, 0x0040E011, *range(0x0040E020, 0x0040E026), *range(0x04000500, 0x04000562), 0xFFFAFFFA,
-    0x4FFE0001, 0x7FE00001, 0x7FE00002, 0x7FE00003, PIXEL_DATA, 0xFFFCFFFC,
+    0x00280100,
+    0x0040E010, 0x0040E011, *range(0x0040E020, 0x0040E026), *range(0x04000500, 0x04000562), 0xFFFAFFFA, 0x4FFE0001,
+    0x7FE00001, 0x7FE00002, 0x7FE00003, PIXEL_DATA, 0xFFFCFFFC,
 })  # fmt: skip
 
 CHARACTER_SETS = {
@@ -114,12 +115,12 @@ def canonical(element: Element, around: Context) -> tuple[str, bytes]:
         kind = {"LO": "T", "SH": "T", "UC": "T", "PN": "P"}.get(vr, "L")
         return kind, _written(kind, text).encode()
     if vr in ("AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"):
-        text = _written("T", element.body.rstrip(b" \0").decode("latin-1"))
-        if vr == "UI":
-            text = text.replace(" ", "")
+        body = element.body.replace(b" ", b"") if vr == "UI" else element.body
+        text = _written("T", body.rstrip(b" \0").decode("latin-1"))
         if vr in ("DS", "IS"):
-            number = "\\".join(_decimal(value) for value in text.split("\\"))
-            return "D", b"" if element.tag == 0x00280008 and number == "1E0" else number.encode()
+            numbers = "\\".join(_decimal(value) for value in text.split("\\"))
+            # One frame is what the absence of Number of Frames means.
+            return "D", b"" if (element.tag, numbers) == (0x00280008, "1E0") else numbers.encode()
         return "C", b"RGB" if text == "YBR_RCT" else text.encode()
     if vr in ("US", "SS", "UL", "SL", "UV", "SV", "AT"):
         return "I", _integers(element, vr)

@@ -15,6 +15,7 @@ from pydicom.datadict import tag_for_keyword
 from gateway.errors import ConfigurationError
 from gateway.seal.header import dictionary
 from gateway.seal.header.canonical import is_covered
+from gateway.seal.header.table import HeaderChange
 
 
 class HeaderClass(StrEnum):
@@ -30,6 +31,7 @@ class HeaderClass(StrEnum):
     BOOKKEEPING = "bookkeeping"
 
 
+ICON_IMAGE = 0x00880200
 # A difference in one of these changes what is shown, measured or where it comes from.
 ALTERING = frozenset({HeaderClass.RENDERING, HeaderClass.GEOMETRY, HeaderClass.QUANTITY, HeaderClass.CONTEXT})
 
@@ -42,6 +44,12 @@ class HeaderClasses:
     """
 
     moved: Mapping[int | tuple[int, str], HeaderClass] = field(default_factory=dict)
+
+    def of_change(self, change: HeaderChange) -> HeaderClass:
+        """The class of a difference. An icon that is gone shows nothing, and archives drop icons."""
+        if change.tag == ICON_IMAGE and change.kind == "removed" and ICON_IMAGE not in self.moved:
+            return HeaderClass.DESCRIPTION
+        return self.of(change.tag, change.creator)
 
     def of(self, tag: int, creator: str = "") -> HeaderClass:
         """The class of a standard element, or of a private block (tag is its group, shifted left by 16)."""

@@ -25,6 +25,7 @@ from gateway.seal.header.canonical import (
     item_contents,
     swapped,
     value_of,
+    vr_of,
 )
 
 DIGEST_BYTES = 12
@@ -100,7 +101,7 @@ def take(
     for element in file.elements:
         if edits and element.tag in edits:
             continue
-        if element.tag == PER_FRAME:
+        if element.tag == PER_FRAME and vr_of(element, reading) == "SQ":
             frames = tuple(
                 _digest(key, element.tag, (struct.pack("<I", number), content))
                 for number, content in enumerate(item_contents(element, reading))

@@ -175,7 +175,7 @@ def test_wide_pixels_in_big_endian_have_more_than_one_reading(desk: Desk) -> Non
     assert desk.seal(loose)[1].reason == "ambiguous"
 
 
-UNKNOWN = [(0x00480301, b"CS", b"VOLUME"), (0x00080119, b"UC", b"LONG CODE"), (0x0040A160, b"UT", b"text")]
+UNKNOWN = [(0x00480001, b"FL", bytes(4)), (0x00080119, b"UC", b"LONG CODE"), (0x0040A160, b"UT", b"text")]
 
 
 @pytest.mark.parametrize("element", UNKNOWN, ids=lambda element: f"{element[0]:08x}")
