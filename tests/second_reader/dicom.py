@@ -18,25 +18,8 @@ VRS = frozenset({
     "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI", "UL", "UN", "UR", "US", "UT", "UV",
 })  # fmt: skip
 LATER = frozenset(["OD", "OF", "OL", "OV", "SV", "UC", "UR", "UT", "UV"])
-SHOWN = frozenset(
-    [
-        8,
-        16,
-        24,
-        32,
-        40,
-        64,
-        66,
-        84,
-        98,
-        112,
-        20992,
-        32736,
-        *range(12290, 12304, 2),
-        *range(20480, 20512, 2),
-        *range(24576, 24608, 2),
-    ]
-)
+_SINGLE = [0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x0040, 0x0042, 0x0054, 0x0062, 0x0070, 0x5200, 0x7FE0]
+SHOWN = frozenset([*_SINGLE, *range(0x3002, 0x3010, 2), *range(0x5000, 0x5020, 2), *range(0x6000, 0x6020, 2)])
 LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
 TEXT = frozenset(
     ["LO", "SH", "UC", "LT", "ST", "UT", "PN", "AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"]

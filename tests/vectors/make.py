@@ -162,7 +162,7 @@ def changed(sealed: Sealer, image: bytes, report: bytes) -> list[Vector]:
         in_header("inverted", "altered 6", 0x00280004, b"CS", b"MONOCHROME1"),
         in_header("spacing-added", "altered 6", 0x00180088, b"DS", b"1.5"),
         in_header("class-changed", "tampered 4 6", 0x00080016, b"UI", b"1.2.840.10008.5.1.4.1.1.4"),
-        Vector("read-in-two-ways", "tampered 0 1 6", twice(image, PATIENT_ID)),
+        Vector("read-in-two-ways", "tampered 0 1 6", twice(image, STUDY_TIME)),
         Vector("amended-by-a-stranger", "tampered 6 8 12", sealed.amended(image, by="stranger/signer.key")),
         Vector(
             "amendment-changed",
@@ -188,7 +188,7 @@ def twice(data: bytes, tag: int) -> bytes:
     """The object with a second element of this tag behind the first, for readers that take the last."""
     file = read(data)
     end = len(file.prefix) + file.index[tag].end
-    return data[:end] + encode(tag, b"LO", b"OTHER", EXPLICIT_LE) + data[end:]
+    return data[:end] + encode(tag, b"TM", b"111111", EXPLICIT_LE) + data[end:]
 
 
 def lossy_object() -> bytes:

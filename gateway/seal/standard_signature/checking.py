@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -10,6 +11,7 @@ from enum import StrEnum
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 from pydicom.datadict import keyword_for_tag
 
 from gateway.dicom.elements import EXPLICIT_LE
@@ -221,8 +223,11 @@ def _certificate(item: SignatureItem) -> x509.Certificate | None:
     # Values have an even length; DER knows its own.
     for content in (encoded, encoded.removesuffix(b"\0")):
         try:
-            return x509.load_der_x509_certificate(content)
-        except CERTIFICATE_ERRORS:
+            with warnings.catch_warnings():
+                # What a later version of the library will refuse is refused now.
+                warnings.simplefilter("error", CryptographyDeprecationWarning)
+                return x509.load_der_x509_certificate(content)
+        except (*CERTIFICATE_ERRORS, CryptographyDeprecationWarning):
             continue
     return None
 
