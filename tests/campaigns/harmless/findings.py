@@ -58,6 +58,24 @@ FINDINGS = (
         operation="planar-configuration",
     ),
     Finding(
+        "GDCM decodes RLE of more than 8 bits in colour to other values than DCMTK and pydicom do",
+        r"^5 compressed with loss",
+        tool="gdcmconv",
+        sample="rgb_rle_(16|32)bit",
+    ),
+    Finding(
+        "GDCM turns pixels that share chroma (YBR_FULL_422) into others, and writes another photometric interpretation",
+        r"5 the fragments are not those",
+        tool="gdcmconv",
+        sample="ybr_full_422",
+    ),
+    Finding(
+        "An icon that was compressed as the image is, is encoded anew with it (PS3.5 A.4): the small picture in lists "
+        "is not the one that was sealed, and nothing proves that it shows the same. An icon that is gone is listed",
+        r"differs: ([\w, ]*, )?IconImageSequence",
+        sample="GH133|JPEGwithIcon",
+    ),
+    Finding(
         "GDCM removes items of the Per-frame Functional Groups Sequence that have no frame",
         r"differs: PerFrameFunctionalGroupsSequence",
         tool="gdcmconv",
@@ -91,7 +109,7 @@ FINDINGS = (
         "Scaled over the whole range that 16 bits could have, an image that uses few of them is black",
         r"10 the image is not like",
         operation="whole range",
-        sample="NM1",
+        sample="/WG04_NM|/NM/",
     ),
     Finding(
         "Pixels of more than 8 bits in OB, or of more than 16, have no one byte order in big endian: converters swap "
