@@ -50,4 +50,5 @@ REFUSED_BY_ALL = {
     "modified, transcoded to High-Throughput JPEG 2000 with RPCL Options Image Compression (Lossless Only)",
     "Specific Character Set ISO_IR 6 where there is none",
     "new standard elements turned UN",
+    "decompress",
 }

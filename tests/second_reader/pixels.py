@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -246,7 +246,13 @@ def likeness(picture: Image, key: bytes) -> bytes | None:
 
 
 def is_like(picture: Image, key: bytes, stated: bytes) -> bool:
-    """Check 10."""
+    """Check 10. An image in colour is taken by its first sample and by all, and may be alike either way."""
+    if picture.values.shape[3] == 3:
+        return any(_is_like(replace(picture, photometric=name), key, stated) for name in ("RGB", "YBR_FULL"))
+    return _is_like(picture, key, stated)
+
+
+def _is_like(picture: Image, key: bytes, stated: bytes) -> bool:
     pairs = _likeness_pairs(picture, key) or []
     bits = [stated[i // 8] >> (7 - i % 8) & 1 for i in range(64)]
     decided = [bit != wanted for (bit, sure), wanted in zip(pairs, bits, strict=False) if sure]

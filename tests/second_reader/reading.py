@@ -22,7 +22,7 @@ from tests.second_reader.dicom import LOSSY, PIXEL_DATA, File, Unreadable
 from tests.second_reader.header import NEUTRAL, Difference, class_of
 from tests.second_reader.record import PrivateKey, Record
 
-SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
+SOP_CLASS, SOP_INSTANCE, RESCALE_TYPE = 0x00080016, 0x00080018, 0x00281054
 COMPRESSOR = frozenset(
     {0x00080008, 0x00080018, 0x00280004, *range(0x00280101, 0x00280104), 0x00280106, 0x00280107}
     | {0x00282110, 0x00282112, 0x00282114}
@@ -53,6 +53,7 @@ class Reading:
     record: Record | None = None
     received: Received | None = None
     _lossy: bool = False
+    _type_filled_in: bool = False
 
     @property
     def failed(self) -> set[int]:
@@ -158,6 +159,9 @@ def _with_statement(
     if digest is False and image is not None:
         _likeness(reading, image, stated)
         reading._lossy = _lossy_copy(reading, file, block, image, payload)
+        if block.signed_header and RESCALE_TYPE not in block.signed_header.elements:
+            ct = file.text(SOP_CLASS) == "1.2.840.10008.5.1.4.1.1.2"
+            reading._type_filled_in = ct and file.text(RESCALE_TYPE) == "HU"
     if block.amendments is not None and block.signed_header is not None:
         try:
             reading.amendments = blocks.amendments(
@@ -301,7 +305,8 @@ def _verdict(
             block.statement[2] == "full" and isinstance(payload, Look) and 10 not in reading.checks
         )
         return None if needs_payload and block.statement[4] == "pixels" else "tampered"
-    kinds = {d.kind for d in reading.differences if not (reading._lossy and d.tag in COMPRESSOR)}
+    follows = COMPRESSOR | {RESCALE_TYPE} if reading._type_filled_in else COMPRESSOR
+    kinds = {d.kind for d in reading.differences if not (reading._lossy and d.tag in follows)}
     if "structure" in kinds:
         return "tampered"
     if "identity" in kinds:

@@ -7,7 +7,7 @@ them (FORMAT.md, "Likeness"). All arithmetic is in integers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,21 @@ def of_image(samples: NDArray[Any], shape: PixelFormat, restore_key: bytes) -> b
 
 
 def compare(stored: bytes, samples: NDArray[Any], shape: PixelFormat, restore_key: bytes) -> Comparison:
-    """How an image agrees with the likeness that was taken when it was sealed."""
+    """How an image agrees with the likeness that was taken when it was sealed.
+
+    Compression turns RGB into YBR and back, and decoders give RGB whatever the label says: an image in colour is taken
+    in both ways, and the better one counts.
+    """
+    if shape.samples != 3:
+        return _compared(stored, samples, shape, restore_key)
+    ways = [replace(shape, photometric=photometric) for photometric in ("RGB", "YBR_FULL")]
+    return min(
+        (_compared(stored, samples, way, restore_key) for way in ways),
+        key=lambda comparison: (not comparison.alike, comparison.disagreeing),
+    )
+
+
+def _compared(stored: bytes, samples: NDArray[Any], shape: PixelFormat, restore_key: bytes) -> Comparison:
     signs, decided = _signs(samples, shape, restore_key)
     sealed_signs = np.unpackbits(np.frombuffer(stored, np.uint8)).astype(bool)
     disagreeing = decided & (signs != sealed_signs)

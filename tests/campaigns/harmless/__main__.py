@@ -22,13 +22,14 @@ def main() -> None:
     # pydicom warns of every sloppy value, and there are many.
     logging.captureWarnings(True)
     logging.disable(logging.WARNING)
+    every = number(EVERY, 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         keys.generate(folder / "keys")
         desk = Desk.of(folder / "keys", Codec.load())
-        results = run(desk, of_the_collection(desk)[:: number(EVERY, 1)], folder)
+        results = run(desk, of_the_collection(desk)[::every], folder)
     (REPOSITORY / "docs" / "harmless.md").write_text(
-        rendered(results.samples, results.tallies, results.losses, results.lies)
+        rendered(results.samples, results.tallies, results.losses, results.lies, every=every)
     )
     for alarm in results.alarms:
         print(" | ".join((alarm.operation, alarm.tool, alarm.sample, alarm.verdict, alarm.why)))

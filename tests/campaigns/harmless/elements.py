@@ -64,7 +64,7 @@ def operations(bench: Workbench) -> Iterator[Operation]:
         "added", "Original Attributes Sequence", "pydicom", lambda d: edited(d, _original_attributes)
     )
     yield Operation(
-        "added", "a private block", "dcmodify", lambda data: bench.in_place(data, _private_block())
+        "added", "private blocks", "dcmodify", lambda data: bench.in_place(data, _private_blocks())
     )
     yield Operation(
         "added", "a Station Name item in Original Attributes", "dcmodify",
@@ -127,17 +127,9 @@ def _original_attributes(dataset: Dataset) -> None:
     dataset.OriginalAttributesSequence = [*dataset.get("OriginalAttributesSequence", []), item]
 
 
-def _private_block() -> list[str]:
-    return [
-        "dcmodify",
-        "-nb",
-        "-i",
-        "(0071,0020)=PACS VENDOR",
-        "-i",
-        "(0071,2001)=kept",
-        "-i",
-        "(0011,0010)=PACS 2",
-    ]
+def _private_blocks() -> list[str]:
+    """dcmodify inserts creators only: it knows no VRs of private elements."""
+    return ["dcmodify", "-nb", "-i", "(0071,0020)=PACS VENDOR", "-i", "(0011,0010)=PACS 2"]
 
 
 def _padded(pad: bytes, vrs: frozenset[bytes]) -> Callable[[Part10], bytes]:

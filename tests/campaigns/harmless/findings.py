@@ -58,6 +58,24 @@ FINDINGS = (
         operation="planar-configuration",
     ),
     Finding(
+        "GDCM decodes RLE of more than 8 bits in colour to other values than DCMTK and pydicom do",
+        r"^5 compressed with loss",
+        tool="gdcmconv",
+        sample="rgb_rle_(16|32)bit",
+    ),
+    Finding(
+        "GDCM turns pixels that share chroma (YBR_FULL_422) into others, and writes another photometric interpretation",
+        r"5 the fragments are not those",
+        tool="gdcmconv",
+        sample="ybr_full_422",
+    ),
+    Finding(
+        "An icon that was compressed as the image is, is encoded anew with it (PS3.5 A.4): the small picture in lists "
+        "is not the one that was sealed, and nothing proves that it shows the same. An icon that is gone is listed",
+        r"differs: ([\w, ]*, )?IconImageSequence",
+        sample="GH133|JPEGwithIcon",
+    ),
+    Finding(
         "GDCM removes items of the Per-frame Functional Groups Sequence that have no frame",
         r"differs: PerFrameFunctionalGroupsSequence",
         tool="gdcmconv",
@@ -70,6 +88,30 @@ FINDINGS = (
         operation=r"^JPEG, quality",
     ),
     Finding(
+        "GDCM writes pixels of 1 bit and of 32 bits in codecs that do not hold them",
+        r"5 the pixels can't be read",
+        tool="gdcmconv",
+        sample="seg_image|32bit",
+    ),
+    Finding(
+        "pydicom writes 8 bits stored in 16 to RLE that holds one byte of each, and does not decode it either",
+        r"a compressed frame does not decode",
+        tool="pydicom",
+        sample="MR-JPEGLosslessSV1",
+    ),
+    Finding(
+        "DCMTK turns YBR into RGB when it decompresses, which rounds. The verdict is `lossy`",
+        r"compressed with loss",
+        tool="dcmdjpeg",
+        sample="ybr",
+    ),
+    Finding(
+        "Scaled over the whole range that 16 bits could have, an image that uses few of them is black",
+        r"10 the image is not like",
+        operation="whole range",
+        sample="/WG04_NM|/NM/",
+    ),
+    Finding(
         "Pixels of more than 8 bits in OB, or of more than 16, have no one byte order in big endian: converters swap "
         "them in different ways, or not at all (check 0)",
         r"^0 the pixel data has no one byte order",
@@ -77,7 +119,7 @@ FINDINGS = (
     Finding(
         "The object used bits above Bits Stored, for an overlay or against the standard; the encoder dropped or moved "
         "them",
-        r"5 the fragments are not those|5 the pixels can't be read: bits above",
+        r"5 the fragments are not those|5 the pixels can't be read: bits above|differs: Overlay",
         sample="0x0F0F|verlay|ovly",
     ),
     Finding(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -27,6 +28,7 @@ from gateway.errors import UnsupportedPixels
 from gateway.seal.header.dictionary import vrs
 from gateway.seal.verifying import Report, Verdict
 from tests.support import objects
+from tests.support.dcmtk import run
 from tests.support.desk import Desk
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -260,6 +262,21 @@ def test_a_lossy_copy_says_what_can_and_what_can_not_be_known(desk: Desk, profil
     assert "compressed with loss" in detail
     assert detail.endswith(f"the pixels can't be proven any more; the identity hidden in them {said}")
     assert report.lossy and report.tampered_tiles == ()
+
+
+def test_a_coloured_image_in_ybr_is_the_same_image(desk: Desk, tmp_path: Path) -> None:
+    """Of a brown image the first component is not as bright as red, green and blue together."""
+    rng = np.random.default_rng(5)
+    coarse = np.kron(rng.integers(0, 200, (16, 16, 3)), np.ones((16, 16, 1)))
+    pixels = (coarse + rng.integers(0, 12, (256, 256, 3))).astype("u1")
+    sealed, result = desk.seal(objects.fundus(PixelData=pixels.tobytes()))
+    assert result.level == "full"
+    source, target = tmp_path / "sealed.dcm", tmp_path / "lossy.dcm"
+    source.write_bytes(sealed)
+    done = run("dcmcjpeg", ["+eb", str(source), str(target)])
+    assert done.returncode == 0, done.stderr
+    assert read(target.read_bytes()).text(PHOTOMETRIC_INTERPRETATION) == "YBR_FULL_422"
+    assert desk.verify(target.read_bytes()).verdict is Verdict.LOSSY
 
 
 def test_rescale_type_of_a_ct_may_be_filled_in_by_a_compressor_and_by_nobody_else(desk: Desk) -> None:
