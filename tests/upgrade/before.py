@@ -15,7 +15,7 @@ COMMIT = "d8c8792"
 FOLDERS = Path(__file__).parent / "data-0.1"
 KINDS = ("clear", "encrypted")
 
-TOKEN = "a token of this test"
+TOKEN = "a token of this test, long enough"
 TRANSACTION = "2.25.4711"
 SPOOL_KEY_VARIABLE = "SEALGATE_GATEWAY__SPOOL_KEY"
 REQUESTER = "MODALITY"

@@ -162,13 +162,13 @@ def test_seals_of_both_versions_verify_with_the_old_keys_and_give_the_original_b
     sealed.mkdir()
     for name in names:
         shutil.copyfile(delivered[upgraded.instances[name]], sealed / f"{name}.dcm")
-    key = ["--recipient-key", "keys/recipient.key", "--json"]
-    verified = sealgate(["verify", str(sealed), "--signers", "keys/signer.pub", *key], upgraded.folder)
+    keys = ["--signers", "keys/signer.pub", "--recipient-key", "keys/recipient.key", "--json"]
+    verified = sealgate(["verify", str(sealed), *keys], upgraded.folder)
     assert verified.returncode == 0, verified.stdout
     verdicts = [json.loads(line) for line in verified.stdout.splitlines()]
     assert [line["verdict"] for line in verdicts] == ["intact"] * len(names)
     assert {line["level"] for line in verdicts} == {"full", "digest"}
-    restored = sealgate(["restore", str(sealed), str(tmp_path / "restored"), *key], upgraded.folder)
+    restored = sealgate(["restore", str(sealed), str(tmp_path / "restored"), *keys], upgraded.folder)
     assert restored.returncode == 0, restored.stderr
     for name in names:
         original = (tmp_path / "restored" / f"{name}.dcm").read_bytes()
