@@ -323,9 +323,13 @@ class Parser:
         ):
             if "OW" not in known.split("/") or written not in ("US", "SS"):
                 self.doubts.append(f"{tag:08X} has VR {written}")
-        elif known is not None and written not in (None, "UN") and COUNTED & set(known.split("/")):
-            if written not in known.split("/") and ("OW" not in known or written not in ("OB", "OW")):
-                self.doubts.append(f"{tag:08X} has VR {written}")
+        elif (
+            known is not None
+            and written not in (None, "UN", *known.split("/"))
+            and COUNTED & set(known.split("/"))
+            and not ("OW" in known and written in ("OB", "OW"))
+        ):
+            self.doubts.append(f"{tag:08X} has VR {written}")
         if element.undefined:
             allowed = ("OB", "OW", None) if tag == PIXEL_DATA else ("SQ", "UN", None)
             plain = written in (None, "UN") and known not in (None, "SQ") and tag != PIXEL_DATA
@@ -363,6 +367,8 @@ def parse(data: bytes) -> File:
         doubts.append("another encoding than the transfer syntax says")
     parser = Parser(body)
     found, _ = parser.elements(0, len(body), encoding)
+    if not found:
+        raise Unreadable("no elements")
     elements = {element.tag: element for element in found}
     counted = Counter(element.tag for element in found)
     twice = frozenset(tag for tag, count in counted.items() if count > 1)

@@ -180,6 +180,8 @@ def _undone(hidden: Hidden, cover: np.ndarray) -> np.ndarray:
     return restoring_element.undo(hidden.container, stored, facts).samples
 
 
+# Some files of the collection have padding behind their pixels.
+@pytest.mark.filterwarnings("ignore:The pixel data is .* of excess padding to be removed:UserWarning")
 @pytest.mark.parametrize(
     "trials",
     [
