@@ -17,6 +17,7 @@ EXPLICIT_VR_LE = "1.2.840.10008.1.2.1"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 EXPLICIT_VR_BE = "1.2.840.10008.1.2.2"
 
+_JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{part}" for part in (90, 91, 92, 93, 201, 202, 203))
 _ENCODINGS = {"implicit-little": IMPLICIT_LE, "explicit-little": EXPLICIT_LE, "explicit-big": EXPLICIT_BE}
 
 
@@ -62,6 +63,11 @@ class TransferSyntax:
     def native(self) -> bool:
         """Whether the pixel data, once inflated, is not compressed."""
         return self.form is not Form.ENCAPSULATED
+
+    @property
+    def jpeg_2000(self) -> bool:
+        """Whether the codestreams are JPEG 2000, HTJ2K included, whose colour transforms have names of their own."""
+        return self.uid in _JPEG_2000
 
     @property
     def lossy(self) -> bool:

@@ -16,6 +16,7 @@ from gateway.dicom.image import (
 )
 from gateway.dicom.part10 import Part10
 from gateway.dicom.pixels import decode_in_pieces, in_common
+from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import PIXEL_DATA, SOP_CLASS_UID, SOP_INSTANCE_UID
 from gateway.errors import UnsupportedPixels
 from gateway.seal.block import digest, private_block, statement
@@ -47,10 +48,12 @@ class Covered:
 
     domain: the kind of content.
     digest: 32 bytes; empty for domain dataset, whose digest is that of the signed header.
-    tiles: the digests of the tiles; empty unless the domain is pixels.
-    edge: of a tile, in pixels; 0 unless the domain is pixels.
-    shown: up to eight frames, (frames, rows, columns, samples), from which a likeness can be taken; None unless the
-        domain is pixels.
+    tiles: the digests of the tiles; empty where there are no decoded samples.
+    edge: of a tile, in pixels; 0 without tiles.
+    shown: up to eight frames, (frames, rows, columns, samples), from which a likeness can be taken; None without
+        decoded samples.
+    decoded: of domain fragments, the digest of the samples that the fragments decode to, 32 bytes; empty where they do
+        not decode, or what they decode to is not all that counts.
     """
 
     domain: Domain
@@ -58,6 +61,7 @@ class Covered:
     tiles: bytes = b""
     edge: int = 0
     shown: NDArray[Any] | None = None
+    decoded: bytes = b""
 
 
 def covered(file: Part10, shape: PixelFormat | None, pixels: Pixels | None) -> Covered:
@@ -79,15 +83,21 @@ def covered(file: Part10, shape: PixelFormat | None, pixels: Pixels | None) -> C
 def covered_in_pieces(file: Part10, shape: PixelFormat | None) -> Covered:
     """What `covered` returns for the pixels of the file itself. They are never in memory all at once.
 
+    Pixels that were compressed with loss are covered as they are encoded, and beside it as they decode: decoders may
+    differ, and where they do not, an archive that decodes them is told from one that changes them.
+
     shape: None when the pixels are not to be decoded.
     Raises UnsupportedPixels as `covered` does.
     """
-    if shape is not None:
-        try:
-            return _pixels_in_pieces(file, shape)
-        except UnsupportedPixels:
-            return covered(file, None, None)
-    return covered(file, None, None)
+    if shape is None:
+        return covered(file, None, None)
+    try:
+        decoded = _pixels_in_pieces(file, shape)
+    except UnsupportedPixels:
+        return covered(file, None, None)
+    if syntax_of(file.transfer_syntax).reversible:
+        return decoded
+    return replace(decoded, domain=Domain.FRAGMENTS, digest=digest.of_encoded(file), decoded=decoded.digest)
 
 
 def _pixels_in_pieces(file: Part10, shape: PixelFormat) -> Covered:
@@ -182,9 +192,8 @@ def attested(
         envelope_hash=private_block.hash_part(envelope),
         header_hash=private_block.hash_part(encoded_table),
         received_hash=private_block.hash_part(received),
-        likeness=likeness.of_image(content.shown, shape, salt)
-        if content.shown is not None and shape
-        else b"",
+        likeness=_likeness(content, shape, salt),
+        decoded_digest=content.decoded,
     )
     if embedded:
         stated = _with_embedded(stated, embedded)
@@ -201,6 +210,16 @@ def attested(
         received=received,
     )
     return Attested(private_block.edits(block, file), content_digest, header_table)
+
+
+def _likeness(content: Covered, shape: PixelFormat | None, salt: bytes) -> bytes:
+    """8 bytes, or b"" for what has no likeness."""
+    if content.shown is None or shape is None:
+        return b""
+    if content.decoded and shape.samples == 3:
+        # JPEG decoders give RGB, whatever colour space the fragments have.
+        shape = replace(shape, photometric="RGB")
+    return likeness.of_image(content.shown, shape, salt)
 
 
 def _with_embedded(stated: Statement, embedded: Embedded) -> Statement:

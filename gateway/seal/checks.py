@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.dicom.image import pixel_format
+from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import PIXEL_DATA, SOP_CLASS_UID, SOP_INSTANCE_UID
 from gateway.errors import ConfigurationError, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import RecipientKey, TrustedSigners
@@ -85,6 +86,7 @@ class Checks:
     payload_held: whether check 7 held.
     lossy: whether check 5 failed as it does in a copy compressed with loss.
     foreign_payload: whether check 7 found the payload of another sealing, which no compressor writes.
+    decoded: whether check 5 held for what the sealed fragments decode to, and not for the fragments.
     """
 
     def __init__(self, examination: Examination, classes: HeaderClasses) -> None:
@@ -94,7 +96,7 @@ class Checks:
         self.record: Record | None = None
         self.tampered_tiles: tuple[Tile, ...] = ()
         self.spread = 0.0
-        self.payload_held = self.foreign_payload = self.lossy = False
+        self.payload_held = self.foreign_payload = self.lossy = self.decoded = False
         self.amendments: tuple[Amendment, ...] = ()
         self._corrected: dict[int, bytes] = {}
         self._received: ReceivedHeader | None = None
@@ -190,12 +192,28 @@ class Checks:
             return self._note(5, False, f"the {_CONTENT[Domain(statement.domain)]} can't be read: {error}")
         if content_digest == statement.digest:
             return self._note(5, True, f"the {_CONTENT[Domain(statement.domain)]} are those that were sealed")
+        if statement.decoded_digest:
+            return self._check_decoded(statement)
         if statement.domain == Domain.PIXELS and self.examination.block:
             return self._note(5, False, self._compare_tiles(self.examination.block.tiles, statement))
         changed = "; the transfer syntax changed" if file.transfer_syntax != statement.transfer_syntax else ""
         return self._note(
             5, False, f"the {_CONTENT[Domain(statement.domain)]} are not those that were sealed{changed}"
         )
+
+    def _check_decoded(self, statement: Statement) -> bool:
+        """(5) of fragments that were compressed with loss before they were sealed, and are others now."""
+        try:
+            same = self.examination.pixel_digest == statement.decoded_digest
+            # Of a stream compressed with loss another reader may make something else.
+            if same and syntax_of(self.examination.file.transfer_syntax).reversible:
+                self.decoded = True
+                return self._note(5, True, "the pixels are those that the sealed fragments decode to")
+            block = self.examination.block
+            compared = self._compare_tiles(block.tiles if block else b"", statement)
+        except (UnsupportedPixels, UnreadableObject) as error:
+            return self._note(5, False, f"the fragments are not those that were sealed: {error}")
+        return self._note(5, False, f"the fragments are not those that were sealed: {compared}")
 
     def _check_contents(self) -> bool:
         """(5) of an object without pixel data: its contents are elements of the header."""

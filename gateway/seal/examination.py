@@ -188,7 +188,7 @@ class Examination:
         if stated is None:
             raise AssertionError("only a statement says what its digest covers")
         if stated.domain == Domain.PIXELS:
-            return self._digest_of_pixels()
+            return self.pixel_digest
         if stated.domain == Domain.FRAGMENTS:
             if PIXEL_DATA not in self.file.index:
                 raise UnsupportedPixels("there is no Pixel Data")
@@ -196,6 +196,21 @@ class Examination:
         if stated.version == 1:
             return digest.of_dataset(self.file, frozenset(stated.header_digests))
         return digest.of_table(self.block.header if self.block else b"")
+
+    @cached_property
+    def pixel_digest(self) -> bytes:
+        """The digest of the samples, whatever the statement covers.
+
+        Raises UnsupportedPixels when they do not decode.
+        """
+        try:
+            shape = pixel_format(self.file)
+            engine = digest.PixelDigest(shape.frames, shape)
+            for samples in self.pieces(shape):
+                engine.update(samples)
+        except UnreadableObject as error:
+            raise UnsupportedPixels("they do not decode") from error
+        return engine.digest()
 
     def pieces(self, shape: PixelFormat) -> Iterator[NDArray[Any]]:
         """The samples: all at once, or some frames at a time when the object is not in memory.
@@ -212,17 +227,6 @@ class Examination:
             yield from (piece.samples for piece in in_common(decode_in_pieces(self.file, shape), self.file))
             return
         yield self.image[1].samples
-
-    def _digest_of_pixels(self) -> bytes:
-        """Raises UnsupportedPixels."""
-        try:
-            shape = pixel_format(self.file)
-            engine = digest.PixelDigest(shape.frames, shape)
-            for samples in self.pieces(shape):
-                engine.update(samples)
-        except UnreadableObject as error:
-            raise UnsupportedPixels("they do not decode") from error
-        return engine.digest()
 
 
 def _mismatch(block: Block, stated: Statement) -> SealBroken | None:

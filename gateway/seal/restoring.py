@@ -140,7 +140,9 @@ def _rebuilt(
         facts, original_pixels = undone_pixels(*examination.image, block, restore_key)
         pixels, digest = (shape, original_pixels), facts.original_digest
     elif examination.content_digest != statement.digest:
-        return None, refused("changed-since")
+        decoded = statement.decoded_digest and examination.pixel_digest == statement.decoded_digest
+        # Nobody makes the fragments again that were received.
+        return None, refused("decoded-since" if decoded else "changed-since")
     original, whole = rebuilt(examination.file, as_received, pixels)
     if not whole and not _same_left_out(read(original), as_received, examination, statement):
         # A value as received is not known, and the one at hand is another.

@@ -17,7 +17,6 @@ from gateway.dicom.image import PixelFormat
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.pixels import decode
-from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import SOP_INSTANCE_UID
 from gateway.errors import AmbiguousObject, SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.keys import Recipient, Signer
@@ -145,14 +144,13 @@ def _sealed(
     if decision.level is Level.PASS:
         return data, _passed(file, decision.reason, context)
     reason = decision.reason
-    shape = decision.shape if syntax_of(file.transfer_syntax).reversible else None
     if decision.level is Level.FULL and decision.shape:
         try:
             return _embedded(file, decision.shape, context)
         except NotEmbedded as error:
             reason = error.reason
     try:
-        return _attested(file, shape, reason, context)
+        return _attested(file, decision.shape, reason, context)
     except (UnreadableObject, SealBroken):
         # Sequences are nested deeper than is hashed here, or no private block is free: it is safer to change nothing.
         return data, _passed(file, "structure", context)

@@ -65,11 +65,12 @@ SPREAD_MIN = 0.75
 SPREAD_WHEN_SAID = 0.5
 # Where neither header nor record tell of compression, so many tiles must have changed.
 TILES_MIN = 48
+LOSSY_RATIO_AND_METHOD = (0x00282112, 0x00282114)
 # What a compressor writes beside pixels that it changed (PS3.3 C.7.6.1.1.5, C.7.6.3). Lossy compression gives an image
 # a new SOP Instance UID: that is no swap of patients.
 FOLLOWS_COMPRESSION = frozenset(
     {
-        SOP_INSTANCE_UID, IMAGE_TYPE, LOSSY_IMAGE_COMPRESSION, 0x00282112, 0x00282114, PHOTOMETRIC_INTERPRETATION,
+        SOP_INSTANCE_UID, IMAGE_TYPE, LOSSY_IMAGE_COMPRESSION, *LOSSY_RATIO_AND_METHOD, PHOTOMETRIC_INTERPRETATION,
         0x00280101, 0x00280102, PIXEL_REPRESENTATION, 0x00280106, 0x00280107,
     }
 )  # fmt: skip
@@ -268,7 +269,9 @@ def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
     open_differences = [
         difference
         for difference in checks.differences
-        if not difference.amended and not (lossy and _follows_compression(difference, examination.file))
+        if not difference.amended
+        and not (lossy and _follows_compression(difference, examination.file))
+        and not (checks.decoded and _follows_decoding(difference, examination))
     ]
     found = {difference.header_class for difference in open_differences}
     if HeaderClass.STRUCTURE in found:
@@ -283,7 +286,7 @@ def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
         return Verdict.AMENDED
     statement = examination.statement
     moved = statement is not None and examination.file.transfer_syntax != statement.transfer_syntax
-    return Verdict.TRANSCODED if moved else Verdict.INTACT
+    return Verdict.TRANSCODED if moved or checks.decoded else Verdict.INTACT
 
 
 def _follows_compression(difference: Difference, file: Part10) -> bool:
@@ -293,6 +296,17 @@ def _follows_compression(difference: Difference, file: Part10) -> bool:
     # DCMTK writes into CT images what the absence of Rescale Type means there (PS3.3 C.8.2.1).
     added = difference.change is not None and difference.change.kind == "added"
     return added and file.text(RESCALE_TYPE) == "HU" and file.text(SOP_CLASS_UID) == CT_IMAGE_STORAGE
+
+
+def _follows_decoding(difference: Difference, examination: Examination) -> bool:
+    """Whether this says no more of the proven pixels than that they were compressed with loss, as they were."""
+    file, statement = examination.file, examination.statement
+    if difference.tag == PHOTOMETRIC_INTERPRETATION:
+        # JPEG decoders turn pixels in colour into RGB (PS3.3 C.7.6.3.1.2).
+        from_jpeg = statement is not None and syntax_of(statement.transfer_syntax).decoder == "jpeg"
+        return from_jpeg and file.text(PHOTOMETRIC_INTERPRETATION) == "RGB"
+    told = file.text(LOSSY_IMAGE_COMPRESSION) == "01"
+    return told and difference.tag in (LOSSY_IMAGE_COMPRESSION, *LOSSY_RATIO_AND_METHOD)
 
 
 def changed_all_over(checks: Checks) -> bool:

@@ -28,6 +28,7 @@ _ENTRIES: dict[int, tuple[type, int | None, bool | None, bool | None]] = {
     17: (str, None, False, False), 18: (dict, None, False, False), 19: (int, None, False, False),
     20: (bytes, 32, False, False), 21: (bytes, 32, False, False), 22: (bytes, 32, False, False),
     23: (bytes, 32, None, True), 24: (bytes, 32, None, False), 25: (bytes, 8, None, False),
+    26: (bytes, 32, None, False),
 }  # fmt: skip
 _ONLY_FULL = (14, 15, 16, 17, 18, 21)
 

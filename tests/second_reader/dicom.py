@@ -40,6 +40,7 @@ NATIVE = frozenset({IMPLICIT, EXPLICIT, BIG, DEFLATED})
 RLE = "1.2.840.10008.1.2.5"
 JPEG = "1.2.840.10008.1.2.4."
 LOSSY = frozenset(JPEG + n for n in ("50", "51", "81", "91", "93", "203", "112", "113"))
+JPEG_2000 = frozenset(JPEG + n for n in ("90", "91", "92", "93", "201", "202", "203"))
 SAMPLES = dict.fromkeys(["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"], 1) | {"ARGB": 4, "CMYK": 4}
 SAMPLES |= dict.fromkeys(
     [
@@ -476,6 +477,8 @@ def _description_doubts(file: File) -> None:
     highest, samples = file.number(0x00280102), file.number(0x00280002) or 1
     if highest not in (None, stored - 1):
         file.doubts.append("a high bit that is not the highest stored")
+    if file.text(0x00280004) in ("YBR_RCT", "YBR_ICT") and file.syntax not in JPEG_2000:
+        file.doubts.append("a photometric interpretation of JPEG 2000 alone")
     if samples != SAMPLES.get(file.text(0x00280004), samples):
         file.doubts.append("samples per pixel against the photometric interpretation")
 

@@ -87,7 +87,7 @@ def canonical(element: Element, around: Context) -> tuple[str, bytes]:
             numbers = "\\".join(_decimal(value) for value in text.split("\\"))
             # One frame is what the absence of Number of Frames means.
             return "D", b"" if (element.tag, numbers) == (0x00280008, "1E0") else numbers.encode()
-        return "C", b"RGB" if text == "YBR_RCT" else text.encode()
+        return "C", b"RGB" if text in ("YBR_RCT", "YBR_ICT") else text.encode()
     if vr in ("US", "SS", "UL", "SL", "UV", "SV", "AT"):
         return "I", _integers(element, vr)
     if vr in ("FL", "FD"):

@@ -79,6 +79,7 @@ class Statement:
     header_hash: bytes = field(default=b"", metadata={"key": 23, "length": 32})
     received_hash: bytes = field(default=b"", metadata={"key": 24, "length": 32})
     likeness: bytes = field(default=b"", metadata={"key": 25, "length": 8})
+    decoded_digest: bytes = field(default=b"", metadata={"key": 26, "length": 32})
 
     def names_payload(self, payload: bytes) -> bool:
         """Whether this payload is the one that was hidden in the pixels."""
@@ -167,6 +168,9 @@ def _checked(content: Any) -> Statement:
         raise SealBroken("the codec hint of the statement is malformed", check=FORM_CHECK)
     if content[2] not in {Level.FULL, Level.DIGEST} or content[4] not in set(Domain):
         raise SealBroken("the statement names an unknown level or domain", check=FORM_CHECK)
-    if content.get(19, 0) not in (TILE_EDGES if content[4] == Domain.PIXELS else {0}):
+    if 26 in content and content[4] != Domain.FRAGMENTS:
+        raise SealBroken("only fragments have a digest of what they decode to", check=FORM_CHECK)
+    tiled = content[4] == Domain.PIXELS or 26 in content
+    if content.get(19, 0) not in (TILE_EDGES if tiled else {0}):
         raise SealBroken("the tile edge of the statement is malformed", check=FORM_CHECK)
     return Statement(**{_FIELDS[key].name: value for key, value in content.items()})

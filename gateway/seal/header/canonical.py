@@ -272,8 +272,8 @@ def _numbers(raw: bytes, vr: str, little: bool) -> Canonical:
 
 def _text(raw: bytes, kind: bytes, charset: bytes) -> Canonical:
     raw = raw.rstrip(b" \0")
-    if kind == b"C" and raw.strip(b" \0") == b"YBR_RCT":
-        # What the reversible transform of JPEG 2000 makes of RGB (PS3.3 C.7.6.3.1.2).
+    if kind == b"C" and raw.strip(b" \0") in (b"YBR_RCT", b"YBR_ICT"):
+        # What the transforms of JPEG 2000 make of RGB (PS3.3 C.7.6.3.1.2). "One reading" binds them to that.
         raw = b"RGB"
     if kind in (b"C", b"D"):
         text: str | None = raw.decode("latin-1")
