@@ -143,10 +143,6 @@ def _objections(file: Part10, vrs: Mapping[int, str]) -> Iterator[str]:
             yield "the group length of the file meta information is wrong"
     if file.behind.strip(b"\0") and not _ends_like_gzip(file):
         yield "something stands behind the deflated data set"
-    for element in file.elements:
-        outside = element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP
-        if outside or element.group == _DELIMITERS:
-            yield f"{_name(element.tag)} has no place in a data set"
     charset = file.value(SPECIFIC_CHARACTER_SET) or b""
     around = _Around(vrs, file.encoding, charset, charset)
     yield from _elements(file, file.elements, around, 0)
@@ -164,6 +160,9 @@ def _elements(file: Part10, elements: list[Element], around: _Around, deep: int)
     before = -1
     for element in elements:
         tag = element.tag
+        outside = element.group < _FIRST_GROUP and element.group != _DIRECTORY_GROUP
+        if outside or element.group == _DELIMITERS:
+            yield f"{_name(tag)} has no place in a data set"
         if tag <= before:
             once = "stands more than once" if tag == before else "is out of order"
             yield f"{_name(tag)} {once}"
@@ -271,8 +270,6 @@ def _sequence(file: Part10, element: Element, around: _Around, deep: int) -> Ite
             if part.end != part.stop and not _delimited(file, part.stop, ITEM_END, inner):
                 yield f"{_name(element.tag)} has a damaged delimiter"
             inside = walk(file.body, part.value, part.stop, inner)
-            if any(found.group == _DELIMITERS for found in inside):
-                yield f"{_name(element.tag)} holds a delimiter without a beginning"
             own = next((found for found in inside if found.tag == SPECIFIC_CHARACTER_SET), None)
             charset = around.charset if own is None else file.body[own.value : own.end]
             yield from _elements(file, inside, _Around(around.vrs, inner, charset, around.charset), deep + 1)

@@ -78,6 +78,11 @@ def test_groups_that_have_no_place_in_a_data_set(tag: int) -> None:
     assert "has no place in a data set" in of_body(body + START)
 
 
+def test_command_elements_have_no_place_in_items() -> None:
+    content = item(raw(0x00001150, "UI", b"1.2\0"), EXPLICIT_LE)
+    assert "(0000,1150) has no place" in of_body(START + raw(REFERENCED, "SQ", content))
+
+
 def test_file_meta_information_in_the_data_set() -> None:
     group_two = raw(0x00020010, "UI", b"1.2.840.10008.1.2\0")
     assert "has no place in a data set" in of_body(START + group_two + raw(STUDY_DATE, "DA", b"20200101"))
@@ -182,7 +187,7 @@ def test_sequences_as_the_standard_has_them(content: bytes, undefined: bool) -> 
 )
 def test_items_that_do_not_fill_their_sequence(content: bytes) -> None:
     said_of_it = of_body(START + raw(REFERENCED, "SQ", content))
-    assert any(word in said_of_it for word in ("damaged", "ends before", "delimiter"))
+    assert any(word in said_of_it for word in ("damaged", "ends before", "delimiter", "no place"))
 
 
 def test_a_delimiter_of_a_sequence_with_a_length() -> None:
