@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from gateway.config.hours import checked_hours
 from gateway.config.limits import Limits
+from gateway.config.retrieve import Policy
 from gateway.config.tls import ClientTlsSettings
 from gateway.config.values import AETitle, Seconds, Table, one_or_many
 
@@ -40,6 +41,8 @@ class Destination(Table):
     tls: ClientTlsSettings | None = None
     # Storage commitment waits until this archive has committed as well.
     commitment: bool = False
+    # What verdicts do to objects that are retrieved for it, where it is another than in [retrieve].
+    policy: Policy = Field(default_factory=dict)
 
     _many_hours = field_validator("hours", mode="before")(one_or_many)
 

@@ -14,7 +14,8 @@ from pydantic import Field, PrivateAttr, model_validator
 from gateway.config.destinations import Destination
 from gateway.config.http import HttpSettings
 from gateway.config.limits import Limits
-from gateway.config.nodes import Node, UserSettings
+from gateway.config.nodes import RETRIEVING, Node, UserSettings
+from gateway.config.retrieve import RetrieveSettings
 from gateway.config.routing import Route
 from gateway.config.tables import (
     CommitmentSettings,
@@ -52,6 +53,8 @@ class Config(Table):
     queue: QueueSettings = QueueSettings()
     limits: Limits = Limits()
     commitment: CommitmentSettings = CommitmentSettings()
+    # None: nobody can query or retrieve.
+    retrieve: RetrieveSettings | None = None
     node: tuple[Node, ...] = ()
     destination: tuple[Destination, ...] = Field(min_length=1)
     route: tuple[Route, ...] = Field(min_length=1)
@@ -72,7 +75,13 @@ class Config(Table):
     @property
     def called_ae_titles(self) -> frozenset[str]:
         """The titles that a peer may call us by."""
-        return frozenset({self.listener.ae_title, *(route.called for route in self.route)})
+        titles = {self.listener.ae_title, *(route.called for route in self.route)}
+        return frozenset(titles | ({self.retrieve.ae_title} if self.retrieve else set()))
+
+    @property
+    def archive(self) -> Destination | None:
+        """The destination that queries are passed on to; None without [retrieve]."""
+        return self.destination_named(self.retrieve.archive) if self.retrieve else None
 
     def destination_named(self, name: str) -> Destination | None:
         return next((destination for destination in self.destination if destination.name == name), None)
@@ -122,6 +131,39 @@ class Config(Table):
                         f"keys.{key}: missing, but route.{number} needs it to {route.action} "
                         "(make keys with `sealgate keygen DIR`)"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _way_back_fits(self) -> Self:
+        """What [retrieve] names exists, and nobody may use what is not there."""
+        table = self.retrieve
+        if table is None:
+            for node in self.node:
+                services = sorted(RETRIEVING & set(node.services))
+                if services:
+                    raise ValueError(
+                        f"node.services: {node.name} may {services[0]}, but there is no [retrieve] (add it)"
+                    )
+            return self
+        archive = self.destination_named(table.archive)
+        if archive is None:
+            raise ValueError(f"retrieve.archive: no destination is called {table.archive!r} (add it)")
+        if table.ae_title in {self.listener.ae_title, *(route.called for route in self.route)}:
+            raise ValueError(
+                "retrieve.ae_title: the listener, or a route, has the same title, which takes objects (choose another)"
+            )
+        for key in ("signers", "recipient_key"):
+            if getattr(self.keys, key) is None:
+                raise ValueError(
+                    f"keys.{key}: missing, but [retrieve] needs it to verify and restore "
+                    "(make keys with `sealgate keygen DIR`)"
+                )
+        may_store = any("store" in node.services and node.ae_title == archive.ae_title for node in self.node)
+        if table.fetch == "c-move" and self.listener.accept != "any" and not may_store:
+            raise ValueError(
+                f"retrieve.fetch: with c-move the archive sends to us, but no node {archive.ae_title} may store "
+                "(add a [[node]])"
+            )
         return self
 
     @model_validator(mode="after")

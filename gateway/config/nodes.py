@@ -10,9 +10,20 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from gateway.config.values import AETitle, FilePath, Table, one_or_many
-from gateway.dicom.uids import STORAGE_COMMITMENT, VERIFICATION
+from gateway.dicom.uids import (
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    STORAGE_COMMITMENT,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
 
-Service = Literal["echo", "store", "commit", "report"]
+Service = Literal["echo", "store", "commit", "report", "find", "move", "get"]
+# The services of the way back, which need [retrieve].
+RETRIEVING: frozenset[Service] = frozenset({"find", "move", "get"})
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
@@ -69,13 +80,16 @@ class Node(Table):
     _many = field_validator("hosts", "services", "sop_classes", mode="before")(one_or_many)
 
     def may(self, sop_class: str) -> bool:
-        """Whether the node may use presentation contexts of this SOP class, or store objects of it."""
+        """Whether the node may use presentation contexts of this SOP class. What it stores is asked for again."""
         service = service_of(sop_class)
         if service == "commit":
             # Asking for commitment and reporting it use the same SOP class.
             may_ask = "commit" in self.services and self.report_to is not None
             return may_ask or "report" in self.services
-        return self.may_store(sop_class) if service == "store" else service in self.services
+        if service == "store":
+            # Who retrieves by C-GET gets its objects on contexts of its own association.
+            return self.may_store(sop_class) or "get" in self.services
+        return service in self.services
 
     def may_store(self, sop_class: str) -> bool:
         """Whether the node may store objects of this SOP class."""
@@ -99,8 +113,18 @@ class UserSettings(Table):
         return self
 
 
+_SERVICES: dict[str, Service] = {
+    VERIFICATION: "echo",
+    STORAGE_COMMITMENT: "commit",
+    PATIENT_ROOT_FIND: "find",
+    STUDY_ROOT_FIND: "find",
+    PATIENT_ROOT_MOVE: "move",
+    STUDY_ROOT_MOVE: "move",
+    PATIENT_ROOT_GET: "get",
+    STUDY_ROOT_GET: "get",
+}
+
+
 def service_of(sop_class: str) -> Service:
     """The service that a SOP class belongs to. Every class that belongs to no other is storage."""
-    if sop_class == VERIFICATION:
-        return "echo"
-    return "commit" if sop_class == STORAGE_COMMITMENT else "store"
+    return _SERVICES.get(sop_class, "store")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from pynetdicom import evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from gateway.config import Config
-from gateway.config.nodes import Node, service_of
+from gateway.config.nodes import RETRIEVING, Node, service_of
 from gateway.dimse.admission import AssociationPolicy, AssociationRequest, Refusal
 from gateway.dimse.association import AssociationState
 from gateway.dimse.connections import PendingConnections
@@ -36,6 +37,7 @@ class Acceptor:
         log: Log,
     ) -> None:
         """config: the configuration in force, asked for each association; time-outs are those at the start."""
+        self._config = config
         self._policy = AssociationPolicy(config)
         self._linger_s = min(REFUSED_LINGER_S, config().limits.acse_timeout_s)
         self._associations = associations
@@ -74,7 +76,16 @@ class Acceptor:
         for context in primitive.presentation_context_definition_list:
             context.transfer_syntax = [*known_first(context.transfer_syntax)]
         state.messages.let_in(state.may_store)
-        state.negotiation.let_in(state.may_negotiate)
+        state.negotiation.let_in(partial(self._may_negotiate, state))
+
+    def _may_negotiate(self, state: AssociationState, sop_class: str) -> bool:
+        """Whether a context is accepted. Strangers never query or retrieve, and nobody does under another title."""
+        table = self._config().retrieve
+        if service_of(sop_class) in RETRIEVING and (
+            state.node is None or table is None or state.called != table.ae_title
+        ):
+            return False
+        return state.may_negotiate(sop_class)
 
     def _refusal(self, state: AssociationState, request: AssociationRequest) -> Refusal | None:
         """Why the association is refused, None when it is let in. Node and user are noted in `state`."""

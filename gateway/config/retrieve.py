@@ -1,0 +1,96 @@
+"""The `[retrieve]` table: the way back, and what each verdict does to an object on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gateway.config.values import AETitle, Seconds, Table
+
+# The words of `gateway.seal.findings.Verdict`, which this room does not see.
+VerdictName = Literal[
+    "intact",
+    "transcoded",
+    "amended",
+    "altered",
+    "misidentified",
+    "lossy",
+    "tampered",
+    "stripped",
+    "unknown-signer",
+    "unsealed",
+    "unreadable",
+]
+# deliver: handed out, its original where it verified. mark: handed out with a warning in it, and explained beside it.
+# withhold: not handed out, and explained.
+Treatment = Literal["deliver", "mark", "withhold"]
+
+DEFAULT_POLICY: dict[VerdictName, Treatment] = {
+    "intact": "deliver",
+    "transcoded": "deliver",
+    "amended": "deliver",
+    "lossy": "mark",
+    "stripped": "mark",
+    "altered": "mark",
+    # Of an object that was compressed with loss nothing is left when its block is removed.
+    "unsealed": "mark",
+    "tampered": "withhold",
+    "misidentified": "withhold",
+    "unknown-signer": "withhold",
+    "unreadable": "withhold",
+}
+
+
+def _possible(policy: dict[VerdictName, Treatment]) -> dict[VerdictName, Treatment]:
+    if policy.get("unreadable") == "mark":
+        raise ValueError(
+            "unreadable: nothing can be written into what can't be parsed (withhold or deliver it)"
+        )
+    return policy
+
+
+# What the defaults, or more general settings, do not say.
+Policy = Annotated[dict[VerdictName, Treatment], AfterValidator(_possible)]
+
+
+class RetrieveSettings(Table):
+    # The name of the destination that is asked.
+    archive: str
+    # As which our Query/Retrieve service is called; nothing else is sent to this title.
+    ae_title: AETitle
+    # The archive's DICOMweb root. Nothing uses it in this version.
+    dicomweb: str | None = Field(default=None, pattern=r"^https?://[^/\s@]+(/\S*)?$")
+    # How objects come from the archive; None: c-get.
+    fetch: Literal["wado", "c-get", "c-move"] | None = None
+    # Verdict -> treatment, where it is another than DEFAULT_POLICY.
+    policy: Policy = Field(default_factory=dict)
+    # The most answers to one query.
+    matches: int = Field(default=5_000, ge=1, le=1_000_000)
+    # The most instances of one request to retrieve; the counts of PS3.7 have 16 bits.
+    instances: int = Field(default=20_000, ge=1, le=65_000)
+    # Requests to retrieve that are served at once.
+    requests: int = Field(default=8, ge=1, le=1_000)
+    # For one query, and for one request to retrieve.
+    query_timeout_s: Seconds = 120.0
+    timeout_s: Seconds = 7200.0
+    # Worker processes that verify on the way back; 0: as many as gateway.workers.
+    workers: int = Field(default=0, ge=0, le=256)
+
+    @model_validator(mode="after")
+    def _can_be_fetched(self) -> Self:
+        if self.fetch == "wado":
+            raise ValueError("fetch: 'wado' is not in this version (choose c-get or c-move)")
+        return self
+
+    def treatment(self, verdict: str, override: dict[VerdictName, Treatment]) -> Treatment:
+        """What is done with an object.
+
+        verdict: its verdict; one that nobody knows is withheld.
+        override: the policy of the destination, which goes first.
+        """
+        for policy in (override, self.policy, DEFAULT_POLICY):
+            for name, treatment in policy.items():
+                if name == verdict:
+                    return treatment
+        return "withhold"
