@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from blake3 import blake3
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE
 
 from gateway.dicom.file_meta import wrap
 from gateway.dicom.lazy_bytes import ByteRange, ByteSource
@@ -21,12 +22,15 @@ from gateway.dimse.pynetdicom_private import (
     DIMSEMessage,
     FragmentServiceProvider,
     accepted_contexts_by_id,
+    has_no_data_set,
 )
 from gateway.dimse.terms import COMMAND_BYTES_MAX, MemoryBudget, MessageTerms
 from gateway.errors import ProtocolBroken, SpoolFull
 from gateway.spool import Draft, Spool
 from gateway.spool.stored import IN_MEMORY_BYTES
 
+# Requests that may be cancelled, and so are answered while more is read.
+CANCELLABLE = (C_FIND, C_GET, C_MOVE)
 # PS3.5 9.1. An object with a longer UID is refused later.
 UID_CHARACTERS_MAX = 64
 Result = TypeVar("Result")
@@ -167,14 +171,18 @@ class Messages(FragmentServiceProvider):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request has arrived that is not answered yet. No other may follow before (PS3.7 D.3.3.3)."""
+        """Whether a message waits, or a request is being answered that none may follow before (PS3.7 D.3.3.3)."""
         return self._answers or self.has_message
 
     def get_msg(self, block: bool = False) -> Any:
         # Set before the message leaves the queue, so that `is_busy` has no gap.
         self._answers = True
         context_id, message = super().get_msg(block)
-        self._answers = message is not None
+        self._answers = (
+            message is not None
+            and message.MessageIDBeingRespondedTo is None
+            and not isinstance(message, CANCELLABLE)
+        )
         return context_id, message
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
@@ -213,7 +221,11 @@ class Messages(FragmentServiceProvider):
         self._data_bytes_max = self._terms.data_set_bytes_max(
             message, None if context is None else str(context.abstract_syntax)
         )
-        if isinstance(message, C_STORE_RQ) and isinstance(message.data_set, Incoming):
+        if not isinstance(message.data_set, Incoming):
+            return
+        if has_no_data_set(message):
+            message.data_set.discard()
+        if isinstance(message, C_STORE_RQ):
             sop_class = str(message.command_set.get("AffectedSOPClassUID", ""))
             message.data_set.is_unwanted = not self._may_store(sop_class)
 

@@ -31,7 +31,13 @@ from gateway.dimse.negotiation import Negotiation
 from gateway.dimse.open_associations import OpenAssociations
 from gateway.dimse.own_gateway import version_name
 from gateway.dimse.pynetdicom_private import install, set_global_options
-from gateway.dimse.services import AssociationService, EventHandler, handlers_of, terms_of
+from gateway.dimse.services import (
+    AssociationService,
+    EventHandler,
+    bind_responders,
+    handlers_of,
+    terms_of,
+)
 from gateway.dimse.sockets import NotAssociated, WatchedSocket
 from gateway.dimse.terms import MEMORY_BYTES_MAX, MemoryBudget
 from gateway.dimse.watchdog import Watchdog
@@ -209,6 +215,7 @@ class Listener:
         watched_socket.pause_while(lambda: messages.is_busy)
         install(association, dimse=messages)
         state = AssociationState(association, connection, watched_socket, negotiation, messages)
+        bind_responders(self._services, state)
         self._associations.add(state)
         self._metrics.add("sealgate_associations_active", 1)
 

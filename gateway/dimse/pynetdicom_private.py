@@ -19,7 +19,7 @@ Some classes of pynetdicom are handed on because we derive from them. Our classe
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,8 +31,11 @@ from pynetdicom.dimse_messages import (
     C_CANCEL_RQ,
     C_ECHO_RQ,
     C_FIND_RQ,
+    C_FIND_RSP,
     C_GET_RQ,
+    C_GET_RSP,
     C_MOVE_RQ,
+    C_MOVE_RSP,
     C_STORE_RQ,
     C_STORE_RSP,
     N_ACTION_RQ,
@@ -51,8 +54,11 @@ __all__ = [
     "C_CANCEL_RQ",
     "C_ECHO_RQ",
     "C_FIND_RQ",
+    "C_FIND_RSP",
     "C_GET_RQ",
+    "C_GET_RSP",
     "C_MOVE_RQ",
+    "C_MOVE_RSP",
     "C_STORE_RQ",
     "C_STORE_RSP",
     "N_ACTION_RQ",
@@ -65,12 +71,16 @@ __all__ = [
     "UpperLayerStateMachine",
     "accepted_contexts_by_id",
     "adopt_socket",
+    "answer_ourselves",
     "end_abruptly",
     "fragments",
     "has_broken_off",
+    "has_no_data_set",
     "install",
+    "is_cancelled",
     "is_usable",
     "most_pdu_bytes",
+    "next_message",
     "next_response",
     "pause_reactor",
     "queued_fragments",
@@ -81,6 +91,7 @@ __all__ = [
     "resume_reactor",
     "send_fragment",
     "send_from_file",
+    "send_message",
     "set_global_options",
 ]
 
@@ -197,12 +208,52 @@ def reject_association(association: Association, answer: tuple[int, int, int], *
     association.kill()
 
 
+# -- requests that we answer ourselves
+
+
+def answer_ourselves(
+    association: Association,
+    servers: Mapping[type[DIMSEPrimitive], Callable[[Any, PresentationContext], None]],
+) -> None:
+    """Let requests of these types be answered by `servers`, in the association's own thread.
+
+    pynetdicom's services parse each data set and send it written anew, and its answers have no way to hold back.
+
+    servers: get the request and its presentation context; they send all responses, and must not raise.
+    """
+    others = association._serve_request
+
+    def serve(msg: Any, context_id: int) -> None:
+        server, context = servers.get(type(msg)), association._accepted_cx.get(context_id)
+        if server is None or context is None or association._sent_release or not msg.is_valid_request:
+            others(msg, context_id)
+            return
+        server(msg, context)
+        association.dimse.cancel_req = {}
+        # While we were sending, the peer had nothing to say.
+        association.dul._idle_timer.restart()
+
+    association._serve_request = serve  # type: ignore[method-assign]
+
+
+def is_cancelled(association: Association, message_id: int) -> bool:
+    """Whether the peer has cancelled the request with this Message ID, which is being answered."""
+    return message_id in association.dimse.cancel_req
+
+
+def send_message(association: Association, primitive: DIMSEPrimitive | C_CANCEL, context_id: int) -> None:
+    """Queue a whole message for the thread that writes to the socket."""
+    association.dimse.send_msg(primitive, context_id)  # type: ignore[arg-type]
+
+
 # -- messages of an open association
 
 # Message control header, PS3.8 E.2.
 COMMAND, LAST = 1, 2
 # As pynetdicom has it.
 CANCELS_MAX = 10
+# PS3.7 9.3
+NO_DATA_SET = 0x0101
 
 
 def request_of(event: InterventionEvent) -> type[DIMSEMessage]:
@@ -321,6 +372,17 @@ def send_fragment(association: Association, fragment: P_DATA) -> None:
 def queued_fragments(association: Association) -> int:
     """How many fragments are queued and not yet in the socket."""
     return association.dul.to_provider_queue.qsize()
+
+
+def has_no_data_set(message: DIMSEMessage) -> bool:
+    """Whether nothing follows the command set that was read (PS3.7 9.3, Command Data Set Type)."""
+    return bool(message.command_set.get("CommandDataSetType") == NO_DATA_SET)
+
+
+def next_message(association: Association) -> tuple[int, DIMSEPrimitive] | None:
+    """Presentation context id and message; None when none came within the association's `dimse_timeout`."""
+    context_id, message = association.dimse.get_msg(block=True)
+    return None if message is None or context_id is None else (context_id, message)
 
 
 def next_response(association: Association) -> DIMSEPrimitive | None:

@@ -17,18 +17,21 @@ from gateway.dicom.syntaxes import EXPLICIT_VR_LE, IMPLICIT_VR_LE
 from gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, VERIFICATION
 from gateway.dimse.own_gateway import gateway_of, version_name
 from gateway.dimse.pynetdicom_private import (
+    FragmentServiceProvider,
+    install,
     is_usable,
     pause_reactor,
     raw_socket,
     resume_reactor,
 )
-from gateway.dimse.sockets import prepare_socket
+from gateway.dimse.sockets import WatchedSocket, prepare_socket
 from gateway.dimse.statuses import SUCCESS
 from gateway.errors import DeliveryLoop, GatewayError, PeerFailed, PeerUnreachable
 from gateway.tls import ClientContext, client_context
 
 # SOP class, transfer syntax.
 ContextOffer = tuple[str, str]
+Reader = FragmentServiceProvider
 
 UNCOMPRESSED = (EXPLICIT_VR_LE, IMPLICIT_VR_LE)
 NAME_HINT = (
@@ -93,17 +96,25 @@ class Requestor:
         """The contexts that the peer accepted -> their ids; empty while no association is open."""
         return self._accepted
 
-    def open(self, contexts: Iterable[ContextOffer]) -> None:
+    def open(
+        self,
+        contexts: Iterable[ContextOffer],
+        *,
+        as_scp: Iterable[str] = (),
+        reads: Callable[[Association], Reader] | None = None,
+    ) -> None:
         """Open an association that stays until `close` or `abort`; one that is open is closed before.
 
         contexts: at most 128 (PS3.8 9.3.2.2), each offered with its one transfer syntax.
+        as_scp: SOP classes for which we propose to be the SCP, as C-GET needs it (PS3.7 D.3.3.4).
+        reads: makes what puts the peer's messages together, within limits; None: pynetdicom's own, without any.
         Raises NothingAccepted when the peer accepts none of them.
         Raises PeerUnreachable when there is no association for another reason.
         Raises DeliveryLoop when it is this gateway that answers.
         Raises what `on_gateway` raises.
         """
         self.close()
-        self._association = self._associate(contexts)
+        self._association = self._associate(contexts, as_scp=as_scp, reads=reads)
         pause_reactor(self._association)
         try:
             self._on_gateway(self._peer_gateway(self._association))
@@ -143,7 +154,7 @@ class Requestor:
         handlers: pairs of pynetdicom event and function, for requests that the peer makes on this association.
         Raises PeerUnreachable when there is no association.
         """
-        association = self._associate(contexts, as_scp=as_scp, handlers=handlers)
+        association = self._associate(contexts, as_scp=[as_scp] if as_scp else (), handlers=handlers)
         try:
             yield association
         finally:
@@ -176,7 +187,12 @@ class Requestor:
         return None
 
     def _associate(
-        self, contexts: Iterable[ContextOffer], *, as_scp: str | None = None, handlers: Sequence[Any] = ()
+        self,
+        contexts: Iterable[ContextOffer],
+        *,
+        as_scp: Iterable[str] = (),
+        handlers: Sequence[Any] = (),
+        reads: Callable[[Association], Reader] | None = None,
     ) -> Association:
         destination = self.destination
         where = f"{destination.name} ({destination.host}:{destination.port})"
@@ -186,9 +202,9 @@ class Requestor:
                 destination.port,
                 contexts=[build_context(sop_class, syntax) for sop_class, syntax in contexts],
                 ae_title=destination.ae_title,
-                ext_neg=[build_role(as_scp, scp_role=True)] if as_scp is not None else [],
+                ext_neg=[build_role(sop_class, scp_role=True) for sop_class in as_scp],
                 max_pdu=self.limits.pdu_bytes,
-                evt_handlers=[(evt.EVT_CONN_OPEN, self._on_connected), *handlers],
+                evt_handlers=[(evt.EVT_CONN_OPEN, self._on_connected, [reads]), *handlers],
                 tls_args=self._tls_arguments(),
             )
         # The name is looked up before anything else. One that can be no name is a UnicodeError.
@@ -224,6 +240,12 @@ class Requestor:
         self._tls.problem = None
         return self._tls, table.server_name or self.destination.host
 
-    def _on_connected(self, event: evt.Event) -> None:
-        raw = cast(socket.socket, raw_socket(event.assoc))
+    def _on_connected(self, event: evt.Event, reads: Callable[[Association], Reader] | None) -> None:
+        association = event.assoc
+        raw = cast(socket.socket, raw_socket(association))
         prepare_socket(raw, timeout_s=self.limits.network_timeout_s)
+        if reads is not None:
+            reader = reads(association)
+            held_back = WatchedSocket(association, b"", pdu_bytes=self.limits.pdu_bytes)
+            held_back.pause_while(lambda: reader.has_message)
+            install(association, dimse=reader, socket=held_back)

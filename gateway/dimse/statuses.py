@@ -16,12 +16,27 @@ CANNOT_UNDERSTAND = 0xC000
 DUPLICATE_INSTANCE = 0x0111
 # Our answer after a defect of our own; also a Failure Reason of storage commitment.
 PROCESSING_FAILURE = 0x0110
+SOP_CLASS_NOT_SUPPORTED = 0x0122
 # Our answer when no route takes the object, or its sender may not store it.
 NOT_AUTHORISED = 0x0124
 # Of N-ACTION; NO_SUCH_INSTANCE is also a Failure Reason of storage commitment.
 NO_SUCH_INSTANCE = 0x0112
 INVALID_ARGUMENT = 0x0115
 NO_SUCH_ACTION = 0x0123
+
+# Of C-FIND, C-GET and C-MOVE, PS3.4 C.4.1.1.4, C.4.2.1.5, C.4.3.1.4.
+PENDING, PENDING_UNSUPPORTED_KEYS = 0xFF00, 0xFF01
+CANCELLED = 0xFE00
+NO_MATCHES_COUNTED = 0xA701
+NO_SUB_OPERATIONS = 0xA702
+MOVE_DESTINATION_UNKNOWN = 0xA801
+IDENTIFIER_MISMATCH = 0xA900
+SUB_OPERATIONS_WARNING = 0xB000
+
+
+def is_pending(status: int) -> bool:
+    """Whether further responses to the same request follow."""
+    return status in (PENDING, PENDING_UNSUPPORTED_KEYS)
 
 
 class Meaning(StrEnum):

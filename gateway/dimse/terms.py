@@ -14,8 +14,11 @@ from gateway.dimse.pynetdicom_private import (
     C_CANCEL_RQ,
     C_ECHO_RQ,
     C_FIND_RQ,
+    C_FIND_RSP,
     C_GET_RQ,
+    C_GET_RSP,
     C_MOVE_RQ,
+    C_MOVE_RSP,
     C_STORE_RQ,
     C_STORE_RSP,
     N_ACTION_RQ,
@@ -75,6 +78,24 @@ class MessageTerms:
         if abstract_syntax is None or (sop_classes is not None and abstract_syntax not in sop_classes):
             raise ProtocolBroken("the peer sent a request on the presentation context of another service")
         return DATA_SET_BYTES_MAX.get(kind, 0)
+
+
+class ArchiveTerms(MessageTerms):
+    """What an archive may send us on an association that we opened: its answers, and the objects of a C-GET."""
+
+    # 50,000 failed SOP Instance UIDs of the greatest length.
+    RESPONSE_BYTES_MAX = 4 << 20
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def data_set_bytes_max(self, message: DIMSEMessage, abstract_syntax: str | None) -> int | None:
+        """See MessageTerms.data_set_bytes_max."""
+        if abstract_syntax is None or not isinstance(
+            message, (C_STORE_RQ, C_FIND_RSP, C_GET_RSP, C_MOVE_RSP)
+        ):
+            raise ProtocolBroken("the archive sent a message that answers nothing")
+        return None if isinstance(message, C_STORE_RQ) else self.RESPONSE_BYTES_MAX
 
 
 class MemoryBudget:

@@ -121,6 +121,13 @@ METRICS = (
         ("destination",),
     ),
     Metric(
+        "sealgate_queries_total",
+        "counter",
+        "Queries (C-FIND) answered, by level and outcome.",
+        ("level", "outcome"),
+    ),
+    Metric("sealgate_query_seconds", "histogram", "Seconds from a query to its last response."),
+    Metric(
         "sealgate_failures_total", "counter", "Failed attempts, by step and error code.", ("step", "code")
     ),
     Metric(

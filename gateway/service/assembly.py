@@ -20,6 +20,9 @@ from gateway.observe.pseudonyms import Pseudonyms
 from gateway.queue import Commitments, Job, Queue, open_admin, open_commitments, open_queue
 from gateway.receive.intake import Intake
 from gateway.receive.store_scp import StoreScp
+from gateway.retrieve.archive import Archive
+from gateway.retrieve.query import Queries
+from gateway.retrieve.service import QueryRetrieveService
 from gateway.runtime.wakeup import Wakeup
 from gateway.spool import LocalSpool, Spool
 from gateway.spool.quarantine import Quarantine
@@ -139,7 +142,13 @@ def _services(parts: Parts) -> list[AssociationService]:
             on_event_report=parts.commitment_user.on_event_report,
             log=parts.log,
         ),
+        _query_retrieve(parts),
     ]
+
+
+def _query_retrieve(parts: Parts) -> QueryRetrieveService:
+    archive = Archive(lambda: parts.config, spool=parts.spool, gateway_id=parts.gateway_id)
+    return QueryRetrieveService(Queries(archive, metrics=parts.metrics, log=parts.log))
 
 
 def _intake(parts: Parts) -> Intake:

@@ -15,6 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("commands",),
     ("service",),
     ("web",),
+    ("retrieve",),
     ("work", "receive", "commitment"),
     ("dimse",),
     ("seal", "spool", "queue", "tls"),

@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
+from pynetdicom.dimse_primitives import C_CANCEL, C_FIND, C_STORE, N_EVENT_REPORT
 from pynetdicom.presentation import build_context, build_role
 
 from gateway.dicom.uids import STORAGE_COMMITMENT, VERIFICATION
@@ -618,3 +618,61 @@ def test_the_raw_socket_of_a_requestor_is_connected_when_it_is_announced() -> No
         handlers = [(evt.EVT_CONN_OPEN, on_connected)]
         with associated(acceptor.port, VERIFICATION, evt_handlers=handlers):
             assert peers == [("127.0.0.1", acceptor.port)]
+
+
+STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+
+
+def question() -> C_FIND:
+    request = C_FIND()
+    request.MessageID, request.Priority = 7, 0
+    request.AffectedSOPClassUID, request.Identifier = UID(STUDY_FIND), BytesIO(b"12345678")
+    return request
+
+
+def test_a_request_that_we_answer_ourselves_is_answered_by_nobody_else() -> None:
+    cancelled: list[bool] = []
+
+    def answer(association: Association, request: Any, context: Any) -> None:
+        wait_for(lambda: private.is_cancelled(association, request.MessageID), what="the C-CANCEL")
+        cancelled.append(private.is_cancelled(association, request.MessageID + 1))
+        response = C_FIND()
+        response.MessageIDBeingRespondedTo, response.Status = request.MessageID, 0xFE00
+        private.send_message(association, response, context.context_id)
+
+    def prepare(association: Association) -> None:
+        private.install(association, dimse=private.FragmentServiceProvider(association))
+        private.answer_ourselves(
+            association, {C_FIND: lambda request, context: answer(association, request, context)}
+        )
+
+    with (
+        serving(STUDY_FIND, VERIFICATION, prepare=prepare) as acceptor,
+        associated(acceptor.port, STUDY_FIND, VERIFICATION) as association,
+    ):
+        private.pause_reactor(association)
+        private.send_message(association, question(), 1)
+        cancel = C_CANCEL()
+        cancel.MessageIDBeingRespondedTo = 7
+        private.send_message(association, cancel, 1)
+        received = private.next_message(association)
+        assert received is not None
+        context_id, response = received
+        assert context_id == 1
+        assert isinstance(response, C_FIND)
+        assert response.Status == 0xFE00
+        association.dimse_timeout = 0.05
+        assert private.next_message(association) is None
+        # Others are answered as before, and the cancel is forgotten.
+        association.dimse_timeout = 10
+        assert association.send_c_echo().Status == 0
+        assert not private.is_cancelled(acceptor.associations[0], 7)
+    assert cancelled == [False]
+
+
+def test_a_message_says_whether_a_data_set_follows() -> None:
+    for primitive, without in ((question(), False), (store_request(), True)):
+        kind = private.C_FIND_RQ if isinstance(primitive, C_FIND) else private.C_STORE_RQ
+        message = kind()
+        message.primitive_to_message(primitive)
+        assert private.has_no_data_set(message) is without

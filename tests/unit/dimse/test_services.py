@@ -20,15 +20,15 @@ from gateway.observe import Metrics, logger
 from gateway.spool import LocalSpool
 from gateway.tls import Certificates
 
-# Study Root Query/Retrieve Information Model - FIND, PS3.4 C.6.2.
-StudyRootFind = "1.2.840.10008.5.1.4.1.2.2.1"
+# Modality Worklist Information Model - FIND, PS3.4 K.6.1. Anybody may negotiate it.
+WORKLIST = "1.2.840.10008.5.1.4.31"
 
 
 class QueryService:
     """Two matches for every question."""
 
     def contexts(self) -> list[PresentationContext]:
-        return [build_context(StudyRootFind)]
+        return [build_context(WORKLIST)]
 
     def handlers(self) -> Mapping[evt.InterventionEvent, EventHandler]:
         return {evt.EVT_C_FIND: self.find}
@@ -69,13 +69,13 @@ def test_a_service_that_the_listener_does_not_know_answers_with_many_data_sets(
     )
     port = listener.start()["dicom_port"]
     try:
-        contexts = [build_context(uid, ImplicitVRLittleEndian) for uid in (VERIFICATION, StudyRootFind)]
+        contexts = [build_context(uid, ImplicitVRLittleEndian) for uid in (VERIFICATION, WORKLIST)]
         association = AE(ae_title="ASKS").associate("127.0.0.1", port, contexts, ae_title="SEALGATE")
         assert association.is_established
         assert association.send_c_echo().Status == 0
         question = Dataset()
         question.QueryRetrieveLevel = "STUDY"
-        answers = [*association.send_c_find(question, StudyRootFind)]
+        answers = [*association.send_c_find(question, WORKLIST)]
         association.release()
     finally:
         listener.stop(drain_s=2)
