@@ -84,13 +84,16 @@ class RetrieveSettings(Table):
         return self
 
     def treatment(self, verdict: str, override: dict[VerdictName, Treatment]) -> Treatment:
-        """What is done with an object.
+        """What is done with an object of this verdict; one that nobody knows is withheld. See `treatments`."""
+        return self.treatments(override).get(verdict, "withhold")
 
-        verdict: its verdict; one that nobody knows is withheld.
+    def treatments(self, override: dict[VerdictName, Treatment]) -> dict[str, Treatment]:
+        """Verdict -> what is done with such an object.
+
         override: the policy of the destination, which goes first.
         """
-        for policy in (override, self.policy, DEFAULT_POLICY):
-            for name, treatment in policy.items():
-                if name == verdict:
-                    return treatment
-        return "withhold"
+        merged: dict[str, Treatment] = {}
+        for policy in (DEFAULT_POLICY, self.policy, override):
+            for verdict, treatment in policy.items():
+                merged[verdict] = treatment
+        return merged

@@ -15,7 +15,12 @@ from gateway.config.nodes import RETRIEVING, Node, service_of
 from gateway.dimse.admission import AssociationPolicy, AssociationRequest, Refusal
 from gateway.dimse.association import AssociationState
 from gateway.dimse.connections import PendingConnections
-from gateway.dimse.negotiation import confirm_identity, known_first, stated_identity
+from gateway.dimse.negotiation import (
+    confirm_identity,
+    known_first,
+    plain_first,
+    stated_identity,
+)
 from gateway.dimse.open_associations import OpenAssociations
 from gateway.dimse.pynetdicom_private import reject_association
 from gateway.observe import Log, Metrics, where
@@ -73,8 +78,15 @@ class Acceptor:
         if state.node is not None:
             self._report_refused_contexts(primitive, state.node, state.peer)
         # Of each context, pynetdicom takes the first transfer syntax.
+        gets = {
+            str(sop_class)
+            for sop_class, role in association.requestor.role_selection.items()
+            if role.scp_role
+        }
         for context in primitive.presentation_context_definition_list:
-            context.transfer_syntax = [*known_first(context.transfer_syntax)]
+            known = known_first(context.transfer_syntax)
+            is_got = str(context.abstract_syntax) in gets
+            context.transfer_syntax = [*(plain_first(known) if is_got else known)]
         state.messages.let_in(state.may_store)
         state.negotiation.let_in(partial(self._may_negotiate, state))
 

@@ -175,8 +175,8 @@ class Messages(FragmentServiceProvider):
         return self._answers or self.has_message
 
     def get_msg(self, block: bool = False) -> Any:
-        # Set before the message leaves the queue, so that `is_busy` has no gap.
-        self._answers = True
+        # Set before the message leaves the queue, so that `is_busy` has no gap. Who waits for a response reads on.
+        self._answers = not block
         context_id, message = super().get_msg(block)
         self._answers = (
             message is not None

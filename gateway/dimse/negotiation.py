@@ -9,6 +9,7 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
+from gateway.dicom.syntaxes import EXPLICIT_VR_LE, IMPLICIT_VR_LE
 from gateway.dimse.pynetdicom_private import ACSE, accepted_contexts_by_id, reject_context
 from gateway.dimse.users import UserIdentity
 
@@ -86,3 +87,8 @@ def confirm_identity(association: Association) -> None:
 def known_first(proposed: list[UID]) -> list[UID]:
     """The transfer syntaxes in the proposer's order, but last those that no edition of the standard names."""
     return sorted(proposed, key=lambda syntax: UID(syntax).type != "Transfer Syntax")
+
+
+def plain_first(proposed: list[UID]) -> list[UID]:
+    """The same, but first those that are not compressed: every object that is sent back can be written in one."""
+    return sorted(proposed, key=lambda syntax: str(syntax) not in (EXPLICIT_VR_LE, IMPLICIT_VR_LE))

@@ -8,14 +8,17 @@ starts after the last one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Protocol
 
 from pydicom.uid import UID
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
+from gateway.config import Limits
 from gateway.dicom.file_meta import Wrapper, unwrap
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dimse.bandwidth import RateLimit
@@ -28,7 +31,7 @@ from gateway.dimse.pynetdicom_private import (
     send_fragment,
     send_from_file,
 )
-from gateway.dimse.requestor import UNCOMPRESSED, ContextOffer, NothingAccepted, Requestor
+from gateway.dimse.requestor import UNCOMPRESSED, ContextOffer, NothingAccepted
 from gateway.dimse.statuses import Meaning, classify
 from gateway.errors import PeerFailed, RefusedByPeer
 from gateway.queue import Priority
@@ -68,17 +71,71 @@ class Sent:
     transcoded: bool
 
 
+@dataclass(frozen=True)
+class Originator:
+    """Whose C-MOVE an object is sent for (PS3.7 9.1.1.1).
+
+    ae_title: of the one that asked.
+    message_id: of its request.
+    """
+
+    ae_title: str
+    message_id: int
+
+
+class Receiver(Protocol):
+    """The peer that gets the objects."""
+
+    @property
+    def name(self) -> str: ...
+
+    def slowest_bytes_s(self, limits: Limits) -> float:
+        """The rate below which it is given up."""
+
+
+class Carrier(Protocol):
+    """An association, or what opens one: `Requestor`, or the one that a viewer opened for a C-GET."""
+
+    @property
+    def destination(self) -> Receiver: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def is_open(self) -> bool: ...
+
+    @property
+    def association(self) -> Association: ...
+
+    @property
+    def accepted(self) -> Mapping[ContextOffer, int]: ...
+
+    def open(self, contexts: Iterable[ContextOffer]) -> None:
+        """Raises PeerUnreachable."""
+
+    def abort(self) -> None: ...
+
+
 class StoreScu:
-    """Sends objects over the association of a requestor, which is opened when it is needed and then stays open.
+    """Sends objects over the association of a carrier, which is opened when it is needed and then stays open.
 
     Not for several threads at once.
     """
 
-    def __init__(self, requestor: Requestor, *, rate_limit: RateLimit | None = None) -> None:
+    def __init__(
+        self,
+        requestor: Carrier,
+        *,
+        rate_limit: RateLimit | None = None,
+        originator: Originator | None = None,
+    ) -> None:
         """requestor: is used by nobody else meanwhile; its owner closes it.
 
         rate_limit: limits what is sent, together with others that share it; None for no limit.
+        originator: who asked for the objects by C-MOVE; None where nobody did.
         """
+        self._originator = originator
         self._requestor = requestor
         self._rate_limit = rate_limit
         self._offered: list[ContextOffer] = []
@@ -154,6 +211,9 @@ class StoreScu:
         request.Priority = PRIORITIES[priority]
         request.AffectedSOPClassUID = UID(head.sop_class)
         request.AffectedSOPInstanceUID = UID(head.sop_instance)
+        if self._originator is not None:
+            request.MoveOriginatorApplicationEntityTitle = self._originator.ae_title
+            request.MoveOriginatorMessageID = self._originator.message_id
         if isinstance(file, StoredFile):
             send_from_file(request, file.path, head.offset)
         else:

@@ -128,6 +128,21 @@ METRICS = (
     ),
     Metric("sealgate_query_seconds", "histogram", "Seconds from a query to its last response."),
     Metric(
+        "sealgate_retrievals_total",
+        "counter",
+        "Requests to retrieve (C-GET, C-MOVE) answered, by outcome.",
+        ("service", "outcome"),
+    ),
+    Metric(
+        "sealgate_retrieved_total",
+        "counter",
+        "Instances that were asked for, by verdict (empty: none) and delivered, marked, withheld or failed.",
+        ("verdict", "outcome"),
+    ),
+    Metric(
+        "sealgate_retrieval_seconds", "histogram", "Seconds from a request to retrieve to its last response."
+    ),
+    Metric(
         "sealgate_failures_total", "counter", "Failed attempts, by step and error code.", ("step", "code")
     ),
     Metric(

@@ -7,19 +7,34 @@ from collections.abc import Mapping
 from pynetdicom import evt
 from pynetdicom.presentation import PresentationContext, build_context
 
-from gateway.dicom.uids import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
+from gateway.dicom.uids import (
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
 from gateway.dimse.requestor import UNCOMPRESSED
 from gateway.dimse.services import EventHandler, Responder
 from gateway.retrieve.query import Queries
+from gateway.retrieve.retrieval import Retrievals
 
-SOP_CLASSES = (PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
+SOP_CLASSES = (
+    PATIENT_ROOT_FIND,
+    STUDY_ROOT_FIND,
+    PATIENT_ROOT_MOVE,
+    STUDY_ROOT_MOVE,
+    PATIENT_ROOT_GET,
+    STUDY_ROOT_GET,
+)
 
 
 class QueryRetrieveService:
-    """Answers C-FIND. Who may ask is decided when an association is negotiated."""
+    """Answers C-FIND, C-GET and C-MOVE. Who may ask is decided when an association is negotiated."""
 
-    def __init__(self, queries: Queries) -> None:
-        self._queries = queries
+    def __init__(self, queries: Queries, retrievals: Retrievals) -> None:
+        self._queries, self._retrievals = queries, retrievals
 
     def contexts(self) -> list[PresentationContext]:
         """Not deflated: nobody knows how large such a data set becomes."""
@@ -29,4 +44,8 @@ class QueryRetrieveService:
         return {}
 
     def responders(self) -> Mapping[evt.InterventionEvent, Responder]:
-        return {evt.EVT_C_FIND: self._queries.on_find}
+        return {
+            evt.EVT_C_FIND: self._queries.on_find,
+            evt.EVT_C_GET: self._retrievals.on_get,
+            evt.EVT_C_MOVE: self._retrievals.on_move,
+        }

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
+from pynetdicom import evt
+
 from gateway.commitment.reporter import Reporter
 from gateway.commitment.scp import CommitmentProvider
 from gateway.commitment.scu import CommitmentUser
 from gateway.commitment.service import CommitmentService
 from gateway.config import Config
+from gateway.dimse.association import AssociationState
 from gateway.dimse.listener import Listener
 from gateway.dimse.services import AssociationService, EchoService
 from gateway.dimse.storage import StorageService
@@ -21,7 +24,9 @@ from gateway.queue import Commitments, Job, Queue, open_admin, open_commitments,
 from gateway.receive.intake import Intake
 from gateway.receive.store_scp import StoreScp
 from gateway.retrieve.archive import Archive
+from gateway.retrieve.fetching import Arrivals
 from gateway.retrieve.query import Queries
+from gateway.retrieve.retrieval import Retrievals
 from gateway.retrieve.service import QueryRetrieveService
 from gateway.runtime.wakeup import Wakeup
 from gateway.spool import LocalSpool, Spool
@@ -31,22 +36,30 @@ from gateway.web.records import Records
 from gateway.work.context import WorkContext
 from gateway.work.keyring import spool_key
 from gateway.work.on_demand import OnDemand
+from gateway.work.return_pool import ReturnPool
 
 
 class InForce:
-    """The configuration that is in force, and the worker made for it. Only a reload replaces them.
+    """The configuration that is in force, and the workers made for it. Only a reload replaces them.
 
-    Other threads read both at any time.
+    Other threads read all of it at any time.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.on_demand = OnDemand(config)
+        self.return_pool = ReturnPool(config)
 
     def renew_on_demand(self) -> None:
-        """A worker for the configuration that is in force now. The old one ends."""
-        self.on_demand.stop()
+        """Workers for the configuration that is in force now. The old ones end."""
+        self.stop()
         self.on_demand = OnDemand(self.config)
+        self.return_pool = ReturnPool(self.config)
+
+    def stop(self) -> None:
+        """End the workers."""
+        self.on_demand.stop()
+        self.return_pool.stop()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,21 +147,38 @@ def listener(parts: Parts) -> Listener:
 
 
 def _services(parts: Parts) -> list[AssociationService]:
+    archive = Archive(lambda: parts.config, spool=parts.spool, gateway_id=parts.gateway_id)
+    arrivals, store_scp = Arrivals(lambda: parts.config), StoreScp(_intake(parts))
+
+    def on_store(event: evt.Event, state: AssociationState) -> int:
+        return (arrivals if arrivals.is_for_us(state) else store_scp).on_store(event, state)
+
     return [
         EchoService(),
-        StorageService(StoreScp(_intake(parts)).on_store, metrics=parts.metrics, log=parts.log),
+        StorageService(on_store, metrics=parts.metrics, log=parts.log),
         CommitmentService(
             on_action=_commitment_provider(parts).on_action,
             on_event_report=parts.commitment_user.on_event_report,
             log=parts.log,
         ),
-        _query_retrieve(parts),
+        QueryRetrieveService(
+            Queries(archive, metrics=parts.metrics, log=parts.log), _retrievals(parts, archive, arrivals)
+        ),
     ]
 
 
-def _query_retrieve(parts: Parts) -> QueryRetrieveService:
-    archive = Archive(lambda: parts.config, spool=parts.spool, gateway_id=parts.gateway_id)
-    return QueryRetrieveService(Queries(archive, metrics=parts.metrics, log=parts.log))
+def _retrievals(parts: Parts, archive: Archive, arrivals: Arrivals) -> Retrievals:
+    return Retrievals(
+        archive,
+        config=lambda: parts.config,
+        pool=lambda: parts.in_force.return_pool,
+        arrivals=arrivals,
+        pseudonyms=parts.pseudonyms,
+        access_log=parts.access_log,
+        metrics=parts.metrics,
+        log=parts.log,
+        gateway_id=parts.gateway_id,
+    )
 
 
 def _intake(parts: Parts) -> Intake:

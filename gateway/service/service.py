@@ -124,7 +124,7 @@ class Service:
             self._log.info("stopping")
             listener.stop(drain_s=parts.config.limits.drain_s)
             self._threads.stop()
-            parts.in_force.on_demand.stop()
+            parts.in_force.stop()
             self._web.stop()
             self._write_counted_denials()
             parts.close()

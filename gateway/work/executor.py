@@ -12,7 +12,7 @@ from gateway.dicom.inflation import check_inflated
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import read
 from gateway.dicom.pixels import transcode
-from gateway.dicom.tags import SOP_INSTANCE_UID
+from gateway.dicom.tags import SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gateway.dicom.warning import with_warning
 from gateway.errors import KeyFileError, UnreadableObject
 from gateway.seal import (
@@ -24,7 +24,7 @@ from gateway.seal import (
 from gateway.seal.amending import amend
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
-from gateway.seal.findings import Report, Verdict
+from gateway.seal.findings import GOOD, Report, Verdict
 from gateway.seal.header.classes import moved
 from gateway.seal.releasing import ReleaseRules, release
 from gateway.seal.standard_signature.signing import sign
@@ -40,9 +40,12 @@ from gateway.spool import LocalSpool, Spool
 from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
 from gateway.work.tasks import (
+    KEYWORDS_MAX,
     AmendedObject,
     AmendTask,
     AnyTask,
+    ConvertedFile,
+    ConvertFileTask,
     ConvertTask,
     ExtractTask,
     Failure,
@@ -53,6 +56,8 @@ from gateway.work.tasks import (
     ReleaseTask,
     RestoreOnlyTask,
     Result,
+    Returned,
+    ReturnTask,
     SealTask,
     VerifyOnlyTask,
     VerifyTask,
@@ -118,6 +123,11 @@ class Executor:
                 return self._restore_only(task)
             case AmendTask():
                 return self._amend(task)
+            case ReturnTask():
+                return self._return(task)
+            case ConvertFileTask():
+                task.target.write(transcode(task.file.read(), task.syntax))
+                return ConvertedFile()
             case _:
                 assert_never(task)
 
@@ -255,6 +265,45 @@ class Executor:
         task.target.write(amended)
         return AmendedObject(sop_instance_uid=report.sop_instance_uid)
 
+    def _return(self, task: ReturnTask) -> Returned:
+        with opened(task.file.path, task.file.key) as data:
+            self._check_size(data)
+            examination = Examination(data, self.codec)
+            report = verify_examined(
+                examination,
+                trusted=self._keys.trusted,
+                recipient_key=self._keys.recipient_key,
+                classes=self._classes,
+            )
+            verdict, reason = report.verdict, str(report.verdict)
+            if verdict is not Verdict.UNREADABLE and not _is_what_was_asked(examination, report, task):
+                verdict, reason = Verdict.MISIDENTIFIED, "another-object"
+            treatment = task.policy.get(verdict, "withhold")
+            written = restored = False
+            if treatment == "deliver" and verdict in GOOD:
+                original, restoration = restore_reported(
+                    examination, report, recipient_key=self._recipient_key()
+                )
+                if original is None:
+                    # What sealing changed is still in it, and nobody asked for that.
+                    treatment, reason = "mark", f"not-restored-{restoration.reason}"
+                else:
+                    task.target.write(original)
+                    written = restored = True
+            keywords = _changed_keywords(report)
+            if treatment == "mark":
+                task.target.write(with_warning(data, _warning(reason, keywords)))
+                written = True
+        return Returned(
+            verdict=str(verdict),
+            treatment=treatment,
+            written=written,
+            restored=restored,
+            reason=reason,
+            tiles=len(report.tampered_tiles),
+            keywords=keywords,
+        )
+
     def _check_size(self, data: ByteSource) -> None:
         """Raises TooMuchMemory before an object takes it."""
         check_inflated(data, memory_bytes=self._memory_bytes)
@@ -264,6 +313,33 @@ class Executor:
         if self._keys.recipient_key is None:
             raise KeyFileError("there is no keys.recipient_key")
         return self._keys.recipient_key
+
+
+def _is_what_was_asked(examination: Examination, report: Report, task: ReturnTask) -> bool:
+    """Whether the object is the one that the archive was asked for: a whole one can lie under another's name."""
+    return (
+        report.sop_instance_uid == task.sop_instance
+        and examination.file.text(STUDY_INSTANCE_UID) == task.study_instance
+    )
+
+
+def _changed_keywords(report: Report) -> tuple[str, ...]:
+    """Of the elements that are not as they were sealed, those first that decide about the verdict."""
+    ranked = sorted(
+        report.header_differences,
+        key=lambda difference: difference.get("class") in (None, "description", "bookkeeping"),
+    )
+    unamended = (difference for difference in ranked if not difference.get("amended"))
+    keywords = dict.fromkeys(str(difference.get("keyword", "")) for difference in unamended)
+    return tuple(keyword for keyword in keywords if keyword.isascii() and keyword)[:KEYWORDS_MAX]
+
+
+def _warning(reason: str, keywords: tuple[str, ...]) -> str:
+    """What a viewer shows with the image."""
+    if reason.startswith("not-restored-"):
+        return f"the original could not be restored: {reason}. See the Seal report"
+    changed = f" (changed: {', '.join(keywords)})" if keywords else ""
+    return f"verification failed: {reason}{changed}. See the Seal report"
 
 
 def mark(spool: Spool, task: MarkTask) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -9,6 +10,9 @@ from gateway.errors import GatewayError
 from gateway.seal.amending import Correcting
 from gateway.seal.findings import Extraction, Report, Restoration
 from gateway.work.handover import SecretFile
+
+# Elements that are named in what a viewer is told.
+KEYWORDS_MAX = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +91,36 @@ class OpenedOriginal:
     restoration: Restoration
 
 
-Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal | AmendedObject
+@dataclass(frozen=True, kw_only=True)
+class Returned:
+    """What came of a ReturnTask.
+
+    verdict: of the object; `misidentified` also for a whole object that is another one than was asked for.
+    treatment: "deliver", "mark" or "withhold".
+    written: whether the task's `target` is what is handed out; otherwise its `file` is, unless it is withheld.
+    restored: whether that is the original.
+    reason: a code word, the verdict or what is behind it.
+    tiles: how many tiles of the pixels changed.
+    keywords: of the elements that differ, at most KEYWORDS_MAX. No values.
+    """
+
+    verdict: str
+    treatment: str
+    written: bool
+    restored: bool
+    reason: str
+    tiles: int = 0
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertedFile:
+    """What came of a ConvertFileTask: the object is in the task's `target`."""
+
+
+Result: TypeAlias = (
+    Outcome | Report | OpenedRecord | OpenedOriginal | AmendedObject | Returned | ConvertedFile
+)
 ResultT = TypeVar("ResultT", bound=Result)
 
 
@@ -182,6 +215,30 @@ class AmendTask(Task[AmendedObject]):
     correcting: Correcting
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReturnTask(Task[Returned]):
+    """Verify an object on its way to a viewer, and write to `target` what the viewer may get.
+
+    sop_instance, study_instance: UIDs of the object that was asked for.
+    policy: verdict -> treatment, for every verdict.
+    """
+
+    file: SecretFile
+    target: SecretFile
+    sop_instance: str
+    study_instance: str
+    policy: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertFileTask(Task[ConvertedFile]):
+    """Write the file without loss in the transfer syntax of this UID to `target`."""
+
+    file: SecretFile
+    target: SecretFile
+    syntax: str
+
+
 AnyTask: TypeAlias = (
     SealTask
     | VerifyTask
@@ -192,4 +249,6 @@ AnyTask: TypeAlias = (
     | ExtractTask
     | RestoreOnlyTask
     | AmendTask
+    | ReturnTask
+    | ConvertFileTask
 )

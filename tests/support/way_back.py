@@ -88,3 +88,34 @@ def findscu(
     """options: -S Study Root, -P Patient Root."""
     flags = [flag for key in keys for flag in ("-k", key)]
     return dcmtk("findscu", "-v", "-aet", calling, "-aec", called, *options, *flags, "127.0.0.1", str(port))
+
+
+def getscu(
+    port: int, into: Path, *keys: str, options: Sequence[str] = ("-S",), calling: str = VIEWER
+) -> Answered:
+    """Objects go to `into`, as they came (`+B`)."""
+    into.mkdir(parents=True, exist_ok=True)
+    flags = [flag for key in keys for flag in ("-k", key)]
+    into_options = ("-od", str(into), "+B")
+    return dcmtk(
+        "getscu",
+        "-d",
+        "-aet",
+        calling,
+        "-aec",
+        TITLE,
+        *options,
+        *into_options,
+        *flags,
+        "127.0.0.1",
+        str(port),
+    )
+
+
+def movescu(
+    port: int, to: str, *keys: str, options: Sequence[str] = ("-S",), calling: str = VIEWER
+) -> Answered:
+    flags = [flag for key in keys for flag in ("-k", key)]
+    return dcmtk(
+        "movescu", "-d", "-aet", calling, "-aec", TITLE, "-aem", to, *options, *flags, "127.0.0.1", str(port)
+    )
