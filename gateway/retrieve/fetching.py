@@ -32,6 +32,15 @@ COMMON_SYNTAXES = (
     *(f"1.2.840.10008.1.2.4.{part}" for part in (90, 70, 80, 50, 91, 51, 57, 81, 201, 202, 203)),
     "1.2.840.10008.1.2.5",
 )
+# What is prepared for where the archive does not say of which class its objects are.
+COMMON_CLASSES = tuple(
+    f"1.2.840.10008.5.1.4.1.1.{part}"
+    for part in (
+        *("1", "1.1", "1.2", "2", "2.1", "3.1", "4", "4.1", "6.1", "7", "7.2", "7.4", "11.1", "12.1", "12.2"),
+        *("20", "66.4", "77.1.4", "77.1.5.1", "88.22", "88.33", "88.59", "88.67", "104.1", "128", "481.1"),
+        *("481.2", "481.3", "481.5"),
+    )
+)
 
 
 class Fetcher(Protocol):
@@ -81,7 +90,10 @@ class ByGet:
         deadline: float,
         is_cancelled: Callable[[], bool],
     ) -> None:
-        classes = list(dict.fromkeys(instance.sop_class for instance in wanted if instance.sop_class))
+        named = dict.fromkeys(instance.sop_class for instance in wanted)
+        classes = [sop_class for sop_class in named if sop_class]
+        if "" in named:
+            classes = list(dict.fromkeys((*classes, *COMMON_CLASSES)))
         contexts = [*query_contexts(STUDY_ROOT_GET), *_storage_contexts(classes, CONTEXTS_MAX - 2)]
         with self._archive.associated(contexts, as_scp=tuple(classes)) as scu:
             context, encoding = accepted_query(scu, STUDY_ROOT_GET)

@@ -17,6 +17,7 @@ WORDS = {
     "stripped": "its proof was removed; nobody can say whether it was changed",
     "unsealed": "it carries no seal; nobody can say whether it was changed",
     "unreadable": "it can't be read",
+    "not-sent": "the archive lists it, but did not send it",
 }
 NOT_VERIFIED = "it could not be verified"
 NOT_RESTORED = "it is whole, but the original could not be restored; traces of sealing are left in it"

@@ -12,6 +12,7 @@ from gateway.dicom.elements import Element, Encoding, encode, walk
 from gateway.dicom.recoding import recoded
 from gateway.dicom.uids import PATIENT_ROOT_FIND, PATIENT_ROOT_GET, PATIENT_ROOT_MOVE
 from gateway.errors import InputError, UnreadableObject
+from gateway.retrieve.study_elements import STUDY_HEADER
 
 CHARACTER_SET = 0x00080005
 SOP_CLASS = 0x00080016
@@ -158,7 +159,7 @@ def written(level: QueryLevel, keys: dict[int, bytes], encoding: Encoding) -> by
 
     keys: tag -> value; empty asks for the value. UIDs, numbers and codes; a text with its Specific Character Set.
     """
-    vrs = {CHARACTER_SET: b"CS", SERIES_NUMBER: b"IS", INSTANCE_NUMBER: b"IS", PATIENT_ID: b"LO"}
+    vrs = {**STUDY_HEADER, SERIES_NUMBER: b"IS", INSTANCE_NUMBER: b"IS"}
     entries = {**keys, QUERY_LEVEL: level.encode()}
     return b"".join(
         encode(tag, b"CS" if tag == QUERY_LEVEL else vrs.get(tag, b"UI"), entries[tag], encoding)

@@ -27,9 +27,14 @@ from gateway.retrieve.identifier import (
     WrongIdentifier,
     written,
 )
+from gateway.retrieve.study_elements import STUDY_HEADER
 
 # UIDs in one question: the longest fill half of an element with a short length.
 UIDS_AT_ONCE = 500
+
+
+class QueryFailed(PeerFailed):
+    """The archive answered a question of ours with a failure; the association is as good as before."""
 
 
 class TooManyInstances(ResourceError):
@@ -128,8 +133,7 @@ class Planner:
         self, scu: QueryScu, above: dict[int, bytes], uids: list[str], *, number: str = ""
     ) -> Iterator[Wanted]:
         for part in _parts(uids):
-            keys = {**above, SOP_INSTANCE: part, SOP_CLASS: b"", INSTANCE_NUMBER: b""}
-            for match in self._matches(scu, QueryLevel.IMAGE, keys):
+            for match in self._described(scu, {**above, SOP_INSTANCE: part}):
                 study, series = (
                     match.text(tag) or above[tag].decode("latin-1").strip(" \0") for tag in (STUDY, SERIES)
                 )
@@ -142,6 +146,16 @@ class Planner:
                         series_number=number,
                         instance_number=match.text(INSTANCE_NUMBER),
                     )
+
+    def _described(self, scu: QueryScu, keys: dict[int, bytes]) -> list[Identifier]:
+        """Images with class and number; without them where the archive fails over these. Raises PeerError.
+
+        An archive may read each object to answer, and fail over one that was damaged: the others are wanted.
+        """
+        try:
+            return list(self._matches(scu, QueryLevel.IMAGE, {**keys, SOP_CLASS: b"", INSTANCE_NUMBER: b""}))
+        except QueryFailed:
+            return list(self._matches(scu, QueryLevel.IMAGE, keys))
 
     def _matches(self, scu: QueryScu, level: QueryLevel, keys: dict[int, bytes]) -> Iterator[Identifier]:
         """Raises PeerError."""
@@ -163,7 +177,21 @@ def matches(
         if statuses.is_pending(response.status):
             yield Identifier.read(response.identifier, _encoding(response.syntax))
         elif response.status not in (statuses.SUCCESS, statuses.CANCELLED):
-            raise PeerFailed(f"the archive answered a query with {response.status:04X}")
+            raise QueryFailed(f"the archive answered a query with {response.status:04X}")
+
+
+def study_header(
+    archive: Archive, study: str, *, deadline: float, is_cancelled: Callable[[], bool]
+) -> dict[int, bytes]:
+    """What the archive says of a study and its patient: tag of STUDY_HEADER -> value. Raises PeerError."""
+    keys = {**dict.fromkeys(STUDY_HEADER, b""), STUDY: study.encode()}
+    # An empty character set would say that there is none.
+    del keys[CHARACTER_SET]
+    with archive.associated(query_contexts(STUDY_ROOT_FIND)) as scu:
+        answers = list(matches(scu, QueryLevel.STUDY, keys, deadline=deadline, is_cancelled=is_cancelled))
+    if not answers:
+        return {}
+    return {tag: answers[0].value(tag).rstrip(b" \0") for tag in STUDY_HEADER}
 
 
 def _encoding(syntax: str) -> Encoding:

@@ -11,6 +11,8 @@ from functools import partial
 
 from gateway.config import Config, Destination
 from gateway.config.retrieve import RetrieveSettings, Treatment, VerdictName
+from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dicom.pixels import transcode
 from gateway.dicom.syntaxes import syntax_of
 from gateway.dimse import statuses
 from gateway.dimse.association import AssociationState
@@ -23,12 +25,13 @@ from gateway.observe import Log, Metrics, where
 from gateway.observe.access_log import AccessLog, AccessRecord
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.queue import Priority
+from gateway.retrieve import seal_report
 from gateway.retrieve.archive import Archive
 from gateway.retrieve.fetching import Arrivals, ByGet, ByMove, Fetcher
 from gateway.retrieve.findings import ReturnFinding
 from gateway.retrieve.identifier import Identifier, QueryLevel, WrongIdentifier, failed_instances
 from gateway.retrieve.pipeline import Cancelled, Parcel, Pipeline, converted, handed_out
-from gateway.retrieve.plan import Planner, Wanted
+from gateway.retrieve.plan import Planner, Wanted, study_header
 from gateway.retrieve.query import checked_class, outcome_of
 from gateway.retrieve.sub_operations import Tally
 from gateway.work.return_pool import ReturnPool
@@ -288,6 +291,7 @@ class Retrievals:
             for parcel, returned in pipeline.parcels():
                 self._settle(retrieval, sender, pool, parcel, returned)
                 request.respond(statuses.PENDING, counts=retrieval.tally.counts(last=False))
+        self._explain(retrieval, sender, deadline=deadline)
         if pipeline.failure is not None:
             self._log.warning(
                 "fetching failed",
@@ -358,6 +362,38 @@ class Retrievals:
             tally.completed += 1
         return "marked" if marked else "delivered"
 
+    def _explain(self, retrieval: Retrieval, sender: StoreScu, *, deadline: float) -> None:
+        """Send the Seal report on each study with findings, as far as the viewer takes such objects.
+
+        Raises PeerUnreachable.
+        """
+        for study in retrieval.studies:
+            findings = [finding for finding in retrieval.findings if finding.wanted.study == study]
+            if not findings:
+                continue
+            for report in seal_report.reports(
+                study, self._study_header(retrieval, study, deadline), findings
+            ):
+                try:
+                    sender.send(report, converted=partial(_recoded, report))
+                except PeerUnreachable:
+                    raise
+                except GatewayError as error:
+                    self._problem(retrieval, study, error)
+                else:
+                    retrieval.tally.total += 1
+                    retrieval.tally.completed += 1
+
+    def _study_header(self, retrieval: Retrieval, study: str, deadline: float) -> dict[int, bytes]:
+        """What the archive says of patient and study; nothing where it does not answer any more."""
+        try:
+            return study_header(
+                self._archive, study, deadline=deadline, is_cancelled=lambda: retrieval.request.is_cancelled
+            )
+        except GatewayError as error:
+            self._problem(retrieval, study, error)
+            return {}
+
     def _find(
         self,
         retrieval: Retrieval,
@@ -392,6 +428,12 @@ class Retrievals:
             problem=str(error),
             hint=error.hint,
         )
+
+
+@contextmanager
+def _recoded(report: bytes, syntax: str) -> Iterator[ByteSource]:
+    """A report of ours in another uncompressed syntax; it needs no process of its own."""
+    yield transcode(report, syntax)
 
 
 def _status_of(error: GatewayError) -> int:

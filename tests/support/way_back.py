@@ -11,8 +11,13 @@ from pathlib import Path
 from gateway.commands.demo.process import program
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway
 
-# Orthanc answers queries of everybody only where it is told to.
-OPEN = {"DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, "DicomAlwaysAllowMove": True}
+# Orthanc answers queries of everybody only where it is told to. Without its cache it reads what lies in its folder.
+OPEN = {
+    "DicomAlwaysAllowFind": True,
+    "DicomAlwaysAllowGet": True,
+    "DicomAlwaysAllowMove": True,
+    "MaximumStorageCacheSize": 0,
+}
 TITLE = "SEALVIEW"
 VIEWER = "VIEWER"
 
