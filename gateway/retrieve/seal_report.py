@@ -128,7 +128,6 @@ def _encapsulated(study: str, header: Header, lines: Sequence[str]) -> bytes:
             0x0008002A: (b"DT", b""),
             0x00080060: (b"CS", b"DOC"),
             0x00080064: (b"CS", b"WSD"),
-            0x00200060: (b"CS", b""),
             0x00280301: (b"CS", b"NO"),
             0x0040A043: (b"SQ", b""),
             0x00420010: (b"ST", TITLE.encode()),
@@ -163,6 +162,8 @@ def _file(
         0x00080070: (b"LO", b"Sealgate"),
         0x0008103E: (b"LO", TITLE.encode()),
         STUDY_UID: (b"UI", study.encode()),
+        # The side of nothing: type 2C, empty.
+        0x00200060: (b"CS", b""),
         0x0020000E: (b"UI", series.encode()),
         0x00200011: (b"IS", SERIES_NUMBERS[sop_class].encode()),
         0x00200013: (b"IS", str(number).encode()),
