@@ -22,7 +22,7 @@ from tests.peers.test_workers import configured
 from tests.support import objects
 
 IMAGE_COMMENTS = 0x00204000
-POLICY: dict[str, str] = {verdict: treatment for verdict, treatment in DEFAULT_POLICY.items()}
+POLICY: dict[str, str] = dict(DEFAULT_POLICY.items())
 
 
 @pytest.fixture(scope="module")
