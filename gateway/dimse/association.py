@@ -14,6 +14,9 @@ from gateway.dimse.negotiation import Negotiation, plausible
 from gateway.dimse.own_gateway import gateway_of
 from gateway.dimse.sockets import WatchedSocket
 
+# Service class application information, PS3.7 D.3.3.5.
+ApplicationInformation = bytes
+
 
 @dataclass(eq=False)
 class AssociationState:
@@ -26,6 +29,7 @@ class AssociationState:
     objects, failed: how many objects were sent on it, and how many of them were not accepted.
     bytes: of the data sets of these objects.
     stalled: whether it was ended because the peer stopped in the middle of a PDU.
+    extended: what was accepted in extended negotiation, SOP class -> service class application information.
     """
 
     association: Association
@@ -41,6 +45,7 @@ class AssociationState:
     failed: int = 0
     bytes: int = 0
     stalled: bool = False
+    extended: dict[str, ApplicationInformation] = field(default_factory=dict)
 
     @property
     def peer(self) -> str:

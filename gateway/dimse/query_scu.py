@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -95,9 +95,21 @@ class QueryScu:
         """What the archive accepted, SOP class and transfer syntax."""
         return self._requestor.accepted
 
-    def open(self, contexts: Iterable[ContextOffer], *, as_scp: Iterable[str] = ()) -> None:
+    @property
+    def extended(self) -> dict[str, bytes]:
+        """What the archive accepted in extended negotiation, SOP class -> application information."""
+        accepted = self._requestor.association.acceptor.sop_class_extended
+        return {str(sop_class): bytes(information) for sop_class, information in accepted.items()}
+
+    def open(
+        self,
+        contexts: Iterable[ContextOffer],
+        *,
+        as_scp: Iterable[str] = (),
+        extended: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Open the association; see Requestor.open. Raises PeerUnreachable, DeliveryLoop."""
-        self._requestor.open(contexts, as_scp=as_scp, reads=self._reader)
+        self._requestor.open(contexts, as_scp=as_scp, extended=extended, reads=self._reader)
         self._requestor.association.dimse_timeout = POLL_S
 
     def close(self) -> None:

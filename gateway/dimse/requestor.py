@@ -6,10 +6,13 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, cast
 
+from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.presentation import build_context, build_role
 
 from gateway.config import Destination, Limits
@@ -101,12 +104,14 @@ class Requestor:
         contexts: Iterable[ContextOffer],
         *,
         as_scp: Iterable[str] = (),
+        extended: Mapping[str, bytes] | None = None,
         reads: Callable[[Association], Reader] | None = None,
     ) -> None:
         """Open an association that stays until `close` or `abort`; one that is open is closed before.
 
         contexts: at most 128 (PS3.8 9.3.2.2), each offered with its one transfer syntax.
         as_scp: SOP classes for which we propose to be the SCP, as C-GET needs it (PS3.7 D.3.3.4).
+        extended: what is proposed in extended negotiation (PS3.7 D.3.3.5), SOP class -> application information.
         reads: makes what puts the peer's messages together, within limits; None: pynetdicom's own, without any.
         Raises NothingAccepted when the peer accepts none of them.
         Raises PeerUnreachable when there is no association for another reason.
@@ -114,7 +119,7 @@ class Requestor:
         Raises what `on_gateway` raises.
         """
         self.close()
-        self._association = self._associate(contexts, as_scp=as_scp, reads=reads)
+        self._association = self._associate(contexts, as_scp=as_scp, extended=extended or {}, reads=reads)
         pause_reactor(self._association)
         try:
             self._on_gateway(self._peer_gateway(self._association))
@@ -192,6 +197,7 @@ class Requestor:
         *,
         as_scp: Iterable[str] = (),
         handlers: Sequence[Any] = (),
+        extended: Mapping[str, bytes] = MappingProxyType({}),
         reads: Callable[[Association], Reader] | None = None,
     ) -> Association:
         destination = self.destination
@@ -202,7 +208,10 @@ class Requestor:
                 destination.port,
                 contexts=[build_context(sop_class, syntax) for sop_class, syntax in contexts],
                 ae_title=destination.ae_title,
-                ext_neg=[build_role(sop_class, scp_role=True) for sop_class in as_scp],
+                ext_neg=[
+                    *(build_role(sop_class, scp_role=True) for sop_class in as_scp),
+                    *(_extension(sop_class, value) for sop_class, value in extended.items()),
+                ],
                 max_pdu=self.limits.pdu_bytes,
                 evt_handlers=[(evt.EVT_CONN_OPEN, self._on_connected, [reads]), *handlers],
                 tls_args=self._tls_arguments(),
@@ -249,3 +258,11 @@ class Requestor:
             held_back = WatchedSocket(association, b"", pdu_bytes=self.limits.pdu_bytes)
             held_back.pause_while(lambda: reader.has_message)
             install(association, dimse=reader, socket=held_back)
+
+
+def _extension(sop_class: str, information: bytes) -> SOPClassExtendedNegotiation:
+    """PS3.7 D.3.3.5."""
+    proposal = SOPClassExtendedNegotiation()
+    proposal.sop_class_uid = UID(sop_class)
+    proposal.service_class_application_information = information
+    return proposal

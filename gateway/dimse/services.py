@@ -20,6 +20,8 @@ from gateway.dimse.statuses import SUCCESS
 from gateway.dimse.terms import MessageTerms
 
 EventHandler = Callable[[evt.Event, AssociationState], object]
+# Events of the negotiation of an association, which no message brings.
+NEGOTIATED = (evt.EVT_SOP_EXTENDED,)
 Responder = Callable[[PeerRequest, AssociationState], None]
 PRIMITIVES: dict[evt.InterventionEvent, type[QueryPrimitive]] = {
     evt.EVT_C_FIND: C_FIND,
@@ -39,8 +41,8 @@ class AssociationService(Protocol):
 
         A handler runs in the association's thread. It returns what pynetdicom expects for its event: the DIMSE status
         of C-ECHO and C-STORE; status and data set of an N service; an iterator of status and data set of C-FIND,
-        C-GET and C-MOVE. It must not raise: pynetdicom would answer with a status of its own, and log a traceback that
-        may quote patient data.
+        C-GET and C-MOVE; what is accepted of EVT_SOP_EXTENDED. It must not raise: pynetdicom would answer with a
+        status of its own, and log a traceback that may quote patient data.
         """
 
 
@@ -102,7 +104,7 @@ def terms_of(services: Iterable[AssociationService]) -> MessageTerms:
         (
             frozenset(str(context.abstract_syntax) for context in service.contexts()),
             [
-                *service.handlers(),
+                *(event for event in service.handlers() if event not in NEGOTIATED),
                 *(service.responders() if isinstance(service, RespondingService) else ()),
             ],
         )

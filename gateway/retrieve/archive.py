@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from gateway.config import Config
@@ -44,8 +44,16 @@ class Archive:
         return config.retrieve, archive
 
     @contextmanager
-    def associated(self, contexts: list[ContextOffer], *, as_scp: tuple[str, ...] = ()) -> Iterator[QueryScu]:
+    def associated(
+        self,
+        contexts: list[ContextOffer],
+        *,
+        as_scp: tuple[str, ...] = (),
+        extended: Mapping[str, bytes] | None = None,
+    ) -> Iterator[QueryScu]:
         """An association that is released at the end, and aborted after an error.
+
+        contexts, as_scp, extended: see Requestor.open.
 
         Raises PeerUnreachable, DeliveryLoop, KeyFileError, NoWayBack.
         """
@@ -56,7 +64,7 @@ class Archive:
         )
         scu = QueryScu(requestor, spool=self._spool, memory=self._memory)
         try:
-            scu.open(contexts, as_scp=as_scp)
+            scu.open(contexts, as_scp=as_scp, extended=extended)
             yield scu
         except BaseException:
             scu.abort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from gateway.dicom.syntaxes import syntax_of
 from gateway.dimse import statuses
@@ -24,7 +25,7 @@ class Queries:
 
     def on_find(self, request: PeerRequest, state: AssociationState) -> None:
         """Answer one C-FIND."""
-        started, relay = time.monotonic(), Relay(self._archive, request)
+        started, relay = time.monotonic(), Relay(self._archive, request, state.extended)
         problem = hint = ""
         try:
             relay.run()
@@ -62,8 +63,9 @@ class Relay:
     status, comment: of the last response.
     """
 
-    def __init__(self, archive: Archive, request: PeerRequest) -> None:
-        self._archive, self._request = archive, request
+    def __init__(self, archive: Archive, request: PeerRequest, extended: Mapping[str, bytes]) -> None:
+        """extended: what was accepted in extended negotiation; proposed to the archive again."""
+        self._archive, self._request, self._extended = archive, request, extended
         self.level: QueryLevel | None = None
         self.matches = 0
         self.status = statuses.SUCCESS
@@ -77,7 +79,8 @@ class Relay:
         question = Identifier.read(request.identifier, syntax_of(request.syntax).encoding)
         self.level = question.level(sop_class)
         deadline = time.monotonic() + settings.query_timeout_s
-        with self._archive.associated(query_contexts(sop_class)) as scu:
+        extended = {key: value for key, value in self._extended.items() if key == sop_class}
+        with self._archive.associated(query_contexts(sop_class), extended=extended) as scu:
             context, encoding = accepted_query(scu, sop_class, like=request.syntax)
             responses = scu.find(
                 context,

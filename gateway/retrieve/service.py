@@ -17,6 +17,7 @@ from gateway.dicom.uids import (
 )
 from gateway.dimse.requestor import UNCOMPRESSED
 from gateway.dimse.services import EventHandler, Responder
+from gateway.retrieve.extension import Extensions
 from gateway.retrieve.query import Queries
 from gateway.retrieve.retrieval import Retrievals
 
@@ -33,15 +34,15 @@ SOP_CLASSES = (
 class QueryRetrieveService:
     """Answers C-FIND, C-GET and C-MOVE. Who may ask is decided when an association is negotiated."""
 
-    def __init__(self, queries: Queries, retrievals: Retrievals) -> None:
-        self._queries, self._retrievals = queries, retrievals
+    def __init__(self, queries: Queries, retrievals: Retrievals, extensions: Extensions) -> None:
+        self._queries, self._retrievals, self._extensions = queries, retrievals, extensions
 
     def contexts(self) -> list[PresentationContext]:
         """Not deflated: nobody knows how large such a data set becomes."""
         return [build_context(sop_class, list(UNCOMPRESSED)) for sop_class in SOP_CLASSES]
 
     def handlers(self) -> Mapping[evt.InterventionEvent, EventHandler]:
-        return {}
+        return {evt.EVT_SOP_EXTENDED: self._extensions.on_extended}
 
     def responders(self) -> Mapping[evt.InterventionEvent, Responder]:
         return {

@@ -24,6 +24,7 @@ from gateway.queue import Commitments, Job, Queue, open_admin, open_commitments,
 from gateway.receive.intake import Intake
 from gateway.receive.store_scp import StoreScp
 from gateway.retrieve.archive import Archive
+from gateway.retrieve.extension import Extensions
 from gateway.retrieve.fetching import Arrivals
 from gateway.retrieve.query import Queries
 from gateway.retrieve.retrieval import Retrievals
@@ -162,7 +163,9 @@ def _services(parts: Parts) -> list[AssociationService]:
             log=parts.log,
         ),
         QueryRetrieveService(
-            Queries(archive, metrics=parts.metrics, log=parts.log), _retrievals(parts, archive, arrivals)
+            Queries(archive, metrics=parts.metrics, log=parts.log),
+            _retrievals(parts, archive, arrivals),
+            Extensions(archive, config=lambda: parts.config, log=parts.log),
         ),
     ]
 

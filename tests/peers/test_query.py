@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.presentation import build_context
 
 from gateway.commands.demo.dcmtk import echoscu
@@ -158,8 +159,10 @@ def test_an_archive_that_is_not_there_is_a_refusal_that_may_pass(tmp_path: Path)
 class SlowArchive:
     """Answers a query with matches without end, until it is cancelled."""
 
-    def __init__(self, *, most: int = 100_000, private: bool = False) -> None:
-        self.most, self.private = most, private
+    def __init__(self, *, most: int = 100_000, private: bool = False, extended: bytes = b"") -> None:
+        """extended: what it answers in extended negotiation."""
+        self.most, self.private, self.extended = most, private, extended
+        self.proposed: list[bytes] = []
         self.cancelled: list[int] = []
 
     def __enter__(self) -> SlowArchive:
@@ -169,7 +172,7 @@ class SlowArchive:
             ("127.0.0.1", 0),
             block=False,
             contexts=[build_context(STUDY_ROOT_FIND)],
-            evt_handlers=[(evt.EVT_C_FIND, self.find)],
+            evt_handlers=[(evt.EVT_C_FIND, self.find), (evt.EVT_SOP_EXTENDED, self.negotiate)],
         )
         self._server = server
         self.port = int(server.server_address[1])
@@ -177,6 +180,10 @@ class SlowArchive:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
+
+    def negotiate(self, event: Any) -> dict[UID, bytes]:
+        self.proposed += event.app_info.values()
+        return {UID(STUDY_ROOT_FIND): self.extended} if self.extended and event.app_info else {}
 
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         for number in range(self.most):
@@ -233,3 +240,43 @@ def test_a_match_leads_to_us_and_not_around_us(tmp_path: Path) -> None:
         matches = [m for _, m in asked(gateway.dicom_port, asks) if m is not None]
     assert [match.RetrieveAETitle for match in straight] == ["SLOW", "SLOW"]
     assert [match.RetrieveAETitle for match in matches] == [TITLE, TITLE]
+
+
+def negotiated(port: int, proposal: bytes, *, called: str = TITLE, calling: str = VIEWER) -> dict[str, bytes]:
+    """What is accepted of a proposal in extended negotiation; a query follows it."""
+    item = SOPClassExtendedNegotiation()
+    item.sop_class_uid = UID(STUDY_ROOT_FIND)
+    item.service_class_application_information = proposal
+    association = AE(ae_title=calling).associate(
+        "127.0.0.1",
+        port,
+        [build_context(STUDY_ROOT_FIND, ImplicitVRLittleEndian), build_context("1.2.840.10008.1.1")],
+        ae_title=called,
+        ext_neg=[item],
+    )
+    accepted = {str(uid): value for uid, value in association.acceptor.sop_class_extended.items()}
+    if accepted:
+        assert len(list(association.send_c_find(keys(StudyInstanceUID=""), STUDY_ROOT_FIND))) == 3
+    association.release()
+    return accepted
+
+
+def test_relational_queries_are_negotiated_with_the_archive(tmp_path: Path) -> None:
+    with (
+        SlowArchive(most=2, extended=b"\1\0\0") as archive,
+        with_way_back(tmp_path, archive.destination, listener='accept = "any"') as gateway,
+    ):
+        assert negotiated(gateway.dicom_port, b"\1\1\1") == {STUDY_ROOT_FIND: b"\1\0\0"}
+        # Asked once, and what was accepted is proposed with the query.
+        assert archive.proposed == [b"\1\1\1", b"\1\0\0"]
+        assert negotiated(gateway.dicom_port, b"\1\1\1") == {STUDY_ROOT_FIND: b"\1\0\0"}
+        assert archive.proposed == [b"\1\1\1", b"\1\0\0", b"\1\0\0"]
+        assert negotiated(gateway.dicom_port, b"\1\1\1", calling="STRANGER") == {}
+        assert negotiated(gateway.dicom_port, b"\1\1\1", called="SEALGATE") == {}
+        assert len(archive.proposed) == 3
+
+
+def test_what_the_archive_does_not_answer_is_not_accepted(tmp_path: Path) -> None:
+    with SlowArchive(most=2) as archive, with_way_back(tmp_path, archive.destination) as gateway:
+        assert negotiated(gateway.dicom_port, b"\1") == {}
+        assert archive.proposed == [b"\1"]
