@@ -32,7 +32,7 @@ WORDS |= {"FD": 8, "SV": 8, "UV": 8}
 PIXEL_DATA, PER_FRAME, CHARACTER_SET = 0x7FE00010, 0x52009230, 0x00080005
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
-DEEPEST = 60
+DEEPEST = 60  # so many sequences may be around another
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = (f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".2", ".1.99"))
 SYNTAXES = (IMPLICIT, EXPLICIT, BIG)
@@ -184,8 +184,6 @@ class Parser:
     def elements(
         self, at: int, end: int, encoding: Encoding, *, depth: int = 0, delimited: bool = False
     ) -> tuple[list[Element], int]:
-        if depth > DEEPEST:
-            raise Unreadable("nested too deeply")
         found: list[Element] = []
         before = -1
         while delimited or at < end:
@@ -263,6 +261,8 @@ class Parser:
     def items(
         self, at: int, limit: int | None, end: int, encoding: Encoding, depth: int
     ) -> tuple[list[dict[int, Element]], int]:
+        if depth > DEEPEST + 1:
+            raise Unreadable("nested too deeply")
         items: list[dict[int, Element]] = []
         stop = end if limit is None else limit
         while limit is None or at < limit:

@@ -30,7 +30,7 @@ from tests.second_reader.dicom import (
 )
 from tests.second_reader.text import decoded
 
-CREATOR = "SEALGATE"
+CREATOR, ICON = "SEALGATE", 0x00880200
 KEY_CONTEXT = "sealgate header element v2"
 NEUTRAL = frozenset({"description", "bookkeeping"})
 
@@ -306,7 +306,9 @@ class Difference:
 
 def differences(stated: SignedHeader, present: SignedHeader) -> list[Difference]:
     found = [
-        Difference(tag, class_of(tag), f"{tag:08X}")
+        Difference(
+            tag, "description" if tag == ICON and tag not in present.elements else class_of(tag), f"{tag:08X}"
+        )
         for tag in sorted(stated.elements.keys() | present.elements.keys())
         if stated.elements.get(tag) != present.elements.get(tag)
     ]

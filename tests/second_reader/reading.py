@@ -272,7 +272,7 @@ def _lossy_copy(reading: Reading, file: File, block: Block, image: pixels.Image,
     if isinstance(payload, bytes) and not reading.checks.get(7, True):
         return False
     changed, content = pixels.tiles_changed(image, stated[19], block.tiles)
-    if not content:
+    if changed < 2:
         return False
     if file.syntax in LOSSY or file.text(0x00282110) == "01":
         return changed >= 0.5 * content
