@@ -188,7 +188,7 @@ def test_the_residual_of_the_example_is_read() -> None:
 def test_the_amplitudes_of_the_example_make_its_change() -> None:
     encoded = re.search(r"- amplitudes: `([0-9a-f]+)`", PAGE)
     row = re.search(r"first row of cell 2: `([-0-9 ]+)`", PAGE)
-    table = re.search(r"little endian:\n`([0-9a-f]{64})`", PAGE)
+    table = re.search(r"little endian: `([0-9a-f]{64})`", PAGE)
     assert encoded
     assert row
     assert table
