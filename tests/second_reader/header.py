@@ -274,7 +274,7 @@ def _classes() -> tuple[dict[int, str], list[tuple[int, int, str]]]:
     """Classes of single elements, and of ranges (first tag, last tag, class)."""
     singles: dict[int, str] = {}
     ranges: list[tuple[int, int, str]] = []
-    for rule in tomllib.loads((SPECIFICATION / "header_classes.toml").read_text())["rule"]:
+    for rule in tomllib.loads((SPECIFICATION / "header" / "header_classes.toml").read_text())["rule"]:
         for entry in rule.get("elements", ()):
             singles[_tag(entry[:9])] = rule["class"]
         for span in rule.get("ranges", ()):

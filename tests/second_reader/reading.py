@@ -412,5 +412,4 @@ def _value(file: File, tag: int, head: bytes, before: Received, values: dict[int
     if element.fragments is not None or element.items is not None:
         return element.body
     little = element.little()
-    word = 1 if element.vr == "UN" else dicom.WORDS.get(element.vr, 2 if element.vr == "US/SS" else 1)
-    return dicom.swapped(little, word) if big else little
+    return dicom.swapped(little, dicom.WORDS.get(element.vr, 1)) if big else little
