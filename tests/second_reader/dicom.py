@@ -13,26 +13,39 @@ from pathlib import Path
 
 from tests.second_reader import doubts as in_values
 
-SPECIFICATION = Path(__file__).parents[2] / "gateway" / "seal" / "header"
+SPECIFICATION = Path(__file__).parents[2] / "gateway" / "seal"
 
-VRS = frozenset({
-    "AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "OB", "OD", "OF", "OL", "OV", "OW", "PN",
-    "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI", "UL", "UN", "UR", "US", "UT", "UV",
-})  # fmt: skip
 COUNTED = frozenset(["AT", "DS", "FD", "FL", "IS", "SL", "SQ", "SS", "SV", "UL", "US", "UV"])
 LATER = frozenset(["OD", "OF", "OL", "OV", "SV", "UC", "UR", "UT", "UV"])
-_SINGLE = [0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x0040, 0x0042, 0x0054, 0x0062, 0x0070, 0x5200, 0x7FE0]
-SHOWN = frozenset([*_SINGLE, *range(0x3002, 0x3010, 2), *range(0x5000, 0x5020, 2), *range(0x6000, 0x6020, 2)])
-LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
-TEXT = frozenset(
-    ["LO", "SH", "UC", "LT", "ST", "UT", "PN", "AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"]
-)
-WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "US": 2, "SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4}
+LONG = LATER | frozenset(["OB", "OW", "SQ", "UN"])
+CHARACTERS = frozenset(
+    ["LO", "SH", "UC", "LT", "ST", "UT", "PN"]
+)  # those whose bytes depend on Specific Character Set
+TEXT = CHARACTERS | frozenset(["AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"])
+VRS = COUNTED | LONG | TEXT
+SHOWN = frozenset({
+    0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x0040, 0x0042, 0x0054, 0x0062, 0x0070, 0x5200, 0x7FE0,
+    *range(0x3002, 0x3010, 2), *range(0x5000, 0x5020, 2), *range(0x6000, 0x6020, 2),
+})  # fmt: skip
+WORDS = {
+    "OW": 2,
+    "OF": 4,
+    "OL": 4,
+    "OD": 8,
+    "OV": 8,
+    "US": 2,
+    "SS": 2,
+    "US/SS": 2,
+    "AT": 2,
+    "UL": 4,
+    "SL": 4,
+    "FL": 4,
+}
 WORDS |= {"FD": 8, "SV": 8, "UV": 8}
 PIXEL_DATA, PER_FRAME, CHARACTER_SET = 0x7FE00010, 0x52009230, 0x00080005
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
-DEEPEST = 60
+DEEPEST = 60  # so many sequences may be around another
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = (f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".2", ".1.99"))
 SYNTAXES = (IMPLICIT, EXPLICIT, BIG)
@@ -41,7 +54,7 @@ RLE = "1.2.840.10008.1.2.5"
 JPEG = "1.2.840.10008.1.2.4."
 LOSSY = frozenset(JPEG + n for n in ("50", "51", "81", "91", "93", "203", "112", "113"))
 JPEG_2000 = frozenset(JPEG + n for n in ("90", "91", "92", "93", "201", "202", "203"))
-SAMPLES = dict.fromkeys(["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"], 1) | {"ARGB": 4, "CMYK": 4}
+SAMPLES = dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1) | {"ARGB": 4, "CMYK": 4}
 SAMPLES |= dict.fromkeys(
     [
         "RGB",
@@ -112,8 +125,7 @@ class Element:
 
     def little(self, word: int | None = None) -> bytes:
         """The value in little endian; word: bytes a number, by the VR where not given."""
-        vr = self.written if self.vr == "UN" else self.vr
-        size = word or WORDS.get(vr or "", 2 if vr == "US/SS" else 1)
+        size = word or WORDS.get((self.written if self.vr == "UN" else self.vr) or "", 1)
         return swapped(self.body, size) if self.encoding.big and not len(self.body) % size else self.body
 
     @property
@@ -151,7 +163,7 @@ class File:
 def dictionary() -> dict[int, str]:
     """Edition 1: the VR or VRs of each standard element."""
     known: dict[int, str] = {}
-    for line in (SPECIFICATION / "dictionary-1.txt").read_text().splitlines():
+    for line in (SPECIFICATION / "header" / "dictionary-1.txt").read_text().splitlines():
         group, vr, *elements = line.split()
         if group == "#":
             continue
@@ -184,8 +196,6 @@ class Parser:
     def elements(
         self, at: int, end: int, encoding: Encoding, *, depth: int = 0, delimited: bool = False
     ) -> tuple[list[Element], int]:
-        if depth > DEEPEST:
-            raise Unreadable("nested too deeply")
         found: list[Element] = []
         before = -1
         while delimited or at < end:
@@ -263,6 +273,8 @@ class Parser:
     def items(
         self, at: int, limit: int | None, end: int, encoding: Encoding, depth: int
     ) -> tuple[list[dict[int, Element]], int]:
+        if depth > DEEPEST + 1:
+            raise Unreadable("nested too deeply")
         items: list[dict[int, Element]] = []
         stop = end if limit is None else limit
         while limit is None or at < limit:

@@ -8,7 +8,6 @@ import struct
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
@@ -31,7 +30,7 @@ from tests.second_reader.dicom import (
 )
 from tests.second_reader.text import decoded
 
-CREATOR = "SEALGATE"
+CREATOR, ICON = "SEALGATE", 0x00880200
 KEY_CONTEXT = "sealgate header element v2"
 NEUTRAL = frozenset({"description", "bookkeeping"})
 
@@ -271,27 +270,29 @@ def _private_blocks(elements: Mapping[int, Element]) -> dict[tuple[int, str], li
 
 
 @functools.cache
-def _classes() -> tuple[dict[int, str], list[tuple[int, int, int, int, str]]]:
-    names = dict(line.split() for line in (Path(__file__).parent / "keywords.txt").read_text().splitlines())
+def _classes() -> tuple[dict[int, str], list[tuple[int, int, str]]]:
+    """Classes of single elements, and of ranges (first tag, last tag, class)."""
     singles: dict[int, str] = {}
-    ranges: list[tuple[int, int, int, int, str]] = []
-    for rule in tomllib.loads((SPECIFICATION / "header_classes.toml").read_text())["rule"]:
-        for keyword in rule.get("elements", ()):
-            singles.setdefault(int(names[keyword], 16), rule["class"])
+    ranges: list[tuple[int, int, str]] = []
+    for rule in tomllib.loads((SPECIFICATION / "header" / "header_classes.toml").read_text())["rule"]:
+        for entry in rule.get("elements", ()):
+            singles[_tag(entry[:9])] = rule["class"]
         for span in rule.get("ranges", ()):
-            numbers = [int(number, 16) for number in re.split("[-,]", span)]
-            ranges.append((numbers[0], numbers[1], numbers[2], numbers[3], rule["class"]))
+            ranges.append((_tag(span[:9]), _tag(span[10:]), rule["class"]))
     return singles, ranges
+
+
+def _tag(text: str) -> int:
+    return int(text.replace(",", ""), 16)
 
 
 def class_of(tag: int) -> str:
     singles, ranges = _classes()
     if tag in singles:
         return singles[tag]
-    for group, low, last_group, high, name in ranges:
-        if group << 16 | low <= tag <= last_group << 16 | high:
-            return name
-    return "context" if vr_of(tag) is not None else "description"
+    if vr_of(tag) is None:
+        return "description"
+    return next((name for first, last, name in ranges if first <= tag <= last), "context")
 
 
 @dataclass(frozen=True)
@@ -305,7 +306,9 @@ class Difference:
 
 def differences(stated: SignedHeader, present: SignedHeader) -> list[Difference]:
     found = [
-        Difference(tag, class_of(tag), f"{tag:08X}")
+        Difference(
+            tag, "description" if tag == ICON and tag not in present.elements else class_of(tag), f"{tag:08X}"
+        )
         for tag in sorted(stated.elements.keys() | present.elements.keys())
         if stated.elements.get(tag) != present.elements.get(tag)
     ]

@@ -272,7 +272,7 @@ def _lossy_copy(reading: Reading, file: File, block: Block, image: pixels.Image,
     if isinstance(payload, bytes) and not reading.checks.get(7, True):
         return False
     changed, content = pixels.tiles_changed(image, stated[19], block.tiles)
-    if not content:
+    if changed < 2:
         return False
     if file.syntax in LOSSY or file.text(0x00282110) == "01":
         return changed >= 0.5 * content
@@ -412,5 +412,4 @@ def _value(file: File, tag: int, head: bytes, before: Received, values: dict[int
     if element.fragments is not None or element.items is not None:
         return element.body
     little = element.little()
-    word = 1 if element.vr == "UN" else dicom.WORDS.get(element.vr, 2 if element.vr == "US/SS" else 1)
-    return dicom.swapped(little, word) if big else little
+    return dicom.swapped(little, dicom.WORDS.get(element.vr, 1)) if big else little
