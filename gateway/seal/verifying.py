@@ -303,9 +303,10 @@ def _scaled(examination: Examination) -> frozenset[int]:
     present = levels.of_image(likeness.shown(image[1].samples), image[0], file) if image else None
     if sealed is None or present is None:
         return frozenset()
-    scale = (RESCALE_INTERCEPT, RESCALE_SLOPE) if sealed.same_scale(present) else ()
-    shown = (WINDOW_CENTER, WINDOW_WIDTH) if sealed.same_windows(present) else ()
-    return frozenset((*scale, *shown))
+    if sealed.same_scale(present):
+        # Then no window had to be computed anew.
+        return frozenset((RESCALE_INTERCEPT, RESCALE_SLOPE))
+    return frozenset((WINDOW_CENTER, WINDOW_WIDTH)) if sealed.same_windows(present) else frozenset()
 
 
 def _follows_compression(difference: Difference, file: Part10, scaled: frozenset[int]) -> bool:

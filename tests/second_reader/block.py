@@ -28,7 +28,7 @@ _ENTRIES: dict[int, tuple[type, int | None, bool | None, bool | None]] = {
     17: (str, None, False, False), 18: (dict, None, False, False), 19: (int, None, False, False),
     20: (bytes, 32, False, False), 21: (bytes, 32, False, False), 22: (bytes, 32, False, False),
     23: (bytes, 32, None, True), 24: (bytes, 32, None, False), 25: (bytes, 8, None, False),
-    26: (bytes, 32, None, False),
+    26: (bytes, 32, None, False), 27: (bytes, None, None, False),
 }  # fmt: skip
 _ONLY_FULL = (14, 15, 16, 17, 18, 21)
 
@@ -153,6 +153,8 @@ def statement(data: bytes) -> tuple[dict[int, Any], int]:
         raise Malformed("statement: an unknown key")
     if values[2] not in ("full", "digest") or values[4] not in ("pixels", "fragments", "dataset"):
         raise Malformed("statement: level or domain")
+    if (26 in values and values[4] != "fragments") or len(values.get(27, b"")) % 16:
+        raise Malformed("statement: what fragments decode to, or levels")
     if values[2] == "digest" and any(
         key in values for key in _ONLY_FULL + ((13, 22) if version == 1 else ())
     ):

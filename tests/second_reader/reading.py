@@ -15,7 +15,7 @@ from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tests.second_reader import block as blocks
-from tests.second_reader import dicom, header, pixels, record, undo
+from tests.second_reader import dicom, header, levels, pixels, record, undo
 from tests.second_reader.block import Amendment, Block, Received
 from tests.second_reader.cbor import Malformed
 from tests.second_reader.dicom import LOSSY, PIXEL_DATA, File, Unreadable
@@ -54,7 +54,8 @@ class Reading:
     record: Record | None = None
     received: Received | None = None
     _lossy: bool = False
-    _type_filled_in: bool = False
+    # Elements that do not count, because they follow from what became of the pixels.
+    _follow: frozenset[int] = frozenset()
     _decoded: bool = False
 
     @property
@@ -160,10 +161,13 @@ def _with_statement(
         _open(reading, file, block.envelope, key)
     if digest is False and image is not None:
         _likeness(reading, image, stated)
-        reading._lossy = _lossy_copy(reading, file, block, image, payload)
-        if block.signed_header and RESCALE_TYPE not in block.signed_header.elements:
+        if _lossy_copy(reading, file, block, image, payload):
+            reading._lossy = True
+            reading._follow |= COMPRESSOR | levels.fitting(stated.get(27, b""), image, file)
+        if reading._lossy and block.signed_header and RESCALE_TYPE not in block.signed_header.elements:
             ct = file.text(SOP_CLASS) == "1.2.840.10008.5.1.4.1.1.2"
-            reading._type_filled_in = ct and file.text(RESCALE_TYPE) == "HU"
+            if ct and file.text(RESCALE_TYPE) == "HU":
+                reading._follow |= {RESCALE_TYPE}
     if block.amendments is not None and block.signed_header is not None:
         try:
             reading.amendments = blocks.amendments(
@@ -207,6 +211,10 @@ def _digest_holds(reading: Reading, file: File, block: Block, image: pixels.Imag
         if image is None:
             return None if reading.reason else False
         reading._decoded = bool(pixels.digest(image) == stated[26]) and file.syntax not in LOSSY
+        if reading._decoded and file.text(0x00282110) == "01":
+            reading._follow |= {0x00282110, 0x00282112, 0x00282114}
+        if reading._decoded and stated[8] in JPEG_IN_COLOUR and file.text(0x00280004) == "RGB":
+            reading._follow |= {0x00280004}
         return reading._decoded
     if block.version == 1:
         tags = {*header.IDENTITY_1, *stated[10]}
@@ -319,13 +327,7 @@ def _verdict(
             block.statement[2] == "full" and isinstance(payload, Look) and 10 not in reading.checks
         )
         return None if needs_payload and block.statement[4] == "pixels" else "tampered"
-    follows = COMPRESSOR | {RESCALE_TYPE} if reading._type_filled_in else COMPRESSOR
-    if reading._decoded:
-        follows = frozenset({0x00282110, 0x00282112, 0x00282114} if file.text(0x00282110) == "01" else ())
-        if block.statement[8] in JPEG_IN_COLOUR and file.text(0x00280004) == "RGB":
-            follows |= {0x00280004}
-    aside = reading._lossy or reading._decoded
-    kinds = {d.kind for d in reading.differences if not (aside and d.tag in follows)}
+    kinds = {d.kind for d in reading.differences if d.tag not in reading._follow}
     if "structure" in kinds:
         return "tampered"
     if "identity" in kinds:
