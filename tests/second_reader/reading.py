@@ -211,10 +211,10 @@ def _digest_holds(reading: Reading, file: File, block: Block, image: pixels.Imag
         if image is None:
             return None if reading.reason else False
         reading._decoded = bool(pixels.digest(image) == stated[26]) and file.syntax not in LOSSY
-        if reading._decoded and file.text(0x00282110) == "01":
-            reading._follow |= {0x00282110, 0x00282112, 0x00282114}
-        if reading._decoded and stated[8] in JPEG_IN_COLOUR and file.text(0x00280004) == "RGB":
-            reading._follow |= {0x00280004}
+        said = {0x00282110, 0x00282112, 0x00282114} if file.text(0x00282110) == "01" else set()
+        rgb = {0x00280004} if stated[8] in JPEG_IN_COLOUR and file.text(0x00280004) == "RGB" else set()
+        if reading._decoded:
+            reading.differences = [d for d in reading.differences if d.tag not in said | rgb]
         return reading._decoded
     if block.version == 1:
         tags = {*header.IDENTITY_1, *stated[10]}
