@@ -1,7 +1,7 @@
 """The checks of FORMAT.md one after the other, the verdict, and restoring.
 
-Check 7 needs what the pixels hold. Reading that takes the networks and the table `SHIFTS` of CODEC.md, which stands in
-`ldpc.py` and not in the document; so `verify` and `restore` take the payload as a parameter.
+Check 7 needs what the pixels hold. Reading that takes the networks of CODEC.md; so `verify` and `restore` take the
+payload as a parameter.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def verify(
     reading.checks[2] = block is not None and not block.faults
     reading.notes += block.faults if block else []
     trusted = None
-    if block is None or block.statement is None:
+    if block is None or not block.statement:
         _without_statement(reading, file, block, key, payload)
     else:
         trusted = _with_statement(reading, file, block, signers, key, payload)
@@ -137,7 +137,6 @@ def _with_statement(
 ) -> bool:
     """Whether the signer is trusted."""
     stated = block.statement
-    assert stated is not None
     message = f"sealgate statement v{block.version}\0".encode() + block.encoded
     signed = blocks.signed_by(signers, stated[12], block.signature, message)
     reading.checks[3] = signed is True
@@ -189,14 +188,12 @@ def _with_statement(
 def _decoded(file: File, block: Block) -> bool:
     """Whether the fragments are not those that were sealed, and it is known what those decode to."""
     stated = block.statement
-    assert stated is not None
     return 26 in stated and bool(pixels.fragments_digest(file, block.version) != stated[5])
 
 
 def _digest_holds(reading: Reading, file: File, block: Block, image: pixels.Image | None) -> bool | None:
     """Check 5; None where this reader can't tell."""
     stated = block.statement
-    assert stated is not None
     if stated[4] == "pixels":
         if image is None:
             return None if reading.reason else False
@@ -231,12 +228,11 @@ def _differences_1(file: File, stated: Mapping[int, Any]) -> list[Difference]:
 def _payload(reading: Reading, file: File, block: Block, key: PrivateKey | None, payload: Payload) -> None:
     """Checks 7 and 8 of level `full`."""
     stated = block.statement
-    assert stated is not None
     if isinstance(payload, Look) or (key is None and reading.checks.get(5, True)):
         return
     envelope = payload
-    reading.checks[7] = payload is not None and blake3(payload).digest() == stated[15]
-    if stated[14] == "locator" and payload is not None and block.envelope is not None:
+    reading.checks[7] = payload is not None and blake3(payload).digest() == stated.get(15)
+    if stated.get(14) == "locator" and payload is not None and block.envelope is not None:
         reading.checks[7] &= payload[:1] == b"\x1f" and block.envelope[:16] == payload[1:]
         envelope = block.envelope[16:]
     if reading.checks[7] and key is not None and envelope is not None:
@@ -266,7 +262,6 @@ def _likeness(reading: Reading, image: pixels.Image, stated: Mapping[int, Any]) 
 
 def _lossy_copy(reading: Reading, file: File, block: Block, image: pixels.Image, payload: Payload) -> bool:
     stated = block.statement
-    assert stated is not None
     if block.tiles is None or 19 not in stated or not reading.checks.get(10, reading.checks.get(7, False)):
         return False
     if isinstance(payload, bytes) and not reading.checks.get(7, True):
@@ -306,7 +301,7 @@ def _verdict(
         if isinstance(payload, Look):
             return None if PIXEL_DATA in file.elements else "unsealed"
         return "unsealed" if payload is None else "stripped"
-    if block.statement is None:
+    if not block.statement:
         return "tampered"
     if not trusted:
         return "unknown-signer"
@@ -355,15 +350,15 @@ def restore(data: bytes, *, key: PrivateKey, payload: bytes | None = None) -> Re
     """
     file = dicom.parse(data)
     block = blocks.read(file)
-    if block is None or block.statement is None or block.faults or block.received is None:
+    if block is None or block.faults or block.received is None:
         raise Malformed("no whole block with a header as received")
     stated = block.statement
     values: dict[int, Any] | None = None
     envelope = block.envelope
     if stated[2] == "full":
-        if payload is None or blake3(payload).digest() != stated[15]:
+        if payload is None or blake3(payload).digest() != stated.get(15):
             raise Malformed("the payload is not the one stated")
-        if stated[14] == "envelope":
+        if stated.get(14) == "envelope":
             envelope = payload
         elif block.envelope is None or block.envelope[:16] != payload[1:]:
             raise Malformed("the locator points elsewhere")
