@@ -349,6 +349,18 @@ def digest_1(tag: int, value: str, salt: bytes) -> bytes:
     return blake3(tag.to_bytes(4, "little") + value.encode(), key=key).digest(8)
 
 
+def differences_1(
+    elements: Mapping[int, Element], stated: Mapping[int, bytes], salt: bytes
+) -> list[Difference]:
+    """stated: tag: digest, entry 10 of the statement."""
+    around, found = context(elements), []
+    for tag in sorted({*IDENTITY_1, *stated}):
+        value = comparable(elements.get(tag), around)
+        if stated.get(tag) != (digest_1(tag, value, salt) if value else None):
+            found.append(Difference(tag, "identity", f"{tag:08X}"))
+    return found
+
+
 def dataset_1(elements: Mapping[int, Element], left_out: Iterable[int]) -> bytes:
     """The serialisation of domain `dataset` of version 1."""
     skipped = {0xFFFCFFFC, *left_out}
