@@ -90,7 +90,7 @@ class _Checking:
         self.file, self.signers, self.key, self.payload = file, signers, key, payload
         self.found = Reading(checks={1: not file.twice, 0: not file.doubts}, notes=[*file.doubts])
         self.checks = self.found.checks
-        self.present: SignedHeader | None = None
+        self.version, self.present = 2, SignedHeader({}, b"", {})
         self.trusted = self.lossy = self.decoded = False
 
     def run(self) -> None:
@@ -108,6 +108,10 @@ class _Checking:
     def rejects(self, number: int, error: Malformed) -> None:
         self.checks[number] = False
         self.found.notes.append(str(error))
+
+    def kind(self, tag: int) -> str:
+        """The class of a difference; version 1 knows one only."""
+        return "identity" if self.version == 1 else class_of(tag)
 
     def image(self) -> pixels.Image | None:
         """None where the pixels are not as described, or this reader can't decode them (then with a reason)."""
@@ -134,17 +138,19 @@ class _Checking:
         self.likeness(self.image(), {})
 
     def with_statement(self, block: Block) -> None:
-        stated, found = block.statement, self.found
+        stated, found, self.version = block.statement, self.found, block.version
         message = f"sealgate statement v{block.version}\0".encode() + block.encoded
         signed = blocks.signed_by(self.signers, stated[12], block.signature, message)
         self.checks[3], self.trusted = signed is True, signed is not None
         for tag, entry in ((SOP_CLASS, 6), (SOP_INSTANCE, 7)):
             if self.file.text(tag) != stated.get(entry, ""):
-                found.differences.append(Difference(tag, class_of(tag), f"{tag:08X}"))
+                found.differences.append(Difference(tag, self.kind(tag), f"{tag:08X}"))
         self.checks[4] = not found.differences
         self.present = header.signed_header(self.file.elements, stated[9])
         if block.version == 1:
-            found.differences += header.differences_1(self.file.elements, stated[10], stated[9])
+            fields = header.differences_1(self.file.elements, stated[10], stated[9])
+            found.differences += fields
+            self.checks[6] = not fields
         elif block.signed_header is not None:
             found.differences += header.differences(block.signed_header, self.present)
         others = 26 in stated and pixels.fragments_digest(self.file, block.version) != stated[5]
@@ -168,7 +174,7 @@ class _Checking:
             except Malformed as error:
                 self.rejects(12, error)
         self.cover()
-        if block.version == 1 or block.signed_header is not None:
+        if block.signed_header is not None:
             self.checks[6] = not any(d.kind not in NEUTRAL for d in found.differences if d.name[0] != "r")
         if block.received is not None and found.record is not None:
             try:
@@ -217,7 +223,7 @@ class _Checking:
             self.rejects(8, error)
             return
         tags = record.fields_that_differ(self.found.record, elements, header.context(elements), fields)
-        self.found.differences += [Difference(tag, class_of(tag), f"record {tag:08X}") for tag in tags]
+        self.found.differences += [Difference(tag, self.kind(tag), f"record {tag:08X}") for tag in tags]
         self.checks[8] = not tags  # `cover` may turn it
 
     def likeness(self, image: pixels.Image | None, stated: dict[int, Any]) -> None:
@@ -241,7 +247,6 @@ class _Checking:
 
     def cover(self) -> None:
         """Puts aside the differences that amendments cover."""
-        assert self.present is not None
         found, present = self.found, self.present.elements
         ends = {c.tag: c.after for amendment in found.amendments for c in amendment.corrections}
         covered = {tag for tag, digest in ends.items() if present.get(tag, b"") == digest}
