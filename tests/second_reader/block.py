@@ -114,7 +114,7 @@ def _consistent(block: Block, text: Any) -> None:
     for key, part in parts.items():
         if stated.get(key) != (None if part is None else blake3(part).digest()):
             block.faults.append(f"the part of entry {key} is not the one stated")
-    if block.header is not None:
+    if block.header is not None and not block.faults:
         try:
             block.signed_header = SignedHeader.read(block.header)
         except Malformed as error:

@@ -240,6 +240,8 @@ class _Checking:
             return False
         if payload is False and isinstance(self.payload, bytes):
             return False
+        if image.above == "other":
+            return False
         changed, content = pixels.tiles_changed(image, stated[19], block.tiles)
         if self.file.syntax in LOSSY or self.file.text(LOSSY_IMAGE_COMPRESSION) == "01":
             return changed > 1 and changed >= 0.5 * content

@@ -584,6 +584,14 @@ def test_an_envelope_element_of_another_locator_fails_check_7(desk: Desk, ring: 
     assert not disagreement(changed, ring, desk.codec)
 
 
+def test_pixels_with_other_bits_above_the_depth_are_no_lossy_copy(codec: Codec, tmp_path: Path) -> None:
+    folder = ROOT / "tests" / "vectors" / "v2"
+    ring, data = Keys.of(folder / "keys", tmp_path), (folder / "bit-above-bits-stored.dcm").read_bytes()
+    changed = CHANGES["all over, said"](data)
+    assert not disagreement(changed, ring, codec)
+    assert verify(changed, signers=ring.signers).verdict in ("tampered", None)
+
+
 def test_an_icon_that_is_gone_is_listed_and_changes_no_verdict(desk: Desk, ring: Keys) -> None:
     with_icon = CHANGES["icon"](KINDS["small"][0])
     gone = drop(0x00880200)(desk.seal(with_icon)[0])
