@@ -54,21 +54,10 @@ RLE = "1.2.840.10008.1.2.5"
 JPEG = "1.2.840.10008.1.2.4."
 LOSSY = frozenset(JPEG + n for n in ("50", "51", "81", "91", "93", "203", "112", "113"))
 JPEG_2000 = frozenset(JPEG + n for n in ("90", "91", "92", "93", "201", "202", "203"))
-SAMPLES = dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1) | {"ARGB": 4, "CMYK": 4}
-SAMPLES |= dict.fromkeys(
-    [
-        "RGB",
-        "HSV",
-        "YBR_FULL",
-        "YBR_FULL_422",
-        "YBR_PARTIAL_422",
-        "YBR_PARTIAL_420",
-        "YBR_ICT",
-        "YBR_RCT",
-        "XYB",
-    ],
-    3,
-)
+SAMPLES = {
+    "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "ARGB": 4, "CMYK": 4, "RGB": 3, "HSV": 3, "XYB": 3,
+    "YBR_FULL": 3, "YBR_FULL_422": 3, "YBR_PARTIAL_422": 3, "YBR_PARTIAL_420": 3, "YBR_ICT": 3, "YBR_RCT": 3,
+}  # fmt: skip
 VIDEO = frozenset(JPEG + f"{n}{end}" for n in range(100, 109) for end in ("", ".1"))
 
 
@@ -93,7 +82,7 @@ IMPLICIT_LITTLE = Encoding(False, False)
 @dataclass
 class Element:
     """written: the VR in the file, None in implicit. head: the bytes before the value; body: those of the value,
-    with its delimiter. raw: the value alone."""
+    with its delimiter."""
 
     tag: int
     written: str | None

@@ -1,7 +1,7 @@
 """The checks of FORMAT.md one after the other, the verdict, and restoring.
 
-Check 7 needs what the pixels hold. Reading that takes the networks of CODEC.md; so `verify` and `restore` take the
-payload as a parameter.
+Check 7 needs what the pixels hold. Reading that takes a network and a while (`payload`); so `verify` and `restore`
+take the payload as a parameter.
 """
 
 from __future__ import annotations
