@@ -18,9 +18,8 @@ SPECIFICATION = Path(__file__).parents[2] / "gateway" / "seal"
 COUNTED = frozenset(["AT", "DS", "FD", "FL", "IS", "SL", "SQ", "SS", "SV", "UL", "US", "UV"])
 LATER = frozenset(["OD", "OF", "OL", "OV", "SV", "UC", "UR", "UT", "UV"])
 LONG = LATER | frozenset(["OB", "OW", "SQ", "UN"])
-CHARACTERS = frozenset(
-    ["LO", "SH", "UC", "LT", "ST", "UT", "PN"]
-)  # those whose bytes depend on Specific Character Set
+# Those whose bytes depend on Specific Character Set.
+CHARACTERS = frozenset(["LO", "SH", "UC", "LT", "ST", "UT", "PN"])
 TEXT = CHARACTERS | frozenset(["AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"])
 VRS = COUNTED | LONG | TEXT
 SHOWN = frozenset({
@@ -28,20 +27,9 @@ SHOWN = frozenset({
     *range(0x3002, 0x3010, 2), *range(0x5000, 0x5020, 2), *range(0x6000, 0x6020, 2),
 })  # fmt: skip
 WORDS = {
-    "OW": 2,
-    "OF": 4,
-    "OL": 4,
-    "OD": 8,
-    "OV": 8,
-    "US": 2,
-    "SS": 2,
-    "US/SS": 2,
-    "AT": 2,
-    "UL": 4,
-    "SL": 4,
-    "FL": 4,
-}
-WORDS |= {"FD": 8, "SV": 8, "UV": 8}
+    "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "US": 2, "SS": 2, "US/SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4,
+    "FD": 8, "SV": 8, "UV": 8,
+}  # fmt: skip
 PIXEL_DATA, PER_FRAME, CHARACTER_SET = 0x7FE00010, 0x52009230, 0x00080005
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
@@ -52,13 +40,13 @@ SYNTAXES = (IMPLICIT, EXPLICIT, BIG)
 NATIVE = frozenset({IMPLICIT, EXPLICIT, BIG, DEFLATED})
 RLE = "1.2.840.10008.1.2.5"
 JPEG = "1.2.840.10008.1.2.4."
-LOSSY = frozenset(JPEG + n for n in ("50", "51", "81", "91", "93", "203", "112", "113"))
 JPEG_2000 = frozenset(JPEG + n for n in ("90", "91", "92", "93", "201", "202", "203"))
 SAMPLES = {
     "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "ARGB": 4, "CMYK": 4, "RGB": 3, "HSV": 3, "XYB": 3,
     "YBR_FULL": 3, "YBR_FULL_422": 3, "YBR_PARTIAL_422": 3, "YBR_PARTIAL_420": 3, "YBR_ICT": 3, "YBR_RCT": 3,
 }  # fmt: skip
 VIDEO = frozenset(JPEG + f"{n}{end}" for n in range(100, 109) for end in ("", ".1"))
+LOSSY = VIDEO | {f"{JPEG}{n}" for n in (50, 51, 53, 55, 81, 91, 93, 112, 113, 203)}
 
 
 class Unreadable(ValueError):

@@ -21,11 +21,13 @@ import pytest
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from pydicom.uid import UID_dictionary
 
 from gateway import keys
 from gateway.dicom.image import pixel_format
 from gateway.dicom.part10 import read
 from gateway.dicom.pixels import transcode
+from gateway.dicom.syntaxes import syntax_of
 from gateway.errors import UnreadableObject, UnsupportedPixels
 from gateway.seal.amending import Correcting, amend
 from gateway.seal.block import digest as digests
@@ -652,6 +654,15 @@ def test_the_readers_agree_which_tiles_have_content_and_which_changed(make: Any)
         assert ours
         picture = pixels.Image(samples.astype(np.int64), shape.depth, False, "zero", "")
         assert pixels.tiles_changed(picture, 8, stated) == (len(ours.changed), ours.with_content)
+
+
+@pytest.mark.parametrize(
+    "uid", sorted(uid for uid, row in UID_dictionary.items() if row[1] == "Transfer Syntax")
+)
+def test_the_readers_know_the_same_of_a_transfer_syntax(uid: str) -> None:
+    ours = syntax_of(uid)
+    assert (uid in dicom.LOSSY, uid in dicom.VIDEO) == (ours.lossy, ours.video)
+    assert (uid in dicom.NATIVE, uid in dicom.JPEG_2000) == (ours.native, ours.jpeg_2000)
 
 
 def test_the_encodings_of_the_second_reader_are_those_of_the_transfer_syntaxes() -> None:
