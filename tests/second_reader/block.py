@@ -192,25 +192,19 @@ def amendments(
     if not isinstance(pairs, list) or len(pairs) > 1000:
         raise Malformed("amendments: no list, or too long")
     for pair in pairs:
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(part, bytes) for part in pair):
-            raise Malformed("amendment: no pair")
-        entry, signature = pair
-        values, _ = cbor.decode(entry)
-        kinds = (int, bytes, bytes, list, str, str, int, bytes)
-        right = isinstance(values, dict) and set(values) == set(range(1, 9))
-        if not right or not all(type(values[n]) is kind for n, kind in enumerate(kinds, 1)) or values[1] != 2:
-            raise Malformed("amendment: its keys")
-        if values[2] != blake3(encoded).digest() or values[3] != before:
-            raise Malformed("amendment: of another statement, or out of order")
-        if not signed_by(signers, values[8], signature, b"sealgate amendment v2\0" + entry):
+        entry, signature = cbor.typed(pair, [bytes, bytes], "amendment: no pair")
+        version, statement_hash, previous, rows, reason, who, when, signer = cbor.typed(
+            cbor.decode(entry)[0], [int, bytes, bytes, list, str, str, int, bytes], "amendment: its keys"
+        )
+        if version != 2 or statement_hash != blake3(encoded).digest() or previous != before or not rows:
+            raise Malformed("amendment: of another statement, out of order, or without corrections")
+        if not signed_by(signers, signer, signature, b"sealgate amendment v2\0" + entry):
             raise Malformed("amendment: not signed by a trusted signer")
         corrections = []
-        if not values[4]:
-            raise Malformed("amendment: without corrections")
-        for row in values[4]:
-            if not isinstance(row, list) or [type(cell) for cell in row] != [int, bytes, bytes, str, str]:
-                raise Malformed("amendment: a correction")
-            correction = Correction(*row)
+        for row in rows:
+            correction = Correction(
+                *cbor.typed(row, [int, bytes, bytes, str, str], "amendment: a correction")
+            )
             if not covered(correction.tag) or correction.tag >= 1 << 32:
                 raise Malformed("amendment: of an element that is not covered")
             if current.get(correction.tag, b"") != correction.before or len(correction.after) not in (0, 12):
@@ -218,7 +212,7 @@ def amendments(
             current[correction.tag] = correction.after
             corrections.append(correction)
         before = blake3(entry).digest()
-        found.append(Amendment(tuple(corrections), values[5], values[6], values[7]))
+        found.append(Amendment(tuple(corrections), reason, who, when))
     return found
 
 
@@ -244,20 +238,16 @@ def received(element: bytes, restore_key: bytes) -> Received:
     if len(plain) > FOUR_MIB or not inflater.eof or inflater.unused_data:
         raise Malformed("header as received: too long, cut short or followed by something")
     values, _ = cbor.decode(plain, strict=False)
-    right = isinstance(values, dict) and set(values) == {1, 2, 3, 4} and values[2] in (0, 1, 2)
-    if (
-        not right
-        or not isinstance(values[3], list)
-        or not isinstance(values[4], bytes)
-        or len(values[4]) != 32
-    ):
-        raise Malformed("header as received: its keys")
+    syntax, encoding, given, digest = cbor.typed(
+        values, [str, int, list, bytes], "header as received: its keys"
+    )
+    if encoding not in (0, 1, 2) or len(digest) != 32:
+        raise Malformed("header as received: its entries")
     parts: list[bytes | tuple[int, bytes, int]] = []
-    for part in values[3]:
+    for part in given:
         if isinstance(part, bytes):
             parts.append(part)
-        elif isinstance(part, list) and [type(cell) for cell in part] == [int, bytes, int]:
-            parts.append((part[0], part[1], part[2]))
         else:
-            raise Malformed("header as received: a part")
-    return Received(values[1], values[2], parts, values[4])
+            tag, head, length = cbor.typed(part, [int, bytes, int], "header as received: a part")
+            parts.append((tag, head, length))
+    return Received(syntax, encoding, parts, digest)
