@@ -14,21 +14,25 @@ def voi_window(file: Part10) -> tuple[float, float] | None:
 
     None when the header has no window, or one that does not make sense.
     """
-    centre, width = _decimal(file, _CENTER), _decimal(file, _WIDTH)
-    slope, intercept = _decimal(file, _SLOPE, 1.0), _decimal(file, _INTERCEPT, 0.0)
+    centre, width = _first(file, _CENTER), _first(file, _WIDTH)
+    slope, intercept = _first(file, _SLOPE, 1.0), _first(file, _INTERCEPT, 0.0)
     if centre is None or width is None or slope is None or intercept is None or width < 1 or not slope:
         return None
     ends = [(centre + side * width / 2 - intercept) / slope for side in (-1, 1)]
     return min(ends), max(ends)
 
 
-def _decimal(file: Part10, tag: int, absent: float | None = None) -> float | None:
-    """The first value of a Decimal String; `absent` when there is none, None when it is no finite number."""
-    text = file.text(tag).split("\\")[0].strip()
-    if not text:
-        return absent
+def decimals(file: Part10, tag: int) -> list[float] | None:
+    """The values of a Decimal String; empty when there is none, None when one is no finite number."""
+    text = file.text(tag)
     try:
-        value = float(text)
+        values = [float(part) for part in text.split("\\")] if text else []
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return values if all(map(math.isfinite, values)) else None
+
+
+def _first(file: Part10, tag: int, absent: float | None = None) -> float | None:
+    """The first value of a Decimal String; `absent` when there is none, None when one is no finite number."""
+    values = decimals(file, tag)
+    return None if values is None else values[0] if values else absent

@@ -19,6 +19,7 @@ from gateway.dicom.pixels import decode_in_pieces, in_common
 from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import PIXEL_DATA, SOP_CLASS_UID, SOP_INSTANCE_UID
 from gateway.errors import UnsupportedPixels
+from gateway.seal import levels
 from gateway.seal.block import digest, private_block, statement
 from gateway.seal.block.private_block import Block
 from gateway.seal.block.statement import Domain, Level, Statement
@@ -193,6 +194,7 @@ def attested(
         header_hash=private_block.hash_part(encoded_table),
         received_hash=private_block.hash_part(received),
         likeness=_likeness(content, shape, salt),
+        levels=_levels(content, shape, file),
         decoded_digest=content.decoded,
     )
     if embedded:
@@ -220,6 +222,14 @@ def _likeness(content: Covered, shape: PixelFormat | None, salt: bytes) -> bytes
         # JPEG decoders give RGB, whatever colour space the fragments have.
         shape = replace(shape, photometric="RGB")
     return likeness.of_image(content.shown, shape, salt)
+
+
+def _levels(content: Covered, shape: PixelFormat | None, file: Part10) -> bytes:
+    """Empty for what has none."""
+    if content.shown is None or shape is None:
+        return b""
+    found = levels.of_image(content.shown, shape, file)
+    return levels.encode(found) if found else b""
 
 
 def _with_embedded(stated: Statement, embedded: Embedded) -> Statement:

@@ -5,6 +5,7 @@ The checks carry the numbers of `seal/FORMAT.md`. This module draws the verdict 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,8 @@ from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import (
     IMAGE_TYPE,
     LOSSY_IMAGE_COMPRESSION,
+    LOSSY_METHOD,
+    LOSSY_RATIO,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_REPRESENTATION,
     RESCALE_TYPE,
@@ -23,6 +26,7 @@ from gateway.dicom.tags import (
 from gateway.errors import OtherRecipient, SealBroken, UnreadableObject
 from gateway.keys import CertificateTrust, RecipientKey, TrustedSigners
 from gateway.keys.trust import moment
+from gateway.seal import levels
 from gateway.seal.block import private_block
 from gateway.seal.block.statement import Level
 from gateway.seal.checks import Checks, Difference
@@ -40,6 +44,7 @@ from gateway.seal.findings import (
 from gateway.seal.header.classes import ALTERING, HeaderClass, HeaderClasses
 from gateway.seal.header.dictionary import name_of
 from gateway.seal.opening import envelope_of, open_record
+from gateway.seal.record import likeness
 from gateway.seal.record.envelope import Envelope
 from gateway.seal.restoring import refused, restore, restore_examined, with_corrections
 from gateway.seal.standard_signature.checking import check_standard_signatures
@@ -65,12 +70,14 @@ SPREAD_MIN = 0.75
 SPREAD_WHEN_SAID = 0.5
 # Where neither header nor record tell of compression, so many tiles must have changed.
 TILES_MIN = 48
-LOSSY_RATIO_AND_METHOD = (0x00282112, 0x00282114)
+WINDOW_CENTER, WINDOW_WIDTH, WINDOW_EXPLANATION = 0x00281050, 0x00281051, 0x00281055
+RESCALE_INTERCEPT, RESCALE_SLOPE = 0x00281052, 0x00281053
+PADDING = (0x00280120, 0x00280121)
 # What a compressor writes beside pixels that it changed (PS3.3 C.7.6.1.1.5, C.7.6.3). Lossy compression gives an image
 # a new SOP Instance UID: that is no swap of patients.
 FOLLOWS_COMPRESSION = frozenset(
     {
-        SOP_INSTANCE_UID, IMAGE_TYPE, LOSSY_IMAGE_COMPRESSION, *LOSSY_RATIO_AND_METHOD, PHOTOMETRIC_INTERPRETATION,
+        SOP_INSTANCE_UID, IMAGE_TYPE, LOSSY_IMAGE_COMPRESSION, LOSSY_RATIO, LOSSY_METHOD, PHOTOMETRIC_INTERPRETATION,
         0x00280101, 0x00280102, PIXEL_REPRESENTATION, 0x00280106, 0x00280107,
     }
 )  # fmt: skip
@@ -266,12 +273,12 @@ def _verdict(checks: Checks, trusted: TrustedSigners | None, key: RecipientKey |
 def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
     """The verdict on an object whose content is the sealed one, or what lossy compression made of it."""
     examination = checks.examination
+    scaled = _scaled(examination) if lossy else frozenset()
     open_differences = [
         difference
         for difference in checks.differences
         if not difference.amended
-        and not (lossy and _follows_compression(difference, examination.file))
-        and not (checks.decoded and _follows_decoding(difference, examination))
+        and not (lossy and _follows_compression(difference, examination.file, scaled))
     ]
     found = {difference.header_class for difference in open_differences}
     if HeaderClass.STRUCTURE in found:
@@ -289,24 +296,36 @@ def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
     return Verdict.TRANSCODED if moved or checks.decoded else Verdict.INTACT
 
 
-def _follows_compression(difference: Difference, file: Part10) -> bool:
-    """Whether a compressor writes this, and it means no more than that the pixels changed."""
+def _scaled(examination: Examination) -> frozenset[int]:
+    """The elements that say how values of a lossy copy are measured and shown, where they come to the sealed levels."""
+    statement, image, file = examination.statement, examination.image, examination.file
+    sealed = levels.decode(statement.levels) if statement else None
+    present = levels.of_image(likeness.shown(image[1].samples), image[0], file) if image else None
+    if sealed is None or present is None:
+        return frozenset()
+    if sealed.same_scale(present):
+        # Then no window had to be computed anew.
+        return frozenset((RESCALE_INTERCEPT, RESCALE_SLOPE))
+    return frozenset((WINDOW_CENTER, WINDOW_WIDTH)) if sealed.same_windows(present) else frozenset()
+
+
+def _follows_compression(difference: Difference, file: Part10, scaled: frozenset[int]) -> bool:
+    """Whether a compressor writes this, and it means no more than that the pixels changed.
+
+    scaled: elements that fit the pixels as they are now.
+    """
+    if difference.tag == WINDOW_EXPLANATION:
+        # Of a window that was computed anew: DCMTK writes its numbers.
+        own = re.fullmatch(r"(center=[-\d.]+/width=[\d.]+)?", file.text(WINDOW_EXPLANATION))
+        return WINDOW_CENTER in scaled and own is not None
+    if difference.tag in PADDING:
+        # What was padding is a value like others then. The other way round, values would be hidden.
+        return RESCALE_SLOPE in scaled and difference.tag not in file.index
     if difference.tag != RESCALE_TYPE:
-        return difference.tag in FOLLOWS_COMPRESSION
+        return difference.tag in FOLLOWS_COMPRESSION or difference.tag in scaled
     # DCMTK writes into CT images what the absence of Rescale Type means there (PS3.3 C.8.2.1).
     added = difference.change is not None and difference.change.kind == "added"
     return added and file.text(RESCALE_TYPE) == "HU" and file.text(SOP_CLASS_UID) == CT_IMAGE_STORAGE
-
-
-def _follows_decoding(difference: Difference, examination: Examination) -> bool:
-    """Whether this says no more of the proven pixels than that they were compressed with loss, as they were."""
-    file, statement = examination.file, examination.statement
-    if difference.tag == PHOTOMETRIC_INTERPRETATION:
-        # JPEG decoders turn pixels in colour into RGB (PS3.3 C.7.6.3.1.2).
-        from_jpeg = statement is not None and syntax_of(statement.transfer_syntax).decoder == "jpeg"
-        return from_jpeg and file.text(PHOTOMETRIC_INTERPRETATION) == "RGB"
-    told = file.text(LOSSY_IMAGE_COMPRESSION) == "01"
-    return told and difference.tag in (LOSSY_IMAGE_COMPRESSION, *LOSSY_RATIO_AND_METHOD)
 
 
 def changed_all_over(checks: Checks) -> bool:

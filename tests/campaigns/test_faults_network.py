@@ -74,7 +74,7 @@ def test_a_modality_cut_off_inside_an_object_is_given_up_and_served_when_it_is_b
         expected = {other.dataset, *(parcel(file, fallback_uid="").dataset for file in files)}
         assert set(patient.received) == expected
         assert len(patient.received) == len(expected)
-        assert spooled(gateway) == []
+        wait_for(lambda: spooled(gateway) == [], what="an empty spool")
     figures = {"slot freed after (s)": round(freed_s, 1)}
     write_figures(f"fault-modality-{how.name.lower()}", objects=3, missing=0, doubled=0, **figures)
 
@@ -115,7 +115,7 @@ def test_a_pacs_cut_off_inside_an_object_gets_it_whole_when_it_is_back(tmp_path:
                 joined.mend(how)
                 joined.speed_up()
                 wait_for(lambda: jobs(gateway) == 0, what="everything delivered", timeout_s=120)
-                assert spooled(gateway) == []
+                wait_for(lambda: spooled(gateway) == [], what="an empty spool")
         finally:
             pacs.kill()
     check(received, parcels)

@@ -24,6 +24,7 @@ _ENTRIES: dict[int, tuple[type, int | None]] = {
     8: (str, None), 9: (bytes, 16), 10: (dict, None), 11: (int, None), 12: (bytes, 8), 13: (bytes, 4), 14: (str, None),
     15: (bytes, 32), 16: (str, None), 17: (str, None), 18: (dict, None), 19: (int, None), 20: (bytes, 32),
     21: (bytes, 32), 22: (bytes, 32), 23: (bytes, 32), 24: (bytes, 32), 25: (bytes, 8), 26: (bytes, 32),
+    27: (bytes, None),
 }  # fmt: skip
 
 
@@ -128,7 +129,7 @@ def statement(data: bytes) -> tuple[dict[int, Any], int]:
     if data[end:] not in (b"", b"\0") or version not in (1, 2):
         raise Malformed("statement: what follows it, no map, or another version")
     required = {1, 2, 3, 4, 5, 8, 9, 11, 12, 10 if version == 1 else 23}
-    unknown = {23, 24, 25, 26} if version == 1 else {10}
+    unknown = {23, 24, 25, 26, 27} if version == 1 else {10}
     if not required <= set(values) <= set(_ENTRIES) - unknown:
         raise Malformed("statement: its keys")
     for key, value in values.items():
@@ -140,8 +141,8 @@ def statement(data: bytes) -> tuple[dict[int, Any], int]:
     tiled = values[4] == "pixels" or 26 in values
     if 19 in values and not (tiled and values[19] in (64, 32, 16, 8)):
         raise Malformed("statement: tile edge")
-    if 26 in values and values[4] != "fragments":
-        raise Malformed("statement: a decoded digest of no fragments")
+    if (26 in values and values[4] != "fragments") or len(values.get(27, b"")) % 16:
+        raise Malformed("statement: what fragments decode to, or levels")
     digests, hint = values.get(10, {}), values.get(18, {})
     if not all(type(tag) is int and type(one) is bytes and len(one) == 8 for tag, one in digests.items()):
         raise Malformed("statement: header digests")

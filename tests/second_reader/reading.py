@@ -15,7 +15,7 @@ from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tests.second_reader import block as blocks
-from tests.second_reader import dicom, header, pixels, record, undo
+from tests.second_reader import dicom, header, levels, pixels, record, undo
 from tests.second_reader.block import Amendment, Block, Received
 from tests.second_reader.cbor import Malformed
 from tests.second_reader.dicom import LOSSY, PIXEL_DATA, File, Unreadable
@@ -92,6 +92,8 @@ class _Checking:
         self.checks = self.found.checks
         self.version, self.present = 2, SignedHeader({}, b"", {})
         self.trusted = self.lossy = self.decoded = False
+        # Elements that do not count, because they follow from what became of the pixels.
+        self.follow: frozenset[int] = frozenset()
 
     def run(self) -> None:
         block = blocks.read(self.file)
@@ -164,7 +166,11 @@ class _Checking:
             self.open(block.envelope, self.key)
         if digest is False and image is not None:
             self.likeness(image, stated)
-            self.lossy = self.is_lossy_copy(block, image)
+            if self.is_lossy_copy(block, image):
+                self.lossy = True
+                self.follow = self.of_compression(block) | levels.fitting(
+                    stated.get(27, b""), image, self.file
+                )
         if block.amendments is not None and block.signed_header is not None:
             try:
                 found.amendments = blocks.amendments(
@@ -192,6 +198,9 @@ class _Checking:
                 return None if self.found.reason else False
             held = bool(pixels.digest(image) == stated[26 if others else 5])
             self.decoded = others and held and self.file.syntax not in LOSSY
+            if self.decoded:
+                follow = self.of_decoding(stated[8])
+                self.found.differences = [d for d in self.found.differences if d.tag not in follow]
             return self.decoded if others else held
         if stated[4] == "fragments":
             return bool(pixels.fragments_digest(self.file, block.version) == stated[5])
@@ -285,7 +294,7 @@ class _Checking:
             needs_payload = block.statement[2] == "full" and isinstance(self.payload, Look)
             open_question = needs_payload and 10 not in self.checks and block.statement[4] == "pixels"
             return None if open_question else "tampered"
-        kinds = {d.kind for d in found.differences if d.tag not in self.follows(block)}
+        kinds = {d.kind for d in found.differences if d.tag not in self.follow}
         for kind, verdict in (("structure", "tampered"), ("identity", "misidentified")):
             if kind in kinds:
                 return verdict
@@ -296,18 +305,16 @@ class _Checking:
         same = self.file.syntax == block.statement[8] and not self.decoded
         return "intact" if same else "transcoded"
 
-    def follows(self, block: Block) -> frozenset[int]:
-        """The elements that need not be those that were sealed, because the pixels are not."""
-        file, sealed = self.file, block.signed_header
-        if self.lossy:
-            added = sealed is not None and RESCALE_TYPE not in sealed.elements
-            ct = file.text(SOP_CLASS) == CT_IMAGE and file.text(RESCALE_TYPE) == "HU"
-            return COMPRESSOR | {RESCALE_TYPE} if added and ct else COMPRESSOR
-        if not self.decoded:
-            return frozenset()
-        in_rgb = block.statement[8] in JPEG_IN_COLOUR and file.text(PHOTOMETRIC) == "RGB"
-        told = LOSS_TOLD if file.text(LOSSY_IMAGE_COMPRESSION) == "01" else frozenset()
-        return told | {PHOTOMETRIC} if in_rgb else told
+    def of_compression(self, block: Block) -> frozenset[int]:
+        """What a compressor writes; a Rescale Type that it added to a CT image means what its absence does."""
+        added = block.signed_header is not None and RESCALE_TYPE not in block.signed_header.elements
+        ct = self.file.text(SOP_CLASS) == CT_IMAGE and self.file.text(RESCALE_TYPE) == "HU"
+        return COMPRESSOR | {RESCALE_TYPE} if added and ct else COMPRESSOR
+
+    def of_decoding(self, stated_syntax: str) -> frozenset[int]:
+        rgb = stated_syntax in JPEG_IN_COLOUR and self.file.text(PHOTOMETRIC) == "RGB"
+        told = LOSS_TOLD if self.file.text(LOSSY_IMAGE_COMPRESSION) == "01" else frozenset()
+        return told | {PHOTOMETRIC} if rgb else told
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from gateway.keys import Signer
 _PREFIXES = {1: b"sealgate statement v1\0", 2: b"sealgate statement v2\0"}
 # Of new statements; older ones are read for ever.
 VERSION = 2
+# Of mean and deviation, and of each window.
+LEVEL_BYTES = 16
 TILE_EDGES = (64, 32, 16, 8)
 # Numbers of checks in FORMAT.md.
 FORM_CHECK, SIGNATURE_CHECK = 2, 3
@@ -80,6 +82,7 @@ class Statement:
     received_hash: bytes = field(default=b"", metadata={"key": 24, "length": 32})
     likeness: bytes = field(default=b"", metadata={"key": 25, "length": 8})
     decoded_digest: bytes = field(default=b"", metadata={"key": 26, "length": 32})
+    levels: bytes = field(default=b"", metadata={"key": 27})
 
     def names_payload(self, payload: bytes) -> bool:
         """Whether this payload is the one that was hidden in the pixels."""
@@ -170,6 +173,8 @@ def _checked(content: Any) -> Statement:
         raise SealBroken("the statement names an unknown level or domain", check=FORM_CHECK)
     if 26 in content and content[4] != Domain.FRAGMENTS:
         raise SealBroken("only fragments have a digest of what they decode to", check=FORM_CHECK)
+    if len(content.get(27, b"")) % LEVEL_BYTES:
+        raise SealBroken("the levels of the statement are malformed", check=FORM_CHECK)
     tiled = content[4] == Domain.PIXELS or 26 in content
     if content.get(19, 0) not in (TILE_EDGES if tiled else {0}):
         raise SealBroken("the tile edge of the statement is malformed", check=FORM_CHECK)
