@@ -12,6 +12,7 @@ from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 
+from gateway.dicom.tags import ICON_IMAGE
 from gateway.errors import ConfigurationError
 from gateway.seal.header import dictionary
 from gateway.seal.header.canonical import is_covered
@@ -31,7 +32,6 @@ class HeaderClass(StrEnum):
     BOOKKEEPING = "bookkeeping"
 
 
-ICON_IMAGE = 0x00880200
 # A difference in one of these changes what is shown, measured or where it comes from.
 ALTERING = frozenset({HeaderClass.RENDERING, HeaderClass.GEOMETRY, HeaderClass.QUANTITY, HeaderClass.CONTEXT})
 
