@@ -139,7 +139,7 @@ def statement(data: bytes) -> tuple[dict[int, Any], int]:
     if values[2] not in ("full", "digest") or values[4] not in ("pixels", "fragments", "dataset"):
         raise Malformed("statement: level or domain")
     tiled = values[4] == "pixels" or 26 in values
-    if 19 in values and not (tiled and values[19] in (64, 32, 16, 8)):
+    if values.get(19) not in ((64, 32, 16, 8) if tiled else (None,)):
         raise Malformed("statement: tile edge")
     if (26 in values and values[4] != "fragments") or len(values.get(27, b"")) % 16:
         raise Malformed("statement: what fragments decode to, or levels")

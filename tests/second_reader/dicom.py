@@ -46,7 +46,7 @@ SAMPLES = {
     "YBR_FULL": 3, "YBR_FULL_422": 3, "YBR_PARTIAL_422": 3, "YBR_PARTIAL_420": 3, "YBR_ICT": 3, "YBR_RCT": 3,
 }  # fmt: skip
 VIDEO = frozenset(JPEG + f"{n}{end}" for n in range(100, 109) for end in ("", ".1"))
-LOSSY = VIDEO | {f"{JPEG}{n}" for n in (50, 51, 53, 55, 81, 91, 93, 112, 113, 203)}
+LOSSY = VIDEO | {f"{JPEG}{n}" for n in (50, 51, 53, 55, 81, 91, 93, 111, 112, 113, 203)}
 
 
 class Unreadable(ValueError):

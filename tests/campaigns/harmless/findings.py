@@ -33,9 +33,9 @@ class Finding:
 
 FINDINGS = (
     Finding(
-        "An object compressed with loss before it was sealed is proven as it was compressed, and as our decoder decodes "
-        "it. Where that of the archive comes to other values (GDCM keeps YBR, and so does DCMTK with `+cn` or when it "
-        "compresses anew), or ours decodes nothing, nothing proves them: `lossy` where all of the image differs",
+        "An object compressed with loss before it was sealed is proven as it was compressed, and as our decoder "
+        "decodes it. Where that of the archive comes to other values (GDCM keeps YBR, and so does DCMTK with `+cn`, "
+        "and when it compresses anew), or ours decodes nothing, nothing proves them: `lossy` where all of it differs",
         r"5 (compressed with loss \()?the fragments (are not|can't)",
         loss=True,
     ),
@@ -52,7 +52,8 @@ FINDINGS = (
         sample="JLSL_08_07|JPEGLSNearLossless|jls_lossy|leadtools-8BitsJpegLossy|JLSN_RGB",
     ),
     Finding(
-        "pydicom leaves an icon in the old transfer syntax when it decompresses an image: no reader knows how to read it",
+        "pydicom leaves an icon in the old transfer syntax when it decompresses an image: no reader knows how to "
+        "read it",
         r"^0 the pixel data is not in the form of its transfer syntax",
         tool="pydicom",
         sample="GH133|slicethickness_empty",
