@@ -124,9 +124,9 @@ class Planner:
         for part in _parts(uids):
             keys = {STUDY: study, SERIES: part, SERIES_NUMBER: b""}
             for match in self._matches(scu, QueryLevel.SERIES, keys):
-                known = match.text(STUDY) or study.decode("latin-1").strip(" \0")
-                if plausible(match.text(SERIES)) and plausible(known):
-                    found.append(Series(known, match.text(SERIES), match.text(SERIES_NUMBER)))
+                known, uid = _asked(match, STUDY, study), _asked(match, SERIES, part)
+                if known and uid:
+                    found.append(Series(known, uid, match.text(SERIES_NUMBER)))
         return found
 
     def _images(
@@ -134,15 +134,14 @@ class Planner:
     ) -> Iterator[Wanted]:
         for part in _parts(uids):
             for match in self._described(scu, {**above, SOP_INSTANCE: part}):
-                study, series = (
-                    match.text(tag) or above[tag].decode("latin-1").strip(" \0") for tag in (STUDY, SERIES)
-                )
-                if all(map(plausible, (study, series, match.text(SOP_INSTANCE)))):
+                study, series = (_asked(match, tag, above[tag]) for tag in (STUDY, SERIES))
+                instance = _asked(match, SOP_INSTANCE, part)
+                if study and series and instance:
                     yield Wanted(
                         study=study,
                         series=series,
                         sop_class=match.text(SOP_CLASS),
-                        sop_instance=match.text(SOP_INSTANCE),
+                        sop_instance=instance,
                         series_number=number,
                         instance_number=match.text(INSTANCE_NUMBER),
                     )
@@ -158,8 +157,12 @@ class Planner:
             return list(self._matches(scu, QueryLevel.IMAGE, keys))
 
     def _matches(self, scu: QueryScu, level: QueryLevel, keys: dict[int, bytes]) -> Iterator[Identifier]:
-        """Raises PeerError."""
-        yield from matches(scu, level, keys, deadline=self._deadline, is_cancelled=self._is_cancelled)
+        """Raises PeerError, TooManyInstances."""
+        found = matches(scu, level, keys, deadline=self._deadline, is_cancelled=self._is_cancelled)
+        for number, match in enumerate(found):
+            if number >= self._limit:
+                raise TooManyInstances(f"more than {self._limit} matches at the level {level}")
+            yield match
 
 
 def matches(
@@ -192,6 +195,16 @@ def study_header(
     if not answers:
         return {}
     return {tag: answers[0].value(tag).rstrip(b" \0") for tag in STUDY_HEADER}
+
+
+def _asked(match: Identifier, tag: int, asked: bytes) -> str:
+    """The UID of a match; empty for none, and for one that was not asked for.
+
+    asked: the UIDs that were asked for; empty for any. One that the archive leaves out is taken from there.
+    """
+    uids = [uid.strip(" \0") for uid in asked.decode("latin-1").split("\\") if uid.strip(" \0")]
+    uid = match.text(tag) or (uids[0] if len(uids) == 1 else "")
+    return uid if plausible(uid) and (not uids or uid in uids) else ""
 
 
 def _encoding(syntax: str) -> Encoding:

@@ -16,6 +16,7 @@ from gateway.dicom.pixels import transcode
 from gateway.dicom.syntaxes import syntax_of
 from gateway.dimse import statuses
 from gateway.dimse.association import AssociationState
+from gateway.dimse.bandwidth import RateLimit
 from gateway.dimse.peer_association import PeerAssociation
 from gateway.dimse.peer_request import PeerRequest
 from gateway.dimse.requestor import Requestor
@@ -124,10 +125,12 @@ class Retrievals:
         except GatewayError as error:
             problem, hint = str(error), error.hint
             retrieval.status = _status_of(error)
+            retrieval.tally.fail_rest()
         # A defect of ours is reported; the viewer must not wait for ever.
         except Exception as error:  # noqa: BLE001
             problem = where(error)
             retrieval.status = statuses.CANNOT_UNDERSTAND
+            retrieval.tally.fail_rest()
         try:
             self._respond_last(retrieval)
         except PeerFailed as error:
@@ -198,7 +201,7 @@ class Retrievals:
         wanted = planner.plan(retrieval.level, identifier)
         if request.is_cancelled:
             raise Cancelled
-        retrieval.tally.total = len(wanted)
+        retrieval.tally = Tally.of(instance.sop_instance for instance in wanted)
         if not wanted:
             return
         self._write_down(retrieval, wanted)
@@ -252,7 +255,12 @@ class Retrievals:
             gateway_id=self._gateway_id,
         )
         try:
-            yield StoreScu(requestor, originator=Originator(retrieval.state.calling, request.message_id))
+            bandwidth = retrieval.destination.bandwidth_bytes_s
+            yield StoreScu(
+                requestor,
+                rate_limit=RateLimit(bandwidth) if bandwidth else None,
+                originator=Originator(retrieval.state.calling, request.message_id),
+            )
         finally:
             requestor.close()
 
@@ -319,12 +327,12 @@ class Retrievals:
         tally, uid = retrieval.tally, parcel.wanted.sop_instance
         if isinstance(returned, GatewayError):
             verdict, outcome = "", "failed"
-            tally.failed_instances.append(uid)
+            tally.fail(uid)
             self._find(retrieval, parcel.wanted, "withhold", returned.code)
             self._problem(retrieval, uid, returned)
         elif returned.treatment == "withhold":
             verdict, outcome = returned.verdict, "withheld"
-            tally.failed_instances.append(uid)
+            tally.fail(uid)
             self._find(retrieval, parcel.wanted, "withhold", returned.reason, returned)
         else:
             verdict = returned.verdict
@@ -353,13 +361,10 @@ class Retrievals:
         except PeerUnreachable:
             raise
         except GatewayError as error:
-            tally.failed_instances.append(uid)
+            tally.fail(uid)
             self._problem(retrieval, uid, error)
             return "failed"
-        if marked or sent.status != statuses.SUCCESS:
-            tally.warning += 1
-        else:
-            tally.completed += 1
+        tally.succeed(uid, warning=marked or sent.status != statuses.SUCCESS)
         return "marked" if marked else "delivered"
 
     def _explain(self, retrieval: Retrieval, sender: StoreScu, *, deadline: float) -> None:

@@ -248,6 +248,7 @@ def test_a_destination_that_is_not_there_fails_all(house: House, study: str, tmp
         )
         gateway.until_metric("sealgate_retrievals_total", 1, service="c-move", outcome="failed")
     assert "0xa702" in answered.text
+    assert f"Failed Suboperations          : {SLICES}" in answered.text
 
 
 def test_a_viewer_that_takes_implicit_vr_only_gets_it(tmp_path: Path, house: House, study: str) -> None:

@@ -53,10 +53,14 @@ def sealed(gateway: RunningGateway, codec: Codec, data: list[bytes]) -> list[byt
 class ArchiveInParts:
     """An archive over TCP that answers C-FIND and C-GET from a list of objects, as far as the test lets it.
 
-    before: called before each object is sent, with how many were; False ends the association.
+    dies_after: so many objects; None: it lives.
+    also: objects that it lists and sends for whatever is asked.
+    series_without_end: it lists series as long as somebody listens.
     """
 
     def __init__(self) -> None:
+        self.also: list[Dataset] = []
+        self.series_without_end = False
         self.held: list[Dataset] = []
         self.sent = 0
         self.gets = 0
@@ -91,18 +95,22 @@ class ArchiveInParts:
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         level = event.identifier.QueryRetrieveLevel
         held = self.held if level == "IMAGE" else self.held[:1]
-        for each in held:
+        for number, each in enumerate([*held, *self.also] * (100_000 if self.series_without_end else 1)):
             match = Dataset()
             match.QueryRetrieveLevel = level
             for element in event.identifier:
                 if element.keyword != "QueryRetrieveLevel" and element.keyword in each:
                     match[element.tag] = each[element.tag]
+            if self.series_without_end:
+                match.SeriesInstanceUID = f"1.2.{number}"
+            if event.is_cancelled:
+                return
             yield 0xFF00, match
 
     def get(self, event: evt.Event) -> Iterator[Any]:
         self.gets += 1
         uids = event.identifier.SOPInstanceUID
-        wanted = [each for each in self.held if each.SOPInstanceUID in uids]
+        wanted = [each for each in self.held if each.SOPInstanceUID in uids] + self.also
         yield len(wanted)
         for each in wanted:
             if event.is_cancelled:
@@ -177,6 +185,8 @@ def test_a_viewer_that_goes_away_stops_it_all(tmp_path: Path, codec: Codec) -> N
     data = objects.series(60, size=64, seed=23)
     with house(tmp_path, codec, data) as (archive, gateway, _):
         entity = AE(ae_title=VIEWER)
+        # It waits for a last response that does not come any more.
+        entity.dimse_timeout = 1
         image = build_context(CT, ExplicitVRLittleEndian)
         received: list[evt.Event] = []
 
@@ -200,6 +210,30 @@ def test_a_viewer_that_goes_away_stops_it_all(tmp_path: Path, codec: Codec) -> N
         list(association.send_c_get(question, STUDY_ROOT_GET))
         gateway.until_metric("sealgate_retrievals_total", 1, service="c-get")
         assert archive.sent < 60
+        assert echoscu(gateway.dicom_port, called=TITLE, calling=VIEWER)
+
+
+def test_objects_of_another_study_that_the_archive_slips_in_do_not_go_out(
+    tmp_path: Path, codec: Codec
+) -> None:
+    data = objects.series(2, size=64, seed=28)
+    with house(tmp_path, codec, data) as (archive, gateway, workstation):
+        (other,) = sealed(gateway, codec, [objects.ct(rows=64, columns=64, seed=29)])
+        archive.also = [dcmread(io.BytesIO(other))]
+        answered = movescu(gateway.dicom_port, "WORKSTATION", "QueryRetrieveLevel=STUDY", study_of(data[0]))
+        assert "Completed Suboperations       : 2" in answered.text
+        assert archive.sent == 3
+        studies = {str(dcmread(path).StudyInstanceUID) for path in workstation.files()}
+    assert studies == {study_of(data[0]).split("=")[1]}
+
+
+def test_an_archive_that_lists_without_end_is_told_to_stop(tmp_path: Path, codec: Codec) -> None:
+    data = objects.series(2, size=64, seed=30)
+    with house(tmp_path, codec, data, retrieve="instances = 50") as (archive, gateway, _):
+        archive.series_without_end = True
+        answered = movescu(gateway.dicom_port, "WORKSTATION", "QueryRetrieveLevel=STUDY", study_of(data[0]))
+        assert "0xa701" in answered.text
+        assert archive.gets == 0
         assert echoscu(gateway.dicom_port, called=TITLE, calling=VIEWER)
 
 
