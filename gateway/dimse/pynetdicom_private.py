@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,6 +50,8 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from gateway.dicom.lazy_bytes import ByteSource
+
 __all__ = [
     "ACSE",
     "C_CANCEL_RQ",
@@ -74,7 +77,9 @@ __all__ = [
     "answer_ourselves",
     "end_abruptly",
     "fragments",
+    "fragments_in_pieces",
     "has_broken_off",
+    "has_data_set",
     "has_no_data_set",
     "install",
     "is_cancelled",
@@ -351,12 +356,40 @@ def send_from_file(request: C_STORE, path: Path, offset: int) -> None:
     request._dataset_path = path, offset
 
 
+def has_data_set(request: C_STORE) -> bool:
+    """Whether a request brings its data set, in memory or from a file."""
+    return request.DataSet is not None or request._dataset_path is not None
+
+
 def fragments(request: C_STORE, context_id: int, pdu_bytes_max: int) -> Iterator[P_DATA]:
     """The message as P-DATA fragments (PS3.7 6.3.1), each made when it is asked for."""
     message = C_STORE_RQ()
     message.primitive_to_message(request)
     message.context_id = context_id
     yield from message.encode_msg(context_id, pdu_bytes_max)
+
+
+def fragments_in_pieces(
+    request: C_STORE, context_id: int, pdu_bytes_max: int, data_set: ByteSource
+) -> Iterator[P_DATA]:
+    """The same for a request without Data Set, with one that is read piece by piece.
+
+    data_set: at least one byte.
+    """
+    message = C_STORE_RQ()
+    # So that the command set says that a data set follows; it is taken out again.
+    request.DataSet = BytesIO(b"\0\0")
+    message.primitive_to_message(request)
+    message.context_id, message.data_set = context_id, BytesIO()
+    yield from message.encode_msg(context_id, pdu_bytes_max)
+    # PS3.8 9.3.5.1: length, context id and control header of each fragment.
+    size = pdu_bytes_max - 6
+    for start in range(0, len(data_set), size):
+        control = LAST if start + size >= len(data_set) else 0
+        fragment = P_DATA()
+        value = bytes((control,)) + data_set[start : start + size]
+        fragment.presentation_data_value_list.append((context_id, value))
+        yield fragment
 
 
 def most_pdu_bytes(association: Association) -> int:

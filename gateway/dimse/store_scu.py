@@ -8,7 +8,7 @@ starts after the last one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,14 +17,17 @@ from typing import Protocol
 from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import P_DATA
 
 from gateway.config import Limits
 from gateway.dicom.file_meta import Wrapper, unwrap
-from gateway.dicom.lazy_bytes import ByteSource
+from gateway.dicom.lazy_bytes import ByteRange, ByteSource
 from gateway.dimse.bandwidth import RateLimit
 from gateway.dimse.pynetdicom_private import (
     fragments,
+    fragments_in_pieces,
     has_broken_off,
+    has_data_set,
     most_pdu_bytes,
     next_response,
     queued_fragments,
@@ -195,7 +198,8 @@ class StoreScu:
         head = unwrap(file)
         request = self._request(file, head, priority)
         context_id = self._requestor.accepted[(head.sop_class, head.syntax)]
-        status = self._exchange(request, context_id, len(file) - head.offset)
+        data_set = ByteRange(file, head.offset, len(file))
+        status = self._exchange(request, context_id, data_set)
         row = classify(status)
         if row.meaning is Meaning.DELIVERED:
             return Sent(status, head.syntax, transcoded)
@@ -216,21 +220,22 @@ class StoreScu:
             request.MoveOriginatorMessageID = self._originator.message_id
         if isinstance(file, StoredFile):
             send_from_file(request, file.path, head.offset)
-        else:
+        elif isinstance(file, bytes):
             request.DataSet = BytesIO(file[head.offset :])
         return request
 
-    def _exchange(self, request: C_STORE, context_id: int, size: int) -> int:
+    def _exchange(self, request: C_STORE, context_id: int, data_set: ByteSource) -> int:
         """Send the message in step with the socket, wait for the response, and return its status.
 
-        size: of the data set, bytes.
+        data_set: is sent where the request has none of its own, piece by piece.
         Raises PeerFailed.
         """
+        size = len(data_set)
         association, limits = self._requestor.association, self._requestor.limits
         slowest_bytes_s = self._requestor.destination.slowest_bytes_s(limits)
         deadline = time.monotonic() + limits.network_timeout_s + size / slowest_bytes_s
         association.dimse_timeout = limits.dimse_timeout_s + size / STORED_BYTES_S
-        for fragment in fragments(request, context_id, self._fragment_bytes()):
+        for fragment in self._fragments(request, context_id, data_set):
             if self._rate_limit is not None:
                 self._rate_limit.wait_for(
                     sum(len(value) for _, value in fragment.presentation_data_value_list)
@@ -243,6 +248,11 @@ class StoreScu:
         if response is None or status is None or not response.is_valid_response:
             raise self._failed("broke off or gave no answer in time")
         return int(status)
+
+    def _fragments(self, request: C_STORE, context_id: int, data_set: ByteSource) -> Iterator[P_DATA]:
+        if has_data_set(request):
+            return fragments(request, context_id, self._fragment_bytes())
+        return fragments_in_pieces(request, context_id, self._fragment_bytes(), data_set)
 
     def _fragment_bytes(self) -> int:
         """The largest PDU that the peer takes; ours where it takes any; less on a line that is kept slow."""

@@ -28,7 +28,9 @@ from tests.support.campaign import number, write_figures
 from tests.support.dcmtk import Storescp, storescu
 from tests.support.gateway import DemoDestination, DemoRoute, RunningGateway, wait_for
 from tests.support.objects import as_file, multi_frame, picture
+from tests.support.orthanc import Orthanc
 from tests.support.vitals import family, peak
+from tests.support.way_back import OPEN, movescu, with_way_back
 
 ROWS, COLUMNS = 1000, 512
 DIFFERENT_FRAMES = 16  # then they come again
@@ -52,6 +54,33 @@ def test_an_object_of_160_mib_never_is_in_memory_as_a_whole(tmp_path: Path) -> N
     assert passage.level == "digest"
     assert passage.peaks["service"] < 256, passage
     assert passage.peaks["worker"] < 256, passage
+
+
+def test_an_object_of_160_mib_is_retrieved_without_being_in_memory_as_a_whole(tmp_path: Path) -> None:
+    source = native(tmp_path, mib=160, bits=8)
+    with (
+        Orthanc(tmp_path / "pacs", settings=OPEN) as pacs,
+        Storescp(tmp_path / "viewer") as viewer,
+        with_way_back(
+            tmp_path / "gateway",
+            DemoDestination(name="pacs", ae_title=pacs.ae_title, port=pacs.dicom_port),
+            viewers=[DemoDestination(name="viewer", ae_title=viewer.ae_title, port=viewer.port)],
+            listener='accept = "any"',
+        ) as gateway,
+    ):
+        _passed(gateway, source, "SEALGATE", viewer, ())
+        study = dcmread(source, stop_before_pixels=True).StudyInstanceUID
+        answered = movescu(
+            gateway.dicom_port, viewer.ae_title, "QueryRetrieveLevel=STUDY", f"StudyInstanceUID={study}"
+        )
+        assert "Completed Suboperations       : 1" in answered.text, gateway.log
+        assert gateway.process is not None
+        service, *workers = family(gateway.process.pid)
+        peaks = {"service": peak(service), "worker": max(map(peak, workers))}
+        (came,) = viewer.files()
+        assert same_data_set(source, came)
+    assert peaks["service"] < 256, peaks
+    assert peaks["worker"] < 256, peaks
 
 
 @pytest.mark.campaign

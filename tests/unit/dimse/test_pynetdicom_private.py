@@ -676,3 +676,23 @@ def test_a_message_says_whether_a_data_set_follows() -> None:
         message = kind()
         message.primitive_to_message(primitive)
         assert private.has_no_data_set(message) is without
+
+
+@pytest.mark.parametrize("size", [2, 100, 506, 507, 5000])
+def test_a_data_set_in_pieces_is_the_same_message(size: int) -> None:
+    data = bytes(number % 251 for number in range(size))
+    whole, in_pieces = store_request(), store_request()
+    whole.DataSet = BytesIO(data)
+    assert private.has_data_set(whole)
+    assert not private.has_data_set(in_pieces)
+
+    def values(fragments: Iterator[Any]) -> list[tuple[int, bytes]]:
+        return [
+            (context_id, bytes(value))
+            for fragment in fragments
+            for context_id, value in fragment.presentation_data_value_list
+        ]
+
+    assert values(private.fragments_in_pieces(in_pieces, 3, 512, data)) == values(
+        private.fragments(whole, 3, 512)
+    )
