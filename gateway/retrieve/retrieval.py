@@ -21,7 +21,7 @@ from gateway.dimse.peer_association import PeerAssociation
 from gateway.dimse.peer_request import PeerRequest
 from gateway.dimse.requestor import Requestor
 from gateway.dimse.store_scu import Originator, StoreScu
-from gateway.errors import GatewayError, PeerFailed, PeerUnreachable, RefusedByPeer, ResourceError
+from gateway.errors import GatewayError, PeerError, PeerFailed, PeerUnreachable, RefusedByPeer, ResourceError
 from gateway.observe import Log, Metrics, where
 from gateway.observe.access_log import AccessLog, AccessRecord
 from gateway.observe.pseudonyms import Pseudonyms
@@ -328,7 +328,9 @@ class Retrievals:
         if isinstance(returned, GatewayError):
             verdict, outcome = "", "failed"
             tally.fail(uid)
-            self._find(retrieval, parcel.wanted, "withhold", returned.code)
+            # An archive that can't be reached is no finding about the object.
+            if not isinstance(returned, PeerError):
+                self._find(retrieval, parcel.wanted, "withhold", returned.code)
             self._problem(retrieval, uid, returned)
         elif returned.treatment == "withhold":
             verdict, outcome = returned.verdict, "withheld"

@@ -50,12 +50,21 @@ class InForce:
         self.config = config
         self.on_demand = OnDemand(config)
         self.return_pool = ReturnPool(config)
+        self._is_started = False
 
     def renew_on_demand(self) -> None:
         """Workers for the configuration that is in force now. The old ones end."""
         self.stop()
         self.on_demand = OnDemand(self.config)
         self.return_pool = ReturnPool(self.config)
+        if self._is_started:
+            self.start()
+
+    def start(self) -> None:
+        """Start the workers that viewers would wait for. Never called in a bypass, which reads no keys."""
+        self._is_started = True
+        if self.config.retrieve is not None:
+            self.return_pool.start()
 
     def stop(self) -> None:
         """End the workers."""

@@ -115,6 +115,8 @@ class Service:
         try:  # whatever happens from here on, no worker process is left behind
             self._threads.start_processes()
             self._threads.start()
+            if not parts.bypass:
+                parts.in_force.start()
             ports, http_port = _listening(listener, self._web, config)
             if config.listener.accept == "nodes" and not config.node:
                 self._log.warning("no node may associate", hint="Add a [[node]] for each sender.")

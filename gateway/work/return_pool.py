@@ -7,13 +7,13 @@ import queue
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from gateway.config import Config
-from gateway.errors import ResourceError
+from gateway.errors import GatewayError, ResourceError
 from gateway.work.process import WorkerProcess
 from gateway.work.tasks import Failure, ResultT, Task
 
 
 class ReturnPool:
-    """The processes start when they are needed. For several threads."""
+    """The processes start with `start`, or when they are needed. For several threads."""
 
     def __init__(self, config: Config) -> None:
         table = config.retrieve
@@ -25,6 +25,14 @@ class ReturnPool:
             self._free.put(process)
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="return")
         self._is_stopped = False
+
+    def start(self) -> None:
+        """Start all processes, and return before they run: the first viewer need not wait for networks and keys.
+
+        One that can't be started is tried again with the first task, which then fails with the reason.
+        """
+        for _ in self._processes:
+            self._threads.submit(self._start_one)
 
     def submit(self, task: Task[ResultT]) -> Future[ResultT]:
         """The result to come. It raises WorkerDied, KeyFileError, and ResourceError with the code of a Failure.
@@ -44,6 +52,17 @@ class ReturnPool:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for process in self._processes:
             process.stop()
+
+    def _start_one(self) -> None:
+        process = self._free.get()
+        try:
+            if not self._is_stopped and not process.is_started:
+                process.start()
+        except GatewayError:
+            # Told when there is an object that waits for it.
+            return
+        finally:
+            self._free.put(process)
 
     def _run(self, task: Task[ResultT]) -> ResultT:
         if self._is_stopped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +58,9 @@ class ArchiveInParts:
     series_without_end: it lists series as long as somebody listens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sop_classes: Sequence[str] = (STUDY_ROOT_FIND, STUDY_ROOT_GET)) -> None:
+        """sop_classes: of queries, that it accepts."""
+        self.sop_classes = sop_classes
         self.also: list[Dataset] = []
         self.series_without_end = False
         self.held: list[Dataset] = []
@@ -72,7 +74,7 @@ class ArchiveInParts:
 
     def __enter__(self) -> ArchiveInParts:
         entity = AE(ae_title="PARTS")
-        contexts = [build_context(STUDY_ROOT_FIND), build_context(STUDY_ROOT_GET)]
+        contexts = [build_context(sop_class) for sop_class in self.sop_classes]
         image = build_context(CT, ExplicitVRLittleEndian)
         image.scu_role, image.scp_role = True, True
         server: Any = entity.start_server(
@@ -126,9 +128,17 @@ class ArchiveInParts:
 
 @contextmanager
 def house(
-    folder: Path, codec: Codec, data: list[bytes], *, retrieve: str = ""
+    folder: Path,
+    codec: Codec,
+    data: list[bytes],
+    *,
+    retrieve: str = "",
+    sop_classes: Sequence[str] = (STUDY_ROOT_FIND, STUDY_ROOT_GET),
 ) -> Iterator[tuple[ArchiveInParts, RunningGateway, Storescp]]:
-    with ArchiveInParts() as archive, Storescp(folder / "ws", ae_title="WORKSTATION") as workstation:
+    with (
+        ArchiveInParts(sop_classes=sop_classes) as archive,
+        Storescp(folder / "ws", ae_title="WORKSTATION") as workstation,
+    ):
         gateway = with_way_back(
             folder / "gateway",
             archive.destination,
@@ -159,6 +169,25 @@ def test_an_archive_that_dies_in_the_middle_leaves_the_rest_failed(tmp_path: Pat
         answered = movescu(gateway.dicom_port, "WORKSTATION", "QueryRetrieveLevel=STUDY", study_of(data[0]))
         assert f"Completed Suboperations       : {SLICES}" in answered.text
     assert list((gateway.folder / "data" / "handover").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "told"),
+    [
+        (STUDY_ROOT_FIND, "does not accept this kind of query"),
+        (STUDY_ROOT_GET, "accepts nothing of what was offered"),
+    ],
+    ids=["find-only", "get-only"],
+)
+def test_an_archive_that_does_not_let_us_leaves_all_failed(
+    tmp_path: Path, codec: Codec, sop_class: str, told: str
+) -> None:
+    data = objects.series(2, size=64, seed=34)
+    with house(tmp_path, codec, data, sop_classes=(sop_class,)) as (_, gateway, workstation):
+        answered = movescu(gateway.dicom_port, "WORKSTATION", "QueryRetrieveLevel=STUDY", study_of(data[0]))
+        assert "0xa702" in answered.text
+        assert workstation.files() == []
+        assert told in gateway.log
 
 
 def test_a_cancel_in_the_middle_stops_it_all(tmp_path: Path, codec: Codec) -> None:

@@ -144,6 +144,7 @@ def test_what_can_not_be_read_is_withheld(folder: Path, executor: Executor, seal
 
 def test_a_pool_does_the_tasks_and_ends_at_once(folder: Path, sealed: bytes, original: bytes) -> None:
     pool = ReturnPool(configured(folder, gateway={"data_dir": folder / "data", "workers": 1}))
+    pool.start()
     task = task_for(folder, sealed)
     assert pool.submit(task).result(timeout=120).restored
     assert task.target.read() == original
