@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -388,3 +390,30 @@ def test_dcmtks_archive_is_asked_as_well(tmp_path: Path) -> None:
     ):
         sent_through(tmp_path, gateway, data)
         comes_back(tmp_path, gateway, data)
+
+
+def test_a_policy_that_was_reloaded_holds_for_the_next_request(tmp_path: Path) -> None:
+    data = objects.ct(rows=64, columns=64, seed=35)
+    question = ("QueryRetrieveLevel=STUDY", study_of(data))
+    with (
+        Orthanc(tmp_path / "pacs", settings=OPEN) as pacs,
+        with_way_back(
+            tmp_path / "gateway",
+            DemoDestination(name="pacs", ae_title=pacs.ae_title, port=pacs.dicom_port),
+        ) as gateway,
+    ):
+        pacs.upload(data)
+        marked = getscu(gateway.dicom_port, tmp_path / "marked", *question)
+        assert "Warning Suboperations         : 1" in marked.text
+        text = gateway.config.read_text()
+        gateway.config.write_text(
+            text.replace("[retrieve]", '[retrieve]\npolicy = { unsealed = "withhold" }')
+        )
+        assert gateway.process is not None and gateway.process.pid is not None
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        gateway.until_logged('"event": "reloaded"')
+        withheld = getscu(gateway.dicom_port, tmp_path / "withheld", *question)
+        assert "Failed Suboperations          : 1" in withheld.text
+    classes = [dcmread(path).SOPClassUID for path in (tmp_path / "withheld").iterdir()]
+    assert CT not in classes
+    assert len(classes) == 2

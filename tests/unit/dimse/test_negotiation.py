@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
-from gateway.dimse.negotiation import known_first
+from gateway.dimse.negotiation import known_first, plain_first
 
 
 def test_the_first_standard_syntax_is_taken_in_the_proposers_order() -> None:
@@ -16,3 +16,9 @@ def test_the_first_standard_syntax_is_taken_in_the_proposers_order() -> None:
         private,
     ]
     assert known_first([private]) == [private]
+
+
+def test_what_is_sent_back_goes_uncompressed_where_the_proposer_takes_that() -> None:
+    jpeg_ls = UID("1.2.840.10008.1.2.4.80")
+    assert plain_first([jpeg_ls, ImplicitVRLittleEndian]) == [ImplicitVRLittleEndian, jpeg_ls]
+    assert plain_first([jpeg_ls]) == [jpeg_ls]

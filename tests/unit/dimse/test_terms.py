@@ -7,7 +7,7 @@ from pynetdicom import evt
 
 from gateway.dicom.uids import STORAGE_COMMITMENT, VERIFICATION
 from gateway.dimse import pynetdicom_private as private
-from gateway.dimse.terms import MemoryBudget, MessageTerms
+from gateway.dimse.terms import ArchiveTerms, MemoryBudget, MessageTerms
 from gateway.errors import ProtocolBroken
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -54,3 +54,20 @@ def test_memory_that_was_taken_is_missing_until_it_is_given_back() -> None:
     memory.give_back(60)
     assert memory.take(60)
     assert not memory.take(1)
+
+
+def test_an_archive_sends_answers_and_objects_and_nothing_else() -> None:
+    terms = ArchiveTerms()
+    assert terms.data_set_bytes_max(private.C_STORE_RQ(), CT) is None
+    for answer in (private.C_FIND_RSP(), private.C_GET_RSP(), private.C_MOVE_RSP()):
+        assert terms.data_set_bytes_max(answer, "1.2.3") == ArchiveTerms.RESPONSE_BYTES_MAX
+        with pytest.raises(ProtocolBroken):
+            terms.data_set_bytes_max(answer, None)
+    for other in (
+        private.C_FIND_RQ(),
+        private.C_ECHO_RQ(),
+        private.N_EVENT_REPORT_RQ(),
+        private.C_CANCEL_RQ(),
+    ):
+        with pytest.raises(ProtocolBroken, match="answers nothing"):
+            terms.data_set_bytes_max(other, "1.2.3")
