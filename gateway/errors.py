@@ -260,7 +260,7 @@ class AuditFailed(ResourceError):
 
 
 class LedgerBroken(ResourceError):
-    """The ledger, or an export of it, is not what was written. Nothing is added to such a ledger, and none is signed."""
+    """The ledger, or an export of it, is not what was written. Nothing is added to it, and it is not signed."""
 
     code = "ledger-broken"
     retry = False

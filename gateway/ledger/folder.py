@@ -27,6 +27,18 @@ HINT = "Check the disk and the rights of gateway.data_dir."
 
 
 @dataclass(frozen=True)
+class LedgerStamp:
+    """A time stamp of a checkpoint.
+
+    size: of the checkpoint.
+    made_at: when it was written here, Unix seconds.
+    """
+
+    size: int
+    made_at: float
+
+
+@dataclass(frozen=True)
 class OpenBundle:
     """The last entries, which do not fill a bundle yet.
 
@@ -102,6 +114,16 @@ class LedgerFolder:
             return sorted(
                 int(path.stem) for path in (self.path / STAMPS).glob("*.tst") if path.stem.isdecimal()
             )
+        except OSError as error:
+            raise _failed(error) from error
+
+    def last_stamp(self) -> LedgerStamp | None:
+        """The newest time stamp; None when there is none."""
+        sizes = self.stamps()
+        if not sizes:
+            return None
+        try:
+            return LedgerStamp(sizes[-1], (self.path / STAMPS / f"{sizes[-1]}.tst").stat().st_mtime)
         except OSError as error:
             raise _failed(error) from error
 

@@ -33,3 +33,6 @@ CREATE INDEX commitment_items ON commitment_item (commitment_id);
 
 -- to_6 --
 ALTER TABLE destination ADD COLUMN gateway TEXT;
+
+-- to_7 --
+CREATE TABLE unlogged (id INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL);

@@ -142,6 +142,18 @@ WHERE id = :id AND state = 'leased' AND worker = :worker;
 -- set_outcome --
 UPDATE instance SET outgoing = :outgoing, level = :level, reason = :reason WHERE id = :instance_id;
 
+-- insert_unlogged --
+INSERT INTO unlogged (entry) VALUES (:entry);
+
+-- unlogged --
+SELECT id, entry FROM unlogged ORDER BY id LIMIT :limit;
+
+-- count_unlogged --
+SELECT count(*) AS entries FROM unlogged;
+
+-- delete_unlogged --
+DELETE FROM unlogged WHERE id IN (SELECT value FROM json_each(:ids));
+
 -- open_deliveries --
 UPDATE job SET state = 'ready', not_before = 0, changed_at = :now
 WHERE instance_id = :instance_id AND step = 'deliver' AND state = 'waiting'

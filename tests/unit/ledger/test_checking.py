@@ -32,8 +32,8 @@ def exported(ledger: Path, name: str = "export") -> Path:
     return target
 
 
-def problems(folder: Path, signers: list[TrustedSigner], **given: SignedCheckpoint) -> str:
-    return "\n".join(check(folder, signers=signers, **given).problems)
+def problems(folder: Path, signers: list[TrustedSigner], since: SignedCheckpoint | None = None) -> str:
+    return "\n".join(check(folder, signers=signers, since=since).problems)
 
 
 def noted(folder: Path) -> SignedCheckpoint:
@@ -208,7 +208,9 @@ def test_a_ledger_that_was_written_anew_and_is_longer_is_found(
     assert "of other entries: the ledger was rewritten" in problems(other, signers, since=older)
 
 
-def test_an_older_checkpoint_of_a_stranger_is_not_believed(grown: Grown, signers: list[TrustedSigner]) -> None:
+def test_an_older_checkpoint_of_a_stranger_is_not_believed(
+    grown: Grown, signers: list[TrustedSigner]
+) -> None:
     folder = exported(grown(20))
     stranger = Signer(HeldSigningKey(Ed25519PrivateKey.generate()))
     older = SignedCheckpoint.parse(sign(noted(folder).checkpoint.text, stranger))
