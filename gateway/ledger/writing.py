@@ -31,8 +31,10 @@ from gateway.ledger.tiles import WIDTH, bundle, bundle_path, tile, tile_path, wi
 from gateway.runtime import durable
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
-# Entries that may be given at once, and so many of the last ones are known again.
+# Entries that may be given at once.
 BATCH_MAX = WIDTH
+# So many of the last ones are known again: more than may come between the two times that one is given.
+KNOWN_TILES = 4
 _ORIGIN_BYTES = 8
 
 
@@ -68,7 +70,7 @@ class LedgerWriter:
             ]
             self._tree = self._folder.tree(last.base)
             self._last: list[bytes] = []
-            self._recent = deque(self._before(last.base), maxlen=BATCH_MAX)
+            self._recent = deque(self._before(last.base), maxlen=KNOWN_TILES * WIDTH)
             for entry in last.entries:
                 self._take(entry)
         except OSError as error:
@@ -88,7 +90,7 @@ class LedgerWriter:
         return self._signed
 
     def has(self, entry: bytes) -> bool:
-        """Whether it is one of the last BATCH_MAX entries."""
+        """Whether it is one of the last 1024 entries."""
         return leaf_hash(entry) in self._recent
 
     def append(self, entries: Sequence[bytes]) -> None:
@@ -155,7 +157,12 @@ class LedgerWriter:
 
     def _before(self, base: int) -> list[bytes]:
         """Hashes of the entries before the open bundle, as many as are known again."""
-        return self._folder.hashes(0, base // WIDTH - 1, WIDTH) if base else []
+        end = base // WIDTH
+        return [
+            digest
+            for number in range(max(0, end - KNOWN_TILES), end)
+            for digest in self._folder.hashes(0, number, WIDTH)
+        ]
 
     def _begin(self, last: OpenBundle) -> None:
         """Write the file of last entries anew, and open it to add to it. Raises OSError."""

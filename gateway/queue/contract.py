@@ -74,7 +74,10 @@ class Queue(Protocol):
         """
 
     def unlogged(self, *, limit: int) -> list[Unlogged]:
-        """The entries that the ledger does not have yet, the oldest first.
+        """The entries that the ledger does not have yet, in the order in which their instances arrived.
+
+        That of a newer version is left out while an older one of the same instance is still to be prepared: the newest
+        version is the last one in the ledger.
 
         limit: how many at most.
         """

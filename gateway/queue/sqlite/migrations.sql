@@ -35,4 +35,5 @@ CREATE INDEX commitment_items ON commitment_item (commitment_id);
 ALTER TABLE destination ADD COLUMN gateway TEXT;
 
 -- to_7 --
-CREATE TABLE unlogged (id INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL);
+CREATE TABLE unlogged (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, instance_id INTEGER NOT NULL, pseudonym TEXT NOT NULL, entry BLOB NOT NULL);

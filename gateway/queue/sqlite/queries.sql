@@ -143,10 +143,14 @@ WHERE id = :id AND state = 'leased' AND worker = :worker;
 UPDATE instance SET outgoing = :outgoing, level = :level, reason = :reason WHERE id = :instance_id;
 
 -- insert_unlogged --
-INSERT INTO unlogged (entry) VALUES (:entry);
+INSERT INTO unlogged (instance_id, pseudonym, entry) VALUES (:instance_id, :pseudonym, :entry);
 
 -- unlogged --
-SELECT id, entry FROM unlogged ORDER BY id LIMIT :limit;
+-- An older version that is still to be prepared is delivered first, and so comes first in the ledger.
+SELECT id, entry FROM unlogged WHERE NOT EXISTS (
+    SELECT 1 FROM job WHERE job.pseudonym = unlogged.pseudonym AND job.destination = '' AND job.step = 'prepare'
+      AND job.state IN ('waiting', 'ready', 'leased') AND job.instance_id < unlogged.instance_id)
+ORDER BY instance_id, id LIMIT :limit;
 
 -- count_unlogged --
 SELECT count(*) AS entries FROM unlogged;

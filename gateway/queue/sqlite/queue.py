@@ -187,7 +187,12 @@ class SqliteQueue:
             dropped = dropped_superseded(run, [row["id"] for row in opened], now)
             # What nobody will ever see must not pass for the newest version.
             if outcome.ledger_entry and (not opened or len(dropped) < len(opened)):
-                run("insert_unlogged", entry=outcome.ledger_entry)
+                run(
+                    "insert_unlogged",
+                    instance_id=job.instance_id,
+                    pseudonym=job.pseudonym,
+                    entry=outcome.ledger_entry,
+                )
         return True
 
     def unlogged(self, *, limit: int) -> list[Unlogged]:

@@ -75,8 +75,10 @@ CREATE TABLE IF NOT EXISTS commitment_item (
 
 -- Entries of the ledger from the moment an object is sealed until they are written there. No patient data.
 CREATE TABLE IF NOT EXISTS unlogged (
-    id    INTEGER PRIMARY KEY AUTOINCREMENT,
-    entry BLOB NOT NULL
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance_id INTEGER NOT NULL,       -- which may be forgotten before
+    pseudonym   TEXT NOT NULL,
+    entry       BLOB NOT NULL
 );
 
 CREATE INDEX IF NOT EXISTS commitment_open ON commitment (not_before) WHERE ended_at IS NULL;
