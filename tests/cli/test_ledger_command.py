@@ -284,3 +284,11 @@ def test_no_identifier_of_a_patient_is_in_the_ledger_or_in_an_export(folder: Pat
     for path in [*(folder / "export").rglob("*"), *(folder / "data" / "ledger").rglob("*")]:
         content = path.read_bytes() if path.is_file() else b""
         assert not [secret for secret in secrets if secret in content], path
+
+
+def test_sealgate_check_looks_at_the_ledger(folder: Path) -> None:
+    assert sealgate(["check", "--config", "sealgate.toml"], folder).returncode == 0
+    (folder / "data" / "ledger" / "open").write_bytes(b"")
+    done = sealgate(["check", "--config", "sealgate.toml", "--json"], folder)
+    assert done.returncode == 3
+    assert [json.loads(line)["reason"] for line in done.stdout.splitlines()] == ["ledger-broken"]

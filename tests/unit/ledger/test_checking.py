@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -254,3 +255,18 @@ def test_a_damaged_ledger_gives_no_export_and_no_half_one(grown: Grown) -> None:
     with pytest.raises(LedgerBroken):
         exported(ledger)
     assert [path.name for path in ledger.parent.iterdir()] == ["ledger"]
+
+
+def test_a_longer_ledger_takes_no_more_memory_to_check(
+    grown: Grown, signers: list[TrustedSigner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "fdatasync", lambda _: None)
+    peaks = []
+    for name, size in (("short", 1_000), ("long", 12_000)):
+        folder = exported(grown(size, name), f"export-{name}")
+        tracemalloc.start()
+        assert check(folder, signers=signers).ok
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 100_000, peaks
