@@ -28,7 +28,7 @@ METRICS = (
     Metric(
         "sealgate_repeated_total",
         "counter",
-        "Arrivals of bytes that are known already, answered from the ledger.",
+        "Arrivals of bytes that are known already, answered from what the queue remembers.",
     ),
     Metric(
         "sealgate_changed_total",

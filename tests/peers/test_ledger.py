@@ -1,4 +1,4 @@
-"""The ledger of a gateway at work: what the PACS holds is in it, once, also after kill -9 and in a copy that goes on."""
+"""The ledger of a gateway at work: what the PACS holds is in it, once; so after kill -9, and in a copy that goes on."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def dropped_superseded(
 ) -> list[int]:
     """Drop those of these ready deliveries whose destination has a newer version.
 
-    The ledger remembers them as it remembers delivered ones. The service's next clean-up removes their objects.
+    The queue remembers them as it remembers delivered ones. The service's next clean-up removes their objects.
 
     Returns the ids of the jobs that were dropped.
     """

@@ -1,6 +1,6 @@
 -- Version 7 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
 
--- One row for each version of each instance that arrived. It outlives its files as the ledger that recognises
+-- One row for each version of each instance that arrived. It outlives its files as the memory that recognises
 -- repeated arrivals. No patient data: instances go by pseudonym.
 CREATE TABLE IF NOT EXISTS instance (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
