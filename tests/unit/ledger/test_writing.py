@@ -21,6 +21,7 @@ from gateway.ledger.checkpoint import sign, verifier_key
 from gateway.ledger.folder import LedgerFolder
 from gateway.ledger.tiles import bundle_path, tile_path
 from gateway.ledger.writing import LedgerWriter, keep_stamp
+from tests.support.killing import killed_at
 from tests.support.ledgers import add, entry, mth, sign_now
 from tests.support.power_cut import COMMAND, Disk, calls, outcomes
 from tests.unit.ledger.conftest import Grown
@@ -238,47 +239,22 @@ def _goes_on(folder: Path, added: int, where: str, signer: Signer) -> None:
 
 def test_killed_at_any_step_it_goes_on_where_it_was(tmp_path: Path, ledger_signer: Signer) -> None:
     for step in count():
-        folder = tmp_path / str(step)
-        child = os.fork()
-        if child == 0:
-            _killed_at(step, folder, ledger_signer)
-        _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status):
-            assert os.WEXITSTATUS(status) == 0
+        folder, told = tmp_path / str(step), tmp_path / f"{step}.told"
+
+        def add_and_sign(_: object, folder: Path = folder, told: Path = told) -> None:
+            writer = opened(folder)
+            for batch in BATCHES:
+                writer.append([entry(writer.size + number) for number in range(batch)])
+                told.write_text(str(writer.size))
+                sign_now(writer, ledger_signer)
+
+        if not killed_at(step, add_and_sign):
             assert held(folder) == expected(SIZE)
             break
         if folder.exists():
-            told = folder.parent / f"{step}.told"
             _goes_on(folder, int(told.read_text()) if told.exists() else 0, f"step {step}", ledger_signer)
     assert step > 40
     print(f"kill -9: {step} steps")
-
-
-def _killed_at(step: int, folder: Path, signer: Signer) -> None:
-    """In a process of its own: add and sign, and be killed before the system call of that number. Never returns."""
-    numbers = count()
-
-    def counted(call: Callable[..., object]) -> Callable[..., object]:
-        def counting(*arguments: object, **options: object) -> object:
-            if next(numbers) == step:
-                os.kill(os.getpid(), 9)
-            return call(*arguments, **options)
-
-        return counting
-
-    code = 1
-    try:
-        for name in ("write", "fsync", "fdatasync", "replace", "rename", "link", "mkdir", "unlink"):
-            setattr(os, name, counted(getattr(os, name)))
-        writer = opened(folder)
-        for batch in BATCHES:
-            writer.append([entry(writer.size + number) for number in range(batch)])
-            with Path(f"{folder}.told").open("w") as told:
-                told.write(str(writer.size))
-            sign_now(writer, signer)
-        code = 0
-    finally:
-        os._exit(code)
 
 
 def test_a_stamp_lies_beside_what_it_stamps(grown: Grown) -> None:

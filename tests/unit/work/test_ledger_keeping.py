@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +20,7 @@ from gateway.observe import Metrics, logger
 from gateway.queue import Arrival, Prepared, Step
 from gateway.queue.sqlite.queue import SqliteQueue
 from gateway.work.ledger_keeping import KEEP_S, TROUBLE_S, LedgerKeeper
+from tests.support.killing import Counted, killed_at
 from tests.support.ledgers import entry, mth
 
 SIGNER = Signer(HeldSigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32)))))
@@ -212,10 +211,13 @@ def test_killed_at_any_step_each_entry_is_in_the_ledger_once(tmp_path: Path) -> 
     for step in count():
         folder = tmp_path / str(step)
         shutil.copytree(before.folder, folder)
-        child = os.fork()
-        if child == 0:
-            _killed_at(step, folder)
-        _, status = os.waitpid(child, 0)
+
+        def write_and_sign(counted: Counted, folder: Path = folder) -> None:
+            kept = Kept(folder)
+            kept.queue.logged = counted(kept.queue.logged)  # type: ignore[method-assign]
+            kept.keeper.keep(signed, at_once=True)
+
+        killed = killed_at(step, write_and_sign)
         kept = Kept(folder)
         kept.keeper.keep(signed)
         assert kept.held() == expected(270), f"step {step}"
@@ -224,33 +226,7 @@ def test_killed_at_any_step_each_entry_is_in_the_ledger_once(tmp_path: Path) -> 
         assert checkpoint is not None and checkpoint.checkpoint.root == mth(expected(270))
         kept.close()
         shutil.rmtree(folder)
-        if not os.WIFSIGNALED(status):
-            assert os.WEXITSTATUS(status) == 0
+        if not killed:
             break
     assert step > 20
     print(f"kill -9: {step} steps")
-
-
-def _killed_at(step: int, folder: Path) -> None:
-    """In a process of its own; never returns. What waits in the queue is written and signed."""
-    numbers = count()
-
-    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-        def counting(*arguments: Any, **options: Any) -> Any:
-            if next(numbers) == step:
-                os.kill(os.getpid(), 9)
-            return call(*arguments, **options)
-
-        return counting
-
-    code = 1
-    try:
-        kept = Kept(folder)
-        with pytest.MonkeyPatch.context() as patched:
-            for name in ("write", "fsync", "fdatasync", "replace", "rename", "link", "mkdir", "unlink"):
-                patched.setattr(os, name, counted(getattr(os, name)))
-            patched.setattr(kept.queue, "logged", counted(kept.queue.logged))
-            kept.keeper.keep(signed, at_once=True)
-        code = 0
-    finally:
-        os._exit(code)
