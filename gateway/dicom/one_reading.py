@@ -315,7 +315,7 @@ def _pixels(file: Part10) -> Iterator[str]:
     if shape.samples != _SAMPLES.get(shape.photometric, shape.samples):
         yield "the samples per pixel are not those of the photometric interpretation"
     if shape.photometric in ("YBR_RCT", "YBR_ICT") and not syntax.jpeg_2000:
-        yield "the photometric interpretation is one of JPEG 2000 alone"
+        yield f"{_name(PHOTOMETRIC_INTERPRETATION)} is a name of JPEG 2000 alone"
     if shape.high_bit != shape.stored - 1:
         yield "the high bit is not the highest that is stored"
 

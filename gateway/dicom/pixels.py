@@ -10,9 +10,12 @@ import numpy as np
 
 from gateway.dicom import compressed, encapsulation
 from gateway.dicom.elements import (
+    IMPLICIT_LE,
     UNDEFINED,
     Element,
     encode,
+    items,
+    walk,
 )
 from gateway.dicom.image import (
     HighBits,
@@ -32,6 +35,7 @@ from gateway.dicom.tags import (
     BITS_ALLOCATED,
     EXTENDED_OFFSET_TABLE,
     EXTENDED_OFFSET_TABLE_LENGTHS,
+    ICON_IMAGE,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_DATA,
     PIXEL_REPRESENTATION,
@@ -210,9 +214,31 @@ def transcode(data: bytes, target_syntax: str) -> bytes:
 
 
 def _rewritten(file: Part10, syntax: str) -> Part10:
-    """The file with its pixel data in another syntax of the same element encoding."""
+    """The file with its pixel data in another syntax of the same element encoding.
+
+    An icon that is encoded for the old syntax can be read in no other (PS3.5 A.4). It is left out.
+    """
     shape = pixel_format(file)
-    return read(file.edited(encoded(file, decode(file, shape), shape, syntax), syntax=syntax))
+    edits = encoded(file, decode(file, shape), shape, syntax)
+    if has_encoded_icon(file):
+        edits[ICON_IMAGE] = None
+    return read(file.edited(edits, syntax=syntax))
+
+
+def has_encoded_icon(file: Part10) -> bool:
+    """Whether the pixel data of the icon is encapsulated.
+
+    Raises UnreadableObject when the icon is damaged.
+    """
+    element = file.index.get(ICON_IMAGE)
+    if element is None:
+        return False
+    encoding = IMPLICIT_LE if element.vr == b"UN" else file.encoding
+    return any(
+        inside.tag == PIXEL_DATA and inside.undefined
+        for item in items(file.body, element, encoding)
+        for inside in walk(file.body, item.value, item.stop, encoding)
+    )
 
 
 def _recoded(file: Part10, syntax: str) -> Part10:

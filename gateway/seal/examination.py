@@ -17,6 +17,7 @@ from gateway.dicom.image import HighBits, PixelFormat, Pixels, pixel_format
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import Part10, read
 from gateway.dicom.pixels import decode, decode_in_pieces, in_common
+from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import PIXEL_DATA
 from gateway.errors import SealBroken, UnreadableObject, UnsupportedPixels
 from gateway.seal.block import amendment, digest, private_block, statement
@@ -211,6 +212,19 @@ class Examination:
         except UnreadableObject as error:
             raise UnsupportedPixels("they do not decode") from error
         return engine.digest()
+
+    @cached_property
+    def decoded(self) -> bool:
+        """Whether the pixels are those that the sealed fragments, compressed with loss, decode to.
+
+        Raises UnsupportedPixels when they do not decode.
+        """
+        stated = self.statement
+        if stated is None or not stated.decoded_digest:
+            return False
+        # Of a stream compressed with loss another reader may make something else.
+        reversible = syntax_of(self.file.transfer_syntax).reversible
+        return self.pixel_digest == stated.decoded_digest and reversible
 
     def pieces(self, shape: PixelFormat) -> Iterator[NDArray[Any]]:
         """The samples: all at once, or some frames at a time when the object is not in memory.

@@ -15,6 +15,8 @@ from gateway.dicom.syntaxes import syntax_of
 from gateway.dicom.tags import (
     IMAGE_TYPE,
     LOSSY_IMAGE_COMPRESSION,
+    LOSSY_METHOD,
+    LOSSY_RATIO,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_REPRESENTATION,
     RESCALE_TYPE,
@@ -71,12 +73,11 @@ TILES_MIN = 48
 WINDOW_CENTER, WINDOW_WIDTH, WINDOW_EXPLANATION = 0x00281050, 0x00281051, 0x00281055
 RESCALE_INTERCEPT, RESCALE_SLOPE = 0x00281052, 0x00281053
 PADDING = (0x00280120, 0x00280121)
-LOSSY_RATIO_AND_METHOD = (0x00282112, 0x00282114)
 # What a compressor writes beside pixels that it changed (PS3.3 C.7.6.1.1.5, C.7.6.3). Lossy compression gives an image
 # a new SOP Instance UID: that is no swap of patients.
 FOLLOWS_COMPRESSION = frozenset(
     {
-        SOP_INSTANCE_UID, IMAGE_TYPE, LOSSY_IMAGE_COMPRESSION, *LOSSY_RATIO_AND_METHOD, PHOTOMETRIC_INTERPRETATION,
+        SOP_INSTANCE_UID, IMAGE_TYPE, LOSSY_IMAGE_COMPRESSION, LOSSY_RATIO, LOSSY_METHOD, PHOTOMETRIC_INTERPRETATION,
         0x00280101, 0x00280102, PIXEL_REPRESENTATION, 0x00280106, 0x00280107,
     }
 )  # fmt: skip
@@ -278,7 +279,6 @@ def _verdict_of_header(checks: Checks, *, lossy: bool) -> Verdict:
         for difference in checks.differences
         if not difference.amended
         and not (lossy and _follows_compression(difference, examination.file, scaled))
-        and not (checks.decoded and _follows_decoding(difference, examination))
     ]
     found = {difference.header_class for difference in open_differences}
     if HeaderClass.STRUCTURE in found:
@@ -303,9 +303,10 @@ def _scaled(examination: Examination) -> frozenset[int]:
     present = levels.of_image(likeness.shown(image[1].samples), image[0], file) if image else None
     if sealed is None or present is None:
         return frozenset()
-    scale = (RESCALE_INTERCEPT, RESCALE_SLOPE) if sealed.same_scale(present) else ()
-    shown = (WINDOW_CENTER, WINDOW_WIDTH) if sealed.same_windows(present) else ()
-    return frozenset((*scale, *shown))
+    if sealed.same_scale(present):
+        # Then no window had to be computed anew.
+        return frozenset((RESCALE_INTERCEPT, RESCALE_SLOPE))
+    return frozenset((WINDOW_CENTER, WINDOW_WIDTH)) if sealed.same_windows(present) else frozenset()
 
 
 def _follows_compression(difference: Difference, file: Part10, scaled: frozenset[int]) -> bool:
@@ -325,17 +326,6 @@ def _follows_compression(difference: Difference, file: Part10, scaled: frozenset
     # DCMTK writes into CT images what the absence of Rescale Type means there (PS3.3 C.8.2.1).
     added = difference.change is not None and difference.change.kind == "added"
     return added and file.text(RESCALE_TYPE) == "HU" and file.text(SOP_CLASS_UID) == CT_IMAGE_STORAGE
-
-
-def _follows_decoding(difference: Difference, examination: Examination) -> bool:
-    """Whether this says no more of the proven pixels than that they were compressed with loss, as they were."""
-    file, statement = examination.file, examination.statement
-    if difference.tag == PHOTOMETRIC_INTERPRETATION:
-        # JPEG decoders turn pixels in colour into RGB (PS3.3 C.7.6.3.1.2).
-        from_jpeg = statement is not None and syntax_of(statement.transfer_syntax).decoder == "jpeg"
-        return from_jpeg and file.text(PHOTOMETRIC_INTERPRETATION) == "RGB"
-    told = file.text(LOSSY_IMAGE_COMPRESSION) == "01"
-    return told and difference.tag in (LOSSY_IMAGE_COMPRESSION, *LOSSY_RATIO_AND_METHOD)
 
 
 def changed_all_over(checks: Checks) -> bool:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 from tests.campaigns.hostile_grammar import conversation
 from tests.support import pdus
@@ -80,27 +81,24 @@ def slow_loris(port: int, *, count: int, hold_s: float, meanwhile: Callable[[], 
     request = pdus.associate_rq([(1, VERIFICATION, [IMPLICIT])], calling="HOSTILE")
     until = time.monotonic() + hold_s
     wires: list[tuple[Wire, bytes]] = []
-    for number in range(count):
-        try:
-            wire = Wire(port, source=f"127.0.0.{11 + number % 8}", timeout_s=2.0)
-            if number % 3:
-                wire.send(request)
-                wire.expect(pdus.ASSOCIATE_AC)
-            rest = (request, *pdus.message(1, pdus.echo_rq()), struct.pack(">BxI", 4, 60_000) + bytes(500))[
-                number % 3
-            ]
-            wires.append((wire, rest))
-        except OSError:  # refused: its share of the slots is taken
-            continue
-    sent = 0
-    while time.monotonic() < until:
-        for wire, rest in wires:
-            _send_quietly(wire, rest[sent : sent + 1])
-        sent += 1
-        time.sleep(1.0)
-    meanwhile()
-    for wire, _ in wires:
-        wire.socket.close()
+    with ExitStack() as opened:
+        for number in range(count):
+            try:
+                wire = opened.enter_context(Wire(port, source=f"127.0.0.{11 + number % 8}", timeout_s=2.0))
+                if number % 3:
+                    wire.send(request)
+                    wire.expect(pdus.ASSOCIATE_AC)
+                header = struct.pack(">BxI", 4, 60_000) + bytes(500)
+                wires.append((wire, (request, *pdus.message(1, pdus.echo_rq()), header)[number % 3]))
+            except OSError:  # refused: its share of the slots is taken
+                continue
+        sent = 0
+        while time.monotonic() < until:
+            for wire, rest in wires:
+                _send_quietly(wire, rest[sent : sent + 1])
+            sent += 1
+            time.sleep(1.0)
+        meanwhile()
 
 
 def silent(port: int, *, count: int, hold_s: float, meanwhile: Callable[[], None] = _nothing) -> None:
@@ -108,19 +106,16 @@ def silent(port: int, *, count: int, hold_s: float, meanwhile: Callable[[], None
 
     meanwhile: called while all of them are open, after `hold_s`.
     """
-    held = []
-    for number in range(count):
-        try:
-            wire = Wire(port, source=f"127.0.0.{21 + number % 8}", timeout_s=2.0)
-            if number % 2:
-                wire.send(pdus.associate_rq([(1, VERIFICATION, [IMPLICIT])], calling="HOSTILE"))
-            held.append(wire)
-        except OSError:
-            continue
-    time.sleep(hold_s)
-    meanwhile()
-    for wire in held:
-        wire.socket.close()
+    with ExitStack() as opened:
+        for number in range(count):
+            try:
+                wire = opened.enter_context(Wire(port, source=f"127.0.0.{21 + number % 8}", timeout_s=2.0))
+                if number % 2:
+                    wire.send(pdus.associate_rq([(1, VERIFICATION, [IMPLICIT])], calling="HOSTILE"))
+            except OSError:
+                continue
+        time.sleep(hold_s)
+        meanwhile()
 
 
 def associations(port: int, *, count: int) -> Counter[str]:

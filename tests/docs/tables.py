@@ -15,10 +15,14 @@ from gateway.dimse import statuses
 from gateway.observe.metrics import METRICS
 from gateway.seal import eligibility
 from gateway.seal.block import private_block
+from gateway.seal.codec import ldpc
 from tests.unit.test_house import FLOORS, PACKAGE
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = tuple(REPOSITORY / "docs" / name for name in ("architecture.md", "conformance.md", "operations.md"))
+PAGES = (
+    *(REPOSITORY / "docs" / name for name in ("architecture.md", "conformance.md", "operations.md")),
+    REPOSITORY / "gateway" / "seal" / "codec" / "CODEC.md",
+)
 
 # element of the private block -> (VR, what it holds)
 PRIVATE_ELEMENTS = {
@@ -119,6 +123,17 @@ def floors() -> Iterable[str]:
                 yield f"| {number} | `{folder}/` | {described(path)} |"
 
 
+def shifts() -> Iterable[str]:
+    """The table of the LDPC code: in each row the columns with their shifts."""
+    rows: dict[int, list[str]] = {}
+    for row, column, shift in ldpc.SHIFTS:
+        rows.setdefault(row, []).append(f"{column}, {shift}")
+    yield "| row |" + " column, shift |" * len(rows[0])
+    yield "|---" * (1 + len(rows[0])) + "|"
+    for row, pairs in rows.items():
+        yield f"| {row} | {' | '.join(pairs)} |"
+
+
 def described(path: Path) -> str:
     """The first paragraph of a module's docstring, in one line."""
     text = ast.get_docstring(ast.parse(path.read_text())) or ""
@@ -134,6 +149,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "metrics": metrics,
     "statuses": forward_statuses,
     "floors": floors,
+    "shifts": shifts,
 }
 
 

@@ -18,26 +18,21 @@ from tests.second_reader.header import CREATOR, SignedHeader, covered
 from tests.second_reader.undo import opened
 
 FOUR_MIB = 4 << 20
-# Key: type, length of bytes or None, required in version 1 and 2 (or None: the key does not exist there).
-_ENTRIES: dict[int, tuple[type, int | None, bool | None, bool | None]] = {
-    1: (int, None, True, True), 2: (str, None, True, True), 3: (str, None, True, True), 4: (str, None, True, True),
-    5: (bytes, 32, True, True), 6: (str, None, False, False), 7: (str, None, False, False),
-    8: (str, None, True, True), 9: (bytes, 16, True, True), 10: (dict, None, True, None),
-    11: (int, None, True, True), 12: (bytes, 8, True, True), 13: (bytes, 4, False, False),
-    14: (str, None, False, False), 15: (bytes, 32, False, False), 16: (str, None, False, False),
-    17: (str, None, False, False), 18: (dict, None, False, False), 19: (int, None, False, False),
-    20: (bytes, 32, False, False), 21: (bytes, 32, False, False), 22: (bytes, 32, False, False),
-    23: (bytes, 32, None, True), 24: (bytes, 32, None, False), 25: (bytes, 8, None, False),
-    26: (bytes, 32, None, False),
+# Key: type, and length of bytes.
+_ENTRIES: dict[int, tuple[type, int | None]] = {
+    1: (int, None), 2: (str, None), 3: (str, None), 4: (str, None), 5: (bytes, 32), 6: (str, None), 7: (str, None),
+    8: (str, None), 9: (bytes, 16), 10: (dict, None), 11: (int, None), 12: (bytes, 8), 13: (bytes, 4), 14: (str, None),
+    15: (bytes, 32), 16: (str, None), 17: (str, None), 18: (dict, None), 19: (int, None), 20: (bytes, 32),
+    21: (bytes, 32), 22: (bytes, 32), 23: (bytes, 32), 24: (bytes, 32), 25: (bytes, 8), 26: (bytes, 32),
+    27: (bytes, None),
 }  # fmt: skip
-_ONLY_FULL = (14, 15, 16, 17, 18, 21)
 
 
 @dataclass
 class Block:
-    """What was found. statement: None when there is none that can be read. faults: why check 2 fails."""
+    """What was found. statement: empty when there is none that can be read. faults: why check 2 fails."""
 
-    statement: dict[int, Any] | None = None
+    statement: dict[int, Any] = field(default_factory=dict)
     encoded: bytes = b""
     signature: bytes = b""
     tiles: bytes | None = None
@@ -51,7 +46,7 @@ class Block:
 
     @property
     def version(self) -> int:
-        return int(self.statement[1]) if self.statement else 0
+        return int(self.statement.get(1, 0))
 
 
 def numbers(elements: Mapping[int, Element]) -> list[int]:
@@ -110,7 +105,6 @@ def _framed(element: Element | None) -> bytes | None:
 
 def _consistent(block: Block, text: Any) -> None:
     stated = block.statement
-    assert stated is not None
     if str(stated[1]) != text(1):
         block.faults.append("a statement of another version")
     if text(2).lower() != stated[2]:
@@ -121,7 +115,7 @@ def _consistent(block: Block, text: Any) -> None:
     for key, part in parts.items():
         if stated.get(key) != (None if part is None else blake3(part).digest()):
             block.faults.append(f"the part of entry {key} is not the one stated")
-    if block.header is not None:
+    if block.header is not None and not block.faults:
         try:
             block.signed_header = SignedHeader.read(block.header)
         except Malformed as error:
@@ -131,41 +125,29 @@ def _consistent(block: Block, text: Any) -> None:
 def statement(data: bytes) -> tuple[dict[int, Any], int]:
     """The map and its length in bytes; at most one zero byte may follow. Raises Malformed."""
     values, end = cbor.decode(data, rest=True)
-    if data[end:] not in (b"", b"\0") or not isinstance(values, dict):
-        raise Malformed("statement: what follows it, or no map")
-    version = values.get(1)
-    if version not in (1, 2):
-        raise Malformed("statement: version")
-    for key, (kind, size, *required) in _ENTRIES.items():
-        needed = required[version - 1]
-        if key not in values:
-            if needed:
-                raise Malformed(f"statement: no entry {key}")
-            continue
-        value: Any = values[key]
-        if needed is None or type(value) is not kind:
+    version = values.get(1) if isinstance(values, dict) else None
+    if data[end:] not in (b"", b"\0") or version not in (1, 2):
+        raise Malformed("statement: what follows it, no map, or another version")
+    required = {1, 2, 3, 4, 5, 8, 9, 11, 12, 10 if version == 1 else 23}
+    unknown = {23, 24, 25, 26, 27} if version == 1 else {10}
+    if not required <= set(values) <= set(_ENTRIES) - unknown:
+        raise Malformed("statement: its keys")
+    for key, value in values.items():
+        kind, size = _ENTRIES[key]
+        if type(value) is not kind or (size and len(values[key]) != size) or not (value or key in required):
             raise Malformed(f"statement: entry {key}")
-        if size is not None and len(values[key]) != size:
-            raise Malformed(f"statement: entry {key}")
-        if not needed and kind in (str, bytes, dict) and not value and key != 18:
-            raise Malformed(f"statement: entry {key} is empty")
-    if not set(values) <= set(_ENTRIES):
-        raise Malformed("statement: an unknown key")
     if values[2] not in ("full", "digest") or values[4] not in ("pixels", "fragments", "dataset"):
         raise Malformed("statement: level or domain")
-    if values[2] == "digest" and any(
-        key in values for key in _ONLY_FULL + ((13, 22) if version == 1 else ())
-    ):
-        raise Malformed("statement: an entry of level full")
-    if values[2] == "full" and not {13, 14, 15, 21} <= set(values):
-        raise Malformed("statement: an entry of level full is missing")
-    if values.get(14, "envelope") not in ("envelope", "locator") or values[11] < 0:
-        raise Malformed("statement: mode or time")
-    if version == 1 and not all(
-        isinstance(tag, int) and isinstance(digest, bytes) and len(digest) == 8
-        for tag, digest in values[10].items()
-    ):
+    tiled = values[4] == "pixels" or 26 in values
+    if values.get(19) not in ((64, 32, 16, 8) if tiled else (None,)):
+        raise Malformed("statement: tile edge")
+    if (26 in values and values[4] != "fragments") or len(values.get(27, b"")) % 16:
+        raise Malformed("statement: what fragments decode to, or levels")
+    digests, hint = values.get(10, {}), values.get(18, {})
+    if not all(type(tag) is int and type(one) is bytes and len(one) == 8 for tag, one in digests.items()):
         raise Malformed("statement: header digests")
+    if not all(type(name) is str and type(number) is int for name, number in hint.items()):
+        raise Malformed("statement: hint")
     return values, end
 
 
@@ -211,25 +193,19 @@ def amendments(
     if not isinstance(pairs, list) or len(pairs) > 1000:
         raise Malformed("amendments: no list, or too long")
     for pair in pairs:
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(part, bytes) for part in pair):
-            raise Malformed("amendment: no pair")
-        entry, signature = pair
-        values, _ = cbor.decode(entry)
-        kinds = (int, bytes, bytes, list, str, str, int, bytes)
-        right = isinstance(values, dict) and set(values) == set(range(1, 9))
-        if not right or not all(type(values[n]) is kind for n, kind in enumerate(kinds, 1)) or values[1] != 2:
-            raise Malformed("amendment: its keys")
-        if values[2] != blake3(encoded).digest() or values[3] != before:
-            raise Malformed("amendment: of another statement, or out of order")
-        if not signed_by(signers, values[8], signature, b"sealgate amendment v2\0" + entry):
+        entry, signature = cbor.typed(pair, [bytes, bytes], "amendment: no pair")
+        version, statement_hash, previous, rows, reason, who, when, signer = cbor.typed(
+            cbor.decode(entry)[0], [int, bytes, bytes, list, str, str, int, bytes], "amendment: its keys"
+        )
+        if version != 2 or statement_hash != blake3(encoded).digest() or previous != before or not rows:
+            raise Malformed("amendment: of another statement, out of order, or without corrections")
+        if not signed_by(signers, signer, signature, b"sealgate amendment v2\0" + entry):
             raise Malformed("amendment: not signed by a trusted signer")
         corrections = []
-        if not values[4]:
-            raise Malformed("amendment: without corrections")
-        for row in values[4]:
-            if not isinstance(row, list) or [type(cell) for cell in row] != [int, bytes, bytes, str, str]:
-                raise Malformed("amendment: a correction")
-            correction = Correction(*row)
+        for row in rows:
+            correction = Correction(
+                *cbor.typed(row, [int, bytes, bytes, str, str], "amendment: a correction")
+            )
             if not covered(correction.tag) or correction.tag >= 1 << 32:
                 raise Malformed("amendment: of an element that is not covered")
             if current.get(correction.tag, b"") != correction.before or len(correction.after) not in (0, 12):
@@ -237,7 +213,7 @@ def amendments(
             current[correction.tag] = correction.after
             corrections.append(correction)
         before = blake3(entry).digest()
-        found.append(Amendment(tuple(corrections), values[5], values[6], values[7]))
+        found.append(Amendment(tuple(corrections), reason, who, when))
     return found
 
 
@@ -263,20 +239,16 @@ def received(element: bytes, restore_key: bytes) -> Received:
     if len(plain) > FOUR_MIB or not inflater.eof or inflater.unused_data:
         raise Malformed("header as received: too long, cut short or followed by something")
     values, _ = cbor.decode(plain, strict=False)
-    right = isinstance(values, dict) and set(values) == {1, 2, 3, 4} and values[2] in (0, 1, 2)
-    if (
-        not right
-        or not isinstance(values[3], list)
-        or not isinstance(values[4], bytes)
-        or len(values[4]) != 32
-    ):
-        raise Malformed("header as received: its keys")
+    syntax, encoding, given, digest = cbor.typed(
+        values, [str, int, list, bytes], "header as received: its keys"
+    )
+    if encoding not in (0, 1, 2) or len(digest) != 32:
+        raise Malformed("header as received: its entries")
     parts: list[bytes | tuple[int, bytes, int]] = []
-    for part in values[3]:
+    for part in given:
         if isinstance(part, bytes):
             parts.append(part)
-        elif isinstance(part, list) and [type(cell) for cell in part] == [int, bytes, int]:
-            parts.append((part[0], part[1], part[2]))
         else:
-            raise Malformed("header as received: a part")
-    return Received(values[1], values[2], parts, values[4])
+            tag, head, length = cbor.typed(part, [int, bytes, int], "header as received: a part")
+            parts.append((tag, head, length))
+    return Received(syntax, encoding, parts, digest)

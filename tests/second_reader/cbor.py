@@ -40,6 +40,15 @@ def decode(data: bytes, *, strict: bool = True, rest: bool = False) -> tuple[Any
     return value, end
 
 
+def typed(values: Any, kinds: list[type], what: str) -> list[Any]:
+    """The entries of a list, or of a map with the keys 1, 2 ..., of these types."""
+    if isinstance(values, dict) and set(values) == set(range(1, len(kinds) + 1)):
+        values = [values[key] for key in sorted(values)]
+    if not isinstance(values, list) or [type(value) for value in values] != kinds:
+        raise Malformed(what)
+    return values
+
+
 def _head(major: int, number: int) -> bytes:
     if number < 24:
         return bytes([major << 5 | number])

@@ -13,50 +13,40 @@ from pathlib import Path
 
 from tests.second_reader import doubts as in_values
 
-SPECIFICATION = Path(__file__).parents[2] / "gateway" / "seal" / "header"
+SPECIFICATION = Path(__file__).parents[2] / "gateway" / "seal"
 
-VRS = frozenset({
-    "AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO", "LT", "OB", "OD", "OF", "OL", "OV", "OW", "PN",
-    "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI", "UL", "UN", "UR", "US", "UT", "UV",
-})  # fmt: skip
 COUNTED = frozenset(["AT", "DS", "FD", "FL", "IS", "SL", "SQ", "SS", "SV", "UL", "US", "UV"])
 LATER = frozenset(["OD", "OF", "OL", "OV", "SV", "UC", "UR", "UT", "UV"])
-_SINGLE = [0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x0040, 0x0042, 0x0054, 0x0062, 0x0070, 0x5200, 0x7FE0]
-SHOWN = frozenset([*_SINGLE, *range(0x3002, 0x3010, 2), *range(0x5000, 0x5020, 2), *range(0x6000, 0x6020, 2)])
-LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
-TEXT = frozenset(
-    ["LO", "SH", "UC", "LT", "ST", "UT", "PN", "AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"]
-)
-WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "US": 2, "SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4}
-WORDS |= {"FD": 8, "SV": 8, "UV": 8}
+LONG = LATER | frozenset(["OB", "OW", "SQ", "UN"])
+# Those whose bytes depend on Specific Character Set.
+CHARACTERS = frozenset(["LO", "SH", "UC", "LT", "ST", "UT", "PN"])
+TEXT = CHARACTERS | frozenset(["AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"])
+VRS = COUNTED | LONG | TEXT
+SHOWN = frozenset({
+    0x0008, 0x0010, 0x0018, 0x0020, 0x0028, 0x0040, 0x0042, 0x0054, 0x0062, 0x0070, 0x5200, 0x7FE0,
+    *range(0x3002, 0x3010, 2), *range(0x5000, 0x5020, 2), *range(0x6000, 0x6020, 2),
+})  # fmt: skip
+WORDS = {
+    "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8, "US": 2, "SS": 2, "US/SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4,
+    "FD": 8, "SV": 8, "UV": 8,
+}  # fmt: skip
 PIXEL_DATA, PER_FRAME, CHARACTER_SET = 0x7FE00010, 0x52009230, 0x00080005
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
-DEEPEST = 60
+DEEPEST = 60  # so many sequences may be around another
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = (f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".2", ".1.99"))
 SYNTAXES = (IMPLICIT, EXPLICIT, BIG)
 NATIVE = frozenset({IMPLICIT, EXPLICIT, BIG, DEFLATED})
 RLE = "1.2.840.10008.1.2.5"
 JPEG = "1.2.840.10008.1.2.4."
-LOSSY = frozenset(JPEG + n for n in ("50", "51", "81", "91", "93", "203", "112", "113"))
 JPEG_2000 = frozenset(JPEG + n for n in ("90", "91", "92", "93", "201", "202", "203"))
-SAMPLES = dict.fromkeys(["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"], 1) | {"ARGB": 4, "CMYK": 4}
-SAMPLES |= dict.fromkeys(
-    [
-        "RGB",
-        "HSV",
-        "YBR_FULL",
-        "YBR_FULL_422",
-        "YBR_PARTIAL_422",
-        "YBR_PARTIAL_420",
-        "YBR_ICT",
-        "YBR_RCT",
-        "XYB",
-    ],
-    3,
-)
+SAMPLES = {
+    "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "ARGB": 4, "CMYK": 4, "RGB": 3, "HSV": 3, "XYB": 3,
+    "YBR_FULL": 3, "YBR_FULL_422": 3, "YBR_PARTIAL_422": 3, "YBR_PARTIAL_420": 3, "YBR_ICT": 3, "YBR_RCT": 3,
+}  # fmt: skip
 VIDEO = frozenset(JPEG + f"{n}{end}" for n in range(100, 109) for end in ("", ".1"))
+LOSSY = VIDEO | {f"{JPEG}{n}" for n in (50, 51, 53, 55, 81, 91, 93, 111, 112, 113, 203)}
 
 
 class Unreadable(ValueError):
@@ -80,7 +70,7 @@ IMPLICIT_LITTLE = Encoding(False, False)
 @dataclass
 class Element:
     """written: the VR in the file, None in implicit. head: the bytes before the value; body: those of the value,
-    with its delimiter. raw: the value alone."""
+    with its delimiter."""
 
     tag: int
     written: str | None
@@ -112,8 +102,7 @@ class Element:
 
     def little(self, word: int | None = None) -> bytes:
         """The value in little endian; word: bytes a number, by the VR where not given."""
-        vr = self.written if self.vr == "UN" else self.vr
-        size = word or WORDS.get(vr or "", 2 if vr == "US/SS" else 1)
+        size = word or WORDS.get((self.written if self.vr == "UN" else self.vr) or "", 1)
         return swapped(self.body, size) if self.encoding.big and not len(self.body) % size else self.body
 
     @property
@@ -151,7 +140,7 @@ class File:
 def dictionary() -> dict[int, str]:
     """Edition 1: the VR or VRs of each standard element."""
     known: dict[int, str] = {}
-    for line in (SPECIFICATION / "dictionary-1.txt").read_text().splitlines():
+    for line in (SPECIFICATION / "header" / "dictionary-1.txt").read_text().splitlines():
         group, vr, *elements = line.split()
         if group == "#":
             continue
@@ -184,8 +173,6 @@ class Parser:
     def elements(
         self, at: int, end: int, encoding: Encoding, *, depth: int = 0, delimited: bool = False
     ) -> tuple[list[Element], int]:
-        if depth > DEEPEST:
-            raise Unreadable("nested too deeply")
         found: list[Element] = []
         before = -1
         while delimited or at < end:
@@ -263,6 +250,8 @@ class Parser:
     def items(
         self, at: int, limit: int | None, end: int, encoding: Encoding, depth: int
     ) -> tuple[list[dict[int, Element]], int]:
+        if depth > DEEPEST + 1:
+            raise Unreadable("nested too deeply")
         items: list[dict[int, Element]] = []
         stop = end if limit is None else limit
         while limit is None or at < limit:
@@ -297,49 +286,30 @@ class Parser:
             fragments.append(self._take(at, length, end))
             at += length
 
-    @staticmethod
-    def _unknown(element: Element, known: str) -> bool:
-        """Whether an archive may not know better than UN."""
-        if element.encoding.big:
-            return False
-        long = len(element.body) > 0xFFFF and known not in LONG
-        return long or known in LATER or element.tag >> 16 not in SHOWN
-
     def _doubt(self, element: Element) -> None:
-        tag, written = element.tag, element.written
-        known = vr_of(tag) if not tag >> 16 & 1 else None
-        if written is not None and written not in VRS:
+        """Rule 4 of "One reading", and zero bytes in text."""
+        tag, written, known = element.tag, element.written, vr_of(element.tag)
+        named = set(known.split("/")) if known else set()
+        allowed = named | {"OB", "US", "SS"} if "OW" in named else named
+        if written not in VRS | {None}:
             self.doubts.append(f"{tag:08X} has VR {written}")
-        if (
-            written == "UN"
-            and not element.undefined
-            and known is not None
-            and not self._unknown(element, known)
-        ):
+        elif written == "UN" and known and not element.undefined and not _may_be_unknown(element, known):
             self.doubts.append(f"{tag:08X} has VR UN")
-        if (
-            known is not None
-            and written not in (None, "UN")
-            and written not in VRS - COUNTED | set(known.split("/"))
-        ):
-            if "OW" not in known.split("/") or written not in ("US", "SS"):
-                self.doubts.append(f"{tag:08X} has VR {written}")
-        elif (
-            known is not None
-            and written not in (None, "UN", *known.split("/"))
-            and COUNTED & set(known.split("/"))
-            and not ("OW" in known and written in ("OB", "OW"))
-        ):
+        elif known and written not in (None, "UN", *allowed) and COUNTED & (named | {written}):
             self.doubts.append(f"{tag:08X} has VR {written}")
-        if element.undefined:
-            allowed = ("OB", "OW", None) if tag == PIXEL_DATA else ("SQ", "UN", None)
-            plain = written in (None, "UN") and known not in (None, "SQ") and tag != PIXEL_DATA
-            if written not in allowed or plain:
-                self.doubts.append(f"{tag:08X} has an undefined length")
         if tag == PIXEL_DATA and written not in ("OB", "OW", None):
             self.doubts.append(f"pixel data in {written}")
+        plain = written not in ("SQ", "UN", None) or (written != "SQ" and known not in (None, "SQ"))
+        if element.undefined and tag != PIXEL_DATA and plain:
+            self.doubts.append(f"{tag:08X} has an undefined length")
         if not element.undefined and element.read_by in TEXT and b"\0" in element.body.rstrip(b" \0"):
             self.doubts.append(f"{tag:08X} holds a zero byte")
+
+
+def _may_be_unknown(element: Element, known: str) -> bool:
+    """Whether an archive may not know better than UN."""
+    long = len(element.body) > 0xFFFF and known not in LONG
+    return not element.encoding.big and (long or known in LATER or element.tag >> 16 not in SHOWN)
 
 
 def parse(data: bytes) -> File:
@@ -362,7 +332,7 @@ def parse(data: bytes) -> File:
         gzip = zlib.crc32(body).to_bytes(4, "little") + len(body).to_bytes(4, "little")
         if inflater.unused_data.rstrip(b"\0") not in (b"", gzip.rstrip(b"\0")):
             doubts.append("bytes behind the deflated data set")
-    declared = _declared(syntax)
+    declared = Encoding(syntax != IMPLICIT, syntax == BIG) if syntax is not None else None
     encoding = _told(body) or declared or IMPLICIT_LITTLE
     if declared is not None and encoding != declared:
         doubts.append("another encoding than the transfer syntax says")
@@ -402,20 +372,13 @@ def _meta(data: bytes) -> tuple[str | None, int, list[str]]:
     return syntax, at, doubts
 
 
-def _declared(syntax: str | None) -> Encoding | None:
-    if syntax is None:
-        return None
-    return Encoding(syntax != IMPLICIT, syntax == BIG)
-
-
 def _told(body: bytes) -> Encoding | None:
     """What the first element tells."""
     if len(body) < 8:
         return None
-    little, big = int.from_bytes(body[:2], "little"), int.from_bytes(body[:2], "big")
     explicit = body[4:6].isalpha() and body[4:6].isupper()
     # There is no implicit big endian.
-    return Encoding(explicit, explicit and big < little)
+    return Encoding(explicit, explicit and body[:2] < body[1::-1])
 
 
 def native_length(file: File) -> int | None:

@@ -8,7 +8,6 @@ import struct
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
@@ -17,6 +16,7 @@ from tests.second_reader import cbor
 from tests.second_reader.cbor import Malformed
 from tests.second_reader.dicom import (
     CHARACTER_SET,
+    CHARACTERS,
     IMPLICIT_LITTLE,
     PER_FRAME,
     PIXEL_DATA,
@@ -31,7 +31,7 @@ from tests.second_reader.dicom import (
 )
 from tests.second_reader.text import decoded
 
-CREATOR = "SEALGATE"
+CREATOR, ICON = "SEALGATE", 0x00880200
 KEY_CONTEXT = "sealgate header element v2"
 NEUTRAL = frozenset({"description", "bookkeeping"})
 
@@ -42,6 +42,18 @@ _EXCLUDED = frozenset({
     0x7FE00001, 0x7FE00002, 0x7FE00003, PIXEL_DATA, 0xFFFCFFFC,
 })  # fmt: skip
 
+_NUMBERS = {
+    "US": "H",
+    "SS": "h",
+    "UL": "I",
+    "SL": "i",
+    "UV": "Q",
+    "SV": "q",
+    "AT": "HH",
+    "FL": "f",
+    "FD": "d",
+}
+_NOT_A_NUMBER = bytes.fromhex("000000000000f87f")
 _DECIMAL = re.compile(r"([+-]?)(?=\.?\d)(\d*)\.?(\d*)(?:[eE]([+-]?\d{1,9}))?")
 
 
@@ -73,14 +85,14 @@ def canonical(element: Element, around: Context) -> tuple[str, bytes]:
         items = element.items or []
         content = b"".join(item_content(item, around.inside(item)) for item in items)
         return "S", len(items).to_bytes(4, "little") + content if items else b""
-    if vr in ("LO", "SH", "UC", "LT", "ST", "UT", "PN"):
+    if vr in CHARACTERS:
         value = element.body.rstrip(b" \0")
         text = decoded(value, around.terms)
         if text is None:
             return "B", value + b"\0" * (len(value) % 2)
         kind = {"LO": "T", "SH": "T", "UC": "T", "PN": "P"}.get(vr, "L")
         return kind, _written(kind, text).encode()
-    if vr in ("AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR", "DS", "IS"):
+    if vr in TEXT:
         body = element.body.replace(b" ", b"") if vr == "UI" else element.body
         text = _written("T", body.rstrip(b" \0").decode("latin-1"))
         if vr in ("DS", "IS"):
@@ -88,10 +100,8 @@ def canonical(element: Element, around: Context) -> tuple[str, bytes]:
             # One frame is what the absence of Number of Frames means.
             return "D", b"" if (element.tag, numbers) == (0x00280008, "1E0") else numbers.encode()
         return "C", b"RGB" if text in ("YBR_RCT", "YBR_ICT") else text.encode()
-    if vr in ("US", "SS", "UL", "SL", "UV", "SV", "AT"):
-        return "I", _integers(element, vr)
-    if vr in ("FL", "FD"):
-        return "F", _floats(element, vr)
+    if vr in _NUMBERS:
+        return "F" if vr in ("FL", "FD") else "I", _numbers(element, vr)
     value = element.little()
     return "B", value + b"\0" * (len(value) % 2)
 
@@ -118,28 +128,17 @@ def _decimal(value: str) -> str:
     return f"{'-' if sign == '-' else ''}{digits.rstrip('0')}E{power}"
 
 
-def _integers(element: Element, vr: str) -> bytes:
-    size = {"US": 2, "SS": 2, "UV": 8, "SV": 8}.get(vr, 4)
-    word = 2 if vr == "AT" else size
-    value = swapped(element.body, word) if element.encoding.big else element.body
-    whole = len(value) // size * size
+def _numbers(element: Element, vr: str) -> bytes:
+    order, code = ">" if element.encoding.big else "<", _NUMBERS[vr]
+    whole = len(element.body) // struct.calcsize(order + code) * struct.calcsize(order + code)
     out = b""
-    for i in range(0, whole, size):
-        number = int.from_bytes(value[i : i + size], "little", signed=vr in ("SS", "SL", "SV"))
-        if vr == "AT":
-            number = (number & 0xFFFF) << 16 | number >> 16
-        out += (number & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
-    rest = value[whole:]
-    return out + (element.body[whole:] if rest else b"")
-
-
-def _floats(element: Element, vr: str) -> bytes:
-    size, code = (4, "<f") if vr == "FL" else (8, "<d")
-    value = swapped(element.body, size) if element.encoding.big else element.body
-    whole = len(value) // size * size
-    numbers = [struct.unpack(code, value[i : i + size])[0] for i in range(0, whole, size)]
-    nan = bytes.fromhex("000000000000f87f")
-    return b"".join(nan if n != n else struct.pack("<d", n) for n in numbers) + element.body[whole:]
+    for number, *second in struct.iter_unpack(order + code, element.body[:whole]):
+        if vr in ("FL", "FD"):
+            out += struct.pack("<d", number) if number == number else _NOT_A_NUMBER
+        else:
+            value = number << 16 | second[0] if second else number
+            out += (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
+    return out + element.body[whole:]
 
 
 def covered(tag: int, *, inside: bool = False) -> bool:
@@ -154,10 +153,8 @@ def item_content(item: Mapping[int, Element], around: Context) -> bytes:
     for tag in sorted(item):
         if covered(tag, inside=True):
             kind, content = canonical(item[tag], around)
-            if content:
-                parts.append(
-                    tag.to_bytes(4, "little") + kind.encode() + len(content).to_bytes(8, "little") + content
-                )
+            head = tag.to_bytes(4, "little") + kind.encode() + len(content).to_bytes(8, "little")
+            parts += [head + content] if content else []
     return len(parts).to_bytes(4, "little") + b"".join(parts)
 
 
@@ -271,27 +268,29 @@ def _private_blocks(elements: Mapping[int, Element]) -> dict[tuple[int, str], li
 
 
 @functools.cache
-def _classes() -> tuple[dict[int, str], list[tuple[int, int, int, int, str]]]:
-    names = dict(line.split() for line in (Path(__file__).parent / "keywords.txt").read_text().splitlines())
+def _classes() -> tuple[dict[int, str], list[tuple[int, int, str]]]:
+    """Classes of single elements, and of ranges (first tag, last tag, class)."""
     singles: dict[int, str] = {}
-    ranges: list[tuple[int, int, int, int, str]] = []
-    for rule in tomllib.loads((SPECIFICATION / "header_classes.toml").read_text())["rule"]:
-        for keyword in rule.get("elements", ()):
-            singles.setdefault(int(names[keyword], 16), rule["class"])
+    ranges: list[tuple[int, int, str]] = []
+    for rule in tomllib.loads((SPECIFICATION / "header" / "header_classes.toml").read_text())["rule"]:
+        for entry in rule.get("elements", ()):
+            singles[_tag(entry[:9])] = rule["class"]
         for span in rule.get("ranges", ()):
-            numbers = [int(number, 16) for number in re.split("[-,]", span)]
-            ranges.append((numbers[0], numbers[1], numbers[2], numbers[3], rule["class"]))
+            ranges.append((_tag(span[:9]), _tag(span[10:]), rule["class"]))
     return singles, ranges
+
+
+def _tag(text: str) -> int:
+    return int(text.replace(",", ""), 16)
 
 
 def class_of(tag: int) -> str:
     singles, ranges = _classes()
     if tag in singles:
         return singles[tag]
-    for group, low, last_group, high, name in ranges:
-        if group << 16 | low <= tag <= last_group << 16 | high:
-            return name
-    return "context" if vr_of(tag) is not None else "description"
+    if vr_of(tag) is None:
+        return "description"
+    return next((name for first, last, name in ranges if first <= tag <= last), "context")
 
 
 @dataclass(frozen=True)
@@ -305,7 +304,9 @@ class Difference:
 
 def differences(stated: SignedHeader, present: SignedHeader) -> list[Difference]:
     found = [
-        Difference(tag, class_of(tag), f"{tag:08X}")
+        Difference(
+            tag, "description" if tag == ICON and tag not in present.elements else class_of(tag), f"{tag:08X}"
+        )
         for tag in sorted(stated.elements.keys() | present.elements.keys())
         if stated.elements.get(tag) != present.elements.get(tag)
     ]
@@ -346,6 +347,18 @@ def comparable(element: Element | None, around: Context) -> str:
 def digest_1(tag: int, value: str, salt: bytes) -> bytes:
     key = blake3(salt, derive_key_context="sealgate header field v1").digest()
     return blake3(tag.to_bytes(4, "little") + value.encode(), key=key).digest(8)
+
+
+def differences_1(
+    elements: Mapping[int, Element], stated: Mapping[int, bytes], salt: bytes
+) -> list[Difference]:
+    """stated: tag: digest, entry 10 of the statement."""
+    around, found = context(elements), []
+    for tag in sorted({*IDENTITY_1, *stated}):
+        value = comparable(elements.get(tag), around)
+        if stated.get(tag) != (digest_1(tag, value, salt) if value else None):
+            found.append(Difference(tag, "identity", f"{tag:08X}"))
+    return found
 
 
 def dataset_1(elements: Mapping[int, Element], left_out: Iterable[int]) -> bytes:

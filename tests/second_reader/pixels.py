@@ -169,17 +169,16 @@ def _tile(picture: Image, at: tuple[int, int, int], edge: int) -> NDArray[Any]:
 
 
 def tiles_changed(picture: Image, edge: int, stated: bytes) -> tuple[int, int]:
-    """How many tiles with content changed, and how many there are: those whose values are not all equal. Nothing where
-    the shape is another."""
+    """How many tiles changed, and how many have content: values that are not all equal. Nothing where the shape is
+    another."""
     found = tiles(picture, edge)
     if 4 * len(found) != len(stated):
         return 0, 0
     changed = content = 0
     for number, (at, tile) in enumerate(found.items()):
         part = _tile(picture, at, edge)
-        if (part != part[0, 0]).any():
-            content += 1
-            changed += stated[4 * number : 4 * number + 4] != tile
+        content += bool(part.min() != part.max())
+        changed += stated[4 * number : 4 * number + 4] != tile
     return changed, content
 
 

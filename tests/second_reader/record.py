@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,76 +17,27 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.second_reader.cbor import Malformed
-from tests.second_reader.dicom import IMPLICIT_LITTLE, Element, vr_of
-from tests.second_reader.header import Context, comparable
+from tests.second_reader.dicom import IMPLICIT_LITTLE, SPECIFICATION, Element, vr_of
+from tests.second_reader.header import IDENTITY_1, Context, comparable
 
 PrivateKey = x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey
 
-FIELDS: tuple[int, ...] = (
-    *(0x00100020, 0x00100010, 0x00100030, 0x00100040, 0x00080050),
-    *(0x0020000D, 0x00080018, 0x00100021, 0x00080020, 0x00080060),
-)
+# In the order of the record: PatientID, PatientName, BirthDate, Sex, AccessionNumber, StudyInstanceUID, SOPInstanceUID,
+# IssuerOfPatientID, StudyDate, Modality.
+FIELDS = IDENTITY_1
 STUDY, SEX, MODALITY = 0x0020000D, 0x00100040, 0x00080060
 
-ROOTS: tuple[str, ...] = (
-    *("", "1.2.840.113619.", "1.3.12.2.1107.5.", "1.3.46.670589.", "1.2.392.200036.", "2.25."),
-    *("1.2.826.0.1.3680043.", "1.3.6.1.4.1."),
-)
-MODALITIES: tuple[str, ...] = (
-    *(
-        "CT",
-        "MR",
-        "CR",
-        "DX",
-        "MG",
-        "US",
-        "XA",
-        "RF",
-        "NM",
-        "PT",
-        "OT",
-        "SC",
-        "ES",
-        "GM",
-        "SM",
-        "XC",
-        "OP",
-        "OPT",
-    ),
-    *(
-        "IO",
-        "PX",
-        "BI",
-        "DG",
-        "IVUS",
-        "IVOCT",
-        "LS",
-        "RG",
-        "TG",
-        "BMD",
-        "RTIMAGE",
-        "RTDOSE",
-        "RTSTRUCT",
-        "RTPLAN",
-    ),
-    *("SEG", "SR", "KO", "PR", "DOC", "ECG", "REG", "OAM", "OCT", "OPV", "VA"),
-)
-CHARACTER_SETS: tuple[str, ...] = (
-    *(
-        "",
-        "ISO_IR 100",
-        "ISO_IR 192",
-        "GB18030",
-        "GBK",
-        "ISO_IR 101",
-        "ISO_IR 109",
-        "ISO_IR 110",
-        "ISO_IR 144",
-    ),
-    *("ISO_IR 127", "ISO_IR 126", "ISO_IR 138", "ISO_IR 148", "ISO_IR 13", "ISO_IR 166", "ISO_IR 203"),
-    *("\\ISO 2022 IR 87", "ISO 2022 IR 13\\ISO 2022 IR 87", "\\ISO 2022 IR 149", "ISO 2022 IR 100"),
-    *("\\ISO 2022 IR 58", "ISO_IR 6", "\\ISO 2022 IR 13\\ISO 2022 IR 87"),
-)
+
+def _table(name: str) -> list[str]:
+    """A table of FORMAT.md, "Record"; what it has in brackets is no text."""
+    row = re.search(
+        rf"^\| {name} \| (.*) \|$", (SPECIFICATION / "FORMAT.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert row
+    return ["" if entry.startswith("(") else entry.strip("`") for entry in row[1].split(", ")]
+
+
+ROOTS, MODALITIES, CHARACTER_SETS = map(_table, ("UID roots", "modalities", "character sets"))
 ALPHABETS = (
     (4, "0123456789 ^-./:"),
     (6, " 0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^-._/=,'()&+*#:@%!?;<>|\\\"~$"),
@@ -204,18 +156,12 @@ def fields_that_differ(
     found = []
     for tag in sorted({*further, *record.values}):
         element, stated = elements.get(tag), record.values.get(tag, b"")
-        wanted = comparable(_as_element(tag, stated), Context(record.terms, around.signed))
-        here = comparable(element, around)
-        cut = tag in record.shortened
-        if cut and element is not None and element.body.startswith(stated):
+        if tag in record.shortened and element is not None and element.body.startswith(stated):
             continue
-        if wanted != here:
+        recorded = Element(tag, None, b"", stated, IMPLICIT_LITTLE)
+        if comparable(recorded, Context(record.terms, around.signed)) != comparable(element, around):
             found.append(tag)
     return found
-
-
-def _as_element(tag: int, value: bytes) -> Element:
-    return Element(tag, None, b"", value, IMPLICIT_LITTLE)
 
 
 # ---- envelope: HPKE (RFC 9180), base mode, single shot

@@ -76,7 +76,9 @@ def parcel(data: bytes, *, fallback_uid: str) -> Parcel:
         for uid, fallback in zip(uids, fallbacks, strict=True)
     )
     dataset = data[start:]
-    seen = glance(dataset, syntax, {SOP_CLASS_UID, SOP_INSTANCE_UID}).values
+    named = glance(dataset, syntax, {SOP_CLASS_UID, SOP_INSTANCE_UID}).values
+    # No request can name what is not ASCII.
+    seen = {tag: uid for tag, uid in named.items() if uid.isascii()}
     return Parcel(
         seen.get(SOP_CLASS_UID) or sop_class, seen.get(SOP_INSTANCE_UID) or sop_instance, syntax, dataset
     )

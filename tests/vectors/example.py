@@ -93,6 +93,8 @@ def parts() -> dict[str, str]:
         header_hash=blake3(table.encode(HEADER)).digest(),
         sealed_at=1_740_830_400,
         signer_id=bytes(range(8)),
+        tile_edge=8,
+        tiles_hash=blake3(digest.of_tiles(SAMPLES, SHAPE, 8)).digest(),
     )
     return {
         "likeness": LIKENESS.hex(),

@@ -35,7 +35,9 @@ from tests.support import objects
 PIXEL_DATA, PATIENT_ID, INSTANCE_UID, STUDY_TIME = 0x7FE00010, 0x00100020, 0x00080018, 0x00080030
 BLOCK = 0x00711000
 RETRIEVE_AE_TITLE, PATIENT_COMMENTS = 0x00080054, 0x00104000
-JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+SLOPE, INTERCEPT, LOSSY, PHOTOMETRIC = 0x00281053, 0x00281052, 0x00282110, 0x00280004
+BITS_ALLOCATED, BITS_STORED, HIGH_BIT = 0x00280100, 0x00280101, 0x00280102
+JPEG_BASELINE, EXPLICIT = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.1"
 JPEG_LS, BIG_ENDIAN, IMPLICIT = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2"
 
 
@@ -120,6 +122,7 @@ def good(sealed: Sealer, image: bytes, report: bytes) -> list[Vector]:
         Vector("intact-fragments", "intact", sealed(lossy_object())),
         Vector("intact-retrieved", "intact", read(image).edited({RETRIEVE_AE_TITLE: retrieved})),
         Vector("intact-comment", "intact", read(image).edited({PATIENT_COMMENTS: comment})),
+        Vector("transcoded-decoded", "transcoded", decoded(sealed(lossy_object()))),
         Vector("transcoded-implicit", "transcoded", transcode(image, IMPLICIT)),
         Vector("transcoded-jpeg-ls", "transcoded", transcode(image, JPEG_LS)),
         Vector("transcoded-big-endian", "transcoded", transcode(image, BIG_ENDIAN)),
@@ -171,6 +174,14 @@ def changed(sealed: Sealer, image: bytes, report: bytes) -> list[Vector]:
         ),
         Vector("amended-and-changed", "misidentified 6 8", replaced(amended, PATIENT_ID, b"LO", other_id)),
         Vector("robust-rgb-jpeg-75", "lossy 5", compressed(sealed.robust_rgb())),
+        Vector("squeezed", "lossy 5 6 7", squeezed(image)),
+        Vector("squeezed-and-scaled", "altered 5 6 7", squeezed(image, wrong=1.2)),
+        Vector("decoded-and-painted", "tampered 5 6", decoded(sealed(lossy_object()), painted=True)),
+        Vector(
+            "label-of-jpeg-2000",
+            "tampered 0",
+            labelled(sealed(objects.fundus(rows=96, columns=96)), b"YBR_RCT "),
+        ),
         Vector("stripped", "stripped 2", bare(image)),
         Vector("payload-of-another", "tampered 5 10", transplanted(sealed.codec, image, ct(seed=2))),
         Vector(
@@ -192,7 +203,7 @@ def twice(data: bytes, tag: int) -> bytes:
 
 
 def lossy_object() -> bytes:
-    """A colour image in baseline JPEG, quality 90, whose fragments are not decoded to be sealed."""
+    """A colour image in baseline JPEG, quality 90, whose fragments are sealed as they are."""
     file = read(objects.fundus(rows=64, columns=64, PhotometricInterpretation="YBR_FULL_422"))
     samples = np.frombuffer(file.value(PIXEL_DATA) or b"", np.uint8).reshape(64, 64, 3)
     stream = imagecodecs.jpeg_encode(samples, level=90)
@@ -235,6 +246,45 @@ def compressed(data: bytes) -> bytes:
     pixels = decode(file, pixel_format(file)).samples
     lossy = imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(pixels[0], level=75, subsampling="420"))
     return file.edited({PIXEL_DATA: encode(PIXEL_DATA, b"OB", lossy.tobytes(), EXPLICIT_LE)})
+
+
+def decoded(data: bytes, *, painted: bool = False) -> bytes:
+    """The object that was compressed with loss, as an archive decodes it. painted: with a black square."""
+    file = read(data)
+    samples = decode(file, pixel_format(file)).samples.copy()
+    if painted:
+        samples[0, 8:16, 8:16] = 0
+    value = encode(PIXEL_DATA, b"OB", samples.tobytes(), EXPLICIT_LE)
+    native = file.edited({PIXEL_DATA: value}, syntax=EXPLICIT)
+    return labelled(native, b"RGB ")
+
+
+def labelled(data: bytes, photometric: bytes) -> bytes:
+    return read(data).edited({PHOTOMETRIC: encode(PHOTOMETRIC, b"CS", photometric, EXPLICIT_LE)})
+
+
+def squeezed(data: bytes, *, wrong: float = 1.0) -> bytes:
+    """The CT in 8 bits, with the slope and intercept that go with it. wrong: factor of the slope."""
+    file = read(data)
+    values = decode(file, pixel_format(file)).samples.astype(np.float64)
+    low, high = values.min(), values.max()
+    small = np.round((values - low) / (high - low) * 255).astype(np.uint8)
+    slope, intercept = (high - low) / 255 * wrong, low - 1024
+    decimals = {
+        tag: f"{value:.8f}"[:16].encode() for tag, value in {SLOPE: slope, INTERCEPT: intercept}.items()
+    }
+    bits = {BITS_ALLOCATED: 8, BITS_STORED: 8, HIGH_BIT: 7}
+    return file.edited(
+        {
+            tag: encode(tag, b"DS", text + b" " * (len(text) % 2), EXPLICIT_LE)
+            for tag, text in decimals.items()
+        }
+        | {tag: encode(tag, b"US", struct.pack("<H", count), EXPLICIT_LE) for tag, count in bits.items()}
+        | {
+            LOSSY: encode(LOSSY, b"CS", b"01", EXPLICIT_LE),
+            PIXEL_DATA: encode(PIXEL_DATA, b"OB", small.tobytes(), EXPLICIT_LE),
+        }
+    )
 
 
 def bare(data: bytes) -> bytes:

@@ -92,8 +92,7 @@ class HeaderReading:
     @classmethod
     def of(cls, file: Part10, edition: int = dictionary.EDITION) -> HeaderReading:
         charset = (file.value(SPECIFIC_CHARACTER_SET) or b"").strip(b" \0")
-        representation = (file.value(PIXEL_REPRESENTATION) or b"")[:2]
-        signed = representation == (b"\1\0" if file.encoding.little else b"\0\1")
+        signed = _is_signed(file.value(PIXEL_REPRESENTATION) or b"", file.encoding)
         return cls(file.body, file.encoding, charset, signed, dictionary.vrs(edition))
 
 
@@ -194,9 +193,15 @@ def inner_items(element: Element, reading: HeaderReading) -> list[tuple[list[Ele
                 inner = replace(inner, charset=reading.body[inside.value : inside.end].strip(b" \0"))
             elif inside.tag == PIXEL_REPRESENTATION:
                 # Of an icon, for example: PS3.3 C.7.6.3 has ambiguous VRs depend on the data set they stand in.
-                inner = replace(inner, signed=reading.body[inside.value : inside.end].strip(b"\0") != b"")
+                representation = reading.body[inside.value : inside.end]
+                inner = replace(inner, signed=_is_signed(representation, encoding))
         result.append((elements, inner))
     return result
+
+
+def _is_signed(representation: bytes, encoding: Encoding) -> bool:
+    """Whether the first number of a Pixel Representation is 1."""
+    return representation[:2] == (b"\1\0" if encoding.little else b"\0\1")
 
 
 def item_contents(element: Element, reading: HeaderReading, deep: int = 0) -> list[bytes]:

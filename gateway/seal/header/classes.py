@@ -12,6 +12,7 @@ from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 
+from gateway.dicom.tags import ICON_IMAGE
 from gateway.errors import ConfigurationError
 from gateway.seal.header import dictionary
 from gateway.seal.header.canonical import is_covered
@@ -31,7 +32,6 @@ class HeaderClass(StrEnum):
     BOOKKEEPING = "bookkeeping"
 
 
-ICON_IMAGE = 0x00880200
 # A difference in one of these changes what is shown, measured or where it comes from.
 ALTERING = frozenset({HeaderClass.RENDERING, HeaderClass.GEOMETRY, HeaderClass.QUANTITY, HeaderClass.CONTEXT})
 
@@ -107,15 +107,20 @@ def _rules() -> tuple[dict[int, HeaderClass], list[tuple[int, int, HeaderClass]]
     ranges: list[tuple[int, int, HeaderClass]] = []
     for row in rows["rule"]:
         header_class = HeaderClass(row["class"])
-        for keyword in row.get("elements", []):
-            tag = tag_for_keyword(keyword)
-            if tag is None or tag in single:
-                raise AssertionError(f"header_classes.toml: {keyword} is unknown, or stands twice")
+        for entry in row.get("elements", []):
+            tag = _tag(entry.split(" ")[0])
+            if tag in single:
+                raise AssertionError(f"header_classes.toml: {entry} stands twice")
             single[tag] = header_class
         for text in row.get("ranges", []):
-            first, last = (int(part.replace(",", ""), 16) for part in text.split("-"))
+            first, last = map(_tag, text.split("-"))
             ranges.append((first, last, header_class))
     return single, ranges
+
+
+def _tag(text: str) -> int:
+    """The tag that is written as `gggg,eeee`."""
+    return int(text.replace(",", ""), 16)
 
 
 @cache

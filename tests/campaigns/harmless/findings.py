@@ -33,16 +33,41 @@ class Finding:
 
 FINDINGS = (
     Finding(
-        "An object compressed with loss before it was sealed is proven as it was compressed. Decoded or encoded anew "
-        "it holds other bytes, and decoders differ in the values",
-        r"5 the fragments (are not|can't)",
+        "An object compressed with loss before it was sealed is proven as it was compressed, and as our decoder "
+        "decodes it. Where that of the archive comes to other values (GDCM keeps YBR, and so does DCMTK with `+cn`, "
+        "and when it compresses anew), or ours decodes nothing, nothing proves them: `lossy` where all of it differs",
+        r"5 (compressed with loss \()?the fragments (are not|can't)",
         loss=True,
     ),
     Finding(
         "GDCM writes an implicit object in an explicit syntax with VR UN for standard elements, unless `--use-dict` "
         "is given: viewers that do not look UN up show no name, no window, no spacing (check 0)",
-        r"^0 \([0-9A-F]{4},[0-9A-F]{4}\) has VR UN",
+        r"^0 \([0-9A-F]{4},[0-9A-F]{4}\) has (VR UN|another VR than CS)",
         tool="gdcmconv",
+    ),
+    Finding(
+        "GDCM gives an object with UIDs that are not valid, or one compressed with loss that does not say so, new UIDs",
+        r"differs: (SOPInstanceUID|StudyInstanceUID)",
+        tool="gdcmconv",
+        sample="JLSL_08_07|JPEGLSNearLossless|jls_lossy|leadtools-8BitsJpegLossy|JLSN_RGB",
+    ),
+    Finding(
+        "pydicom leaves an icon in the old transfer syntax when it decompresses an image: no reader knows how to "
+        "read it",
+        r"^0 the pixel data is not in the form of its transfer syntax",
+        tool="pydicom",
+        sample="GH133|slicethickness_empty",
+    ),
+    Finding(
+        "pydicom writes a segmentation of one bit as one of eight, and the header says one",
+        r"^0 the pixel data has another length",
+        tool="pydicom",
+        sample="liver_j2k",
+    ),
+    Finding(
+        "DCMTK forgets inside a sequence that values are signed: a Modality LUT that begins at -2048 begins at 63488",
+        r"differs: ModalityLUTSequence",
+        tool="dcmconv",
     ),
     Finding(
         "GDCM decodes to pixels with another Bits Stored than it was given: a viewer without window shows them "
@@ -67,13 +92,13 @@ FINDINGS = (
         "GDCM turns pixels that share chroma (YBR_FULL_422) into others, and writes another photometric interpretation",
         r"5 the fragments are not those",
         tool="gdcmconv",
-        sample="ybr_full_422",
+        sample="(?i)ybr_full_422",
     ),
     Finding(
         "An icon that was compressed as the image is, is encoded anew with it (PS3.5 A.4): the small picture in lists "
         "is not the one that was sealed, and nothing proves that it shows the same. An icon that is gone is listed",
         r"differs: ([\w, ]*, )?IconImageSequence",
-        sample="GH133|JPEGwithIcon",
+        sample="GH133|JPEGwithIcon|slicethickness_empty",
     ),
     Finding(
         "GDCM removes items of the Per-frame Functional Groups Sequence that have no frame",
@@ -120,10 +145,29 @@ FINDINGS = (
         "The object used bits above Bits Stored, for an overlay or against the standard; the encoder dropped or moved "
         "them",
         r"5 the fragments are not those|5 the pixels can't be read: bits above|differs: Overlay",
-        sample="0x0F0F|verlay|ovly",
+        sample="0x0F0F|verlay|ovly|mlut_18",
     ),
     Finding(
-        "DCMTK's XML rounds numbers in floating point", r"differs: [\w, ]*(Value|Regions)", tool="xml2dcm"
+        "DCMTK's XML rounds numbers in floating point",
+        r"(differs|sealed): [\w, ]*(Value|Regions|FloatPixelData)",
+        tool="xml2dcm",
+    ),
+    Finding(
+        "DCMTK's XML does not know GB18030 and quotes its bytes one by one: another name",
+        r"differs: PatientName",
+        tool="xml2dcm",
+        sample="chrX2",
+    ),
+    Finding(
+        "A window that cuts off most of an image, burnt into its pixels: it shows something else",
+        r"10 the image is not like",
+        operation="window 1 applied",
+    ),
+    Finding(
+        "JPEG of a drawing with large even parts changes less than half of it: that is told from painting by nothing",
+        r"5 \d+ of \d+ tiles changed",
+        operation="^JPEG",
+        sample="ExplVR_BigEnd",
     ),
     Finding(
         "DCMTK without its newer VRs writes text of VR UT and UC as bytes (OB): readers do not show it as text",

@@ -150,6 +150,16 @@ CHANGES: tuple[Change, ...] = (
         applies=both(colour, _photometric("RGB")),
         expected=EITHER,
     ),
+    element(
+        "photometric-of-jpeg-2000",
+        "display",
+        "has RGB called the colours of JPEG 2000, which some turn into RGB once more",
+        "PhotometricInterpretation",
+        "YBR_ICT",
+        applies=both(colour, _photometric("RGB")),
+        expected=TAMPERED,
+        names=("(0028,0004)",),
+    ),
     inserted(
         "presentation-lut",
         "display",

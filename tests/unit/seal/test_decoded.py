@@ -195,11 +195,30 @@ def test_that_pixels_were_compressed_with_loss_may_be_said_and_not_denied(desk: 
     assert desk.verify(denied).verdict is Verdict.ALTERED
 
 
-def test_decoded_fragments_do_not_come_back(desk: Desk, tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [baseline, baseline_in_colour])
+def test_decoded_pixels_come_back_under_the_header_as_received(
+    desk: Desk, tmp_path: Path, make: Callable[[Path], bytes]
+) -> None:
+    data = make(tmp_path)
+    decoded = of_dcmtk(desk.seal(data)[0], tmp_path, "dcmdjpeg")
+    renamed = labelled(decoded, 0x00100010, b"PN", b"Somebody^Else ")
+    for changed in (decoded, renamed):
+        original, restoration = desk.restore(changed)
+        assert original is not None
+        assert (restoration.reason, restoration.whole) == ("pixels-decoded", False)
+        file = read(original)
+        expected = read(of_dcmtk(data, tmp_path, "dcmdjpeg"))
+        assert file.text(0x00100010) == expected.text(0x00100010)
+        assert file.value(PIXEL_DATA) == expected.value(PIXEL_DATA)
+        assert file.text(PHOTOMETRIC_INTERPRETATION) == expected.text(PHOTOMETRIC_INTERPRETATION)
+        assert not [tag for tag in file.index if tag >> 16 == 0x0071]
+
+
+def test_of_painted_pixels_nothing_comes_back(desk: Desk, tmp_path: Path) -> None:
     sealed, _ = desk.seal(baseline(tmp_path))
-    original, restoration = desk.restore(of_dcmtk(sealed, tmp_path, "dcmdjpeg"))
+    original, restoration = desk.restore(painted(of_dcmtk(sealed, tmp_path, "dcmdjpeg")))
     assert original is None
-    assert restoration.reason == "decoded-since"
+    assert restoration.reason == "changed-since"
 
 
 @pytest.mark.parametrize("label", [b"YBR_RCT ", b"YBR_ICT "])

@@ -6,10 +6,12 @@ import io
 import struct
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 
 from gateway.dicom.elements import EXPLICIT_LE, IMPLICIT_LE, encode
 from gateway.dicom.image import pixel_format
@@ -293,3 +295,45 @@ def test_a_lossy_copy_with_another_slope_is_altered_and_says_that_it_is_a_copy(d
     assert report.verdict is Verdict.ALTERED
     assert report.lossy
     assert any("compressed with loss" in check.detail for check in report.checks)
+
+
+def with_encoded_icon(*, filler: int) -> bytes:
+    """A CT in JPEG-LS with an icon in JPEG-LS. filler: length of a private value in the icon, in bytes."""
+    icon = Dataset()
+    icon.Rows = icon.Columns = 16
+    icon.BitsAllocated, icon.BitsStored, icon.HighBit, icon.PixelRepresentation = 8, 8, 7, 0
+    icon.SamplesPerPixel, icon.PhotometricInterpretation = 1, "MONOCHROME2"
+    icon.PixelData = encapsulate([bytes(imagecodecs.jpegls_encode(np.eye(16, dtype="u1")))])
+    icon["PixelData"].VR, icon["PixelData"].is_undefined_length = "OB", True
+    icon.ImageComments = "x" * filler
+    dataset = pydicom.dcmread(io.BytesIO(transcode(objects.ct(rows=64, columns=64), JPEG_LS)))
+    dataset.IconImageSequence = [icon]
+    target = io.BytesIO()
+    dataset.save_as(target, enforce_file_format=True)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("filler", [10, 6000], ids=["small", "large"])
+def test_an_icon_of_another_transfer_syntax_is_left_out_and_the_rest_comes_back(
+    desk: Desk, filler: int
+) -> None:
+    data = with_encoded_icon(filler=filler)
+    sealed, _ = desk.seal(data)
+    assert 0x00880200 in read(sealed).index
+    assert desk.verify(sealed).verdict is Verdict.INTACT
+    for syntax in (EXPLICIT, BIG, JPEG_2000):
+        moved = transcode(sealed, syntax)
+        assert 0x00880200 not in read(moved).index
+        report = desk.verify(moved)
+        assert report.verdict is Verdict.TRANSCODED
+        original, restoration = desk.restore(moved)
+        assert original is not None, restoration.reason
+        # Whole again it has the transfer syntax that the icon was encoded for.
+        assert (0x00880200 in read(original).index) is restoration.whole
+        shape = pixel_format(read(data))
+        assert np.array_equal(
+            decode(read(original), shape).samples, decode(read(data), pixel_format(read(data))).samples
+        )
+    restored, restoration = desk.restore(sealed)
+    assert restored is not None
+    assert restoration.whole

@@ -117,7 +117,7 @@ def test_a_copy_whose_window_fits_its_values_is_lossy(desk: Desk, tmp_path: Path
         (SLOPE, None),
         (INTERCEPT, "-1100"),
         (INTERCEPT, None),
-        (CENTER, "140"),
+        (CENTER, "41"),
         (WIDTH, "500"),
         (WIDTH, None),
     ],

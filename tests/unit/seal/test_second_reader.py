@@ -9,7 +9,9 @@ import re
 import struct
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +21,29 @@ import pytest
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from pydicom._uid_dict import UID_dictionary
 
 from gateway import keys
+from gateway.dicom.image import pixel_format
 from gateway.dicom.part10 import read
 from gateway.dicom.pixels import transcode
+from gateway.dicom.syntaxes import syntax_of
 from gateway.errors import UnreadableObject, UnsupportedPixels
 from gateway.seal.amending import Correcting, amend
 from gateway.seal.block import digest as digests
 from gateway.seal.codec import Codec, Frames, Profile
 from gateway.seal.examination import Examination
+from gateway.seal.header.classes import HeaderClasses
+from gateway.seal.tampering import tampering
 from gateway.seal.verifying import verify_examined
 from tests.second_reader import block as blocks
 from tests.second_reader import dicom, header, pixels, record, undo
 from tests.second_reader.dicom import BIG, DEFLATED, EXPLICIT, IMPLICIT, PIXEL_DATA, RLE, Encoding
 from tests.second_reader.reading import NOT_LOOKED, Payload, restore, verify
 from tests.support import objects
-from tests.support.changes import CHANGES, Impossible, element, item, put
+from tests.support.changes import CHANGES, Impossible, drop, element, item, put
 from tests.support.data import collection
+from tests.support.dcmtk import run
 from tests.support.desk import NOW, Desk
 
 ROOT = Path(__file__).parents[3]
@@ -131,11 +139,10 @@ def test_the_second_reader_depends_on_nobody() -> None:
                 )
 
 
-def test_every_keyword_of_the_classes_has_its_tag() -> None:
-    named = {line.split()[0] for line in (READER / "keywords.txt").read_text().splitlines()}
-    text = (dicom.SPECIFICATION / "header_classes.toml").read_text()
-    lists = re.findall(r"^elements = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
-    assert {word for entry in lists for word in re.findall(r'"(\w+)"', entry)} == named
+def test_the_readers_agree_on_the_class_of_every_element() -> None:
+    """Those that the dictionary knows, and beside each one that it does not know."""
+    for tag in sorted({number for known in dicom.dictionary() for number in (known, known | 0x0F00)}):
+        assert header.class_of(tag) == HeaderClasses().of(tag), f"{tag:08X}"
 
 
 def example(name: str) -> bytes:
@@ -184,7 +191,7 @@ def test_the_residual_of_the_example_is_read() -> None:
 def test_the_amplitudes_of_the_example_make_its_change() -> None:
     encoded = re.search(r"- amplitudes: `([0-9a-f]+)`", PAGE)
     row = re.search(r"first row of cell 2: `([-0-9 ]+)`", PAGE)
-    table = re.search(r"little endian:\n`([0-9a-f]{64})`", PAGE)
+    table = re.search(r"little endian: `([0-9a-f]{64})`", PAGE)
     assert encoded
     assert row
     assert table
@@ -287,9 +294,8 @@ def agree_on_changes(desk: Desk, ring: Keys, kind: str, syntax: str) -> None:
     assert not wrong
 
 
-# Where the gateway is wrong (tests below) or the document leaves open which of two bad verdicts it is.
+# Where the document leaves open which of two bad verdicts it is.
 KNOWN = {
-    ("pixel data of no image", "report"): "pixel data beside domain `dataset`",
     ("trailing zeros", IMPLICIT): "an element (0000,0000): unreadable or tampered",
 }
 
@@ -307,6 +313,27 @@ def test_the_readers_agree_on_every_change_of_every_kind_in_every_syntax(
     desk: Desk, ring: Keys, kind: str, syntax: str
 ) -> None:
     agree_on_changes(desk, ring, kind, syntax)
+
+
+@pytest.mark.parametrize(
+    "name", ["intact", "intact-derived", "intact-report", "intact-rgb", "patient-id-changed"]
+)
+def test_the_readers_agree_on_every_change_of_an_object_of_version_1(
+    codec: Codec, tmp_path: Path, name: str
+) -> None:
+    folder = ROOT / "tests" / "vectors" / "v1"
+    ring, sealed = Keys.of(folder / "keys", tmp_path), (folder / f"{name}.dcm").read_bytes()
+    wrong = []
+    for change_name, change in {**CHANGES, "another class": put(0x00080016, "UI", "1.2.3")}.items():
+        # No check looks into these sequences: FORMAT.md leaves it open whether a reader does.
+        if change_name in ("items that do not fill", "item longer than its sequence", "too deep"):
+            continue
+        try:
+            difference = disagreement(change(sealed), ring, codec, OPEN.get(change_name, ()))
+        except Impossible:
+            continue
+        wrong += [f"{change_name}: {difference}"] if difference else []
+    assert not wrong
 
 
 @pytest.mark.parametrize("kind", ["ct", "report", "small"])
@@ -345,6 +372,46 @@ def test_the_readers_agree_on_strange_objects_that_are_sealed_and_transcoded(
     assert not wrong
 
 
+def test_the_readers_agree_on_lossy_copies_and_their_scales(desk: Desk, ring: Keys, tmp_path: Path) -> None:
+    """Copies that were decoded again, because the second reader decodes no JPEG."""
+    source, lossy, copy = (tmp_path / f"{name}.dcm" for name in ("source", "lossy", "copy"))
+    changes = [put(0x00281053, "DS", "17.5"), put(0x00281050, "DS", "90"), drop(0x00281051)]
+    verdicts, wrong = [], []
+    for data in (
+        objects.ct(WindowCenter="40", WindowWidth="400", PixelPaddingValue=0),
+        objects.mr(WindowCenter="400", WindowWidth="700"),
+    ):
+        source.write_bytes(desk.seal(data)[0])
+        for tool, paths in (("dcmcjpeg", [source, lossy]), ("dcmdjpeg", [lossy, copy])):
+            done = run(tool, ["+eb"] * (tool == "dcmcjpeg") + [str(path) for path in paths])
+            assert done.returncode == 0, done.stderr
+        for changed in (copy.read_bytes(), *(change(copy.read_bytes()) for change in changes)):
+            wrong += [disagreement(changed, ring, desk.codec)]
+            verdicts.append(verify(changed, signers=ring.signers).verdict)
+    assert not any(wrong)
+    assert verdicts == ["lossy", "altered", "altered", "altered"] * 2
+
+
+METHOD = put(0x00282114, "CS", "ISO_10918_1 ")
+
+
+def test_the_readers_agree_on_what_was_decoded(desk: Desk, ring: Keys, tmp_path: Path) -> None:
+    lossy, sealed, decoded = (tmp_path / f"{name}.dcm" for name in ("lossy", "sealed", "decoded"))
+    for data in (objects.fundus(rows=64, columns=64), objects.ct(rows=64, columns=64)):
+        sealed.write_bytes(data)
+        assert run("dcmcjpeg", ["+ee", str(sealed), str(lossy)]).returncode == 0
+        sealed.write_bytes(desk.seal(lossy.read_bytes())[0])
+        assert run("dcmdjpeg", [str(sealed), str(decoded)]).returncode == 0
+        assert verify(decoded.read_bytes(), signers=ring.signers).verdict == "transcoded"
+        for name, change in {**dict(list(CHANGES.items())[::5]), "method": METHOD}.items():
+            try:
+                changed = change(decoded.read_bytes())
+            except Impossible:
+                continue
+            broken = {6, 8, 12} if "block" in name else set()
+            assert not disagreement(changed, ring, desk.codec, broken | OPEN.get(name, set())), name
+
+
 def test_the_readers_agree_on_amended_objects(desk: Desk, ring: Keys) -> None:
     sealed, _ = desk.seal(KINDS["ct"][0])
     data = sealed
@@ -358,7 +425,7 @@ def test_the_readers_agree_on_amended_objects(desk: Desk, ring: Keys) -> None:
     for name, change in {**CHANGES, "another name": put(0x00100010, "PN", "Third^Name")}.items():
         try:
             # The amendments of a block that is not whole count or do not: it is `tampered` anyway.
-            broken = {6, 8} if "block" in name else set()
+            broken = {6, 8, 12} if "block" in name else set()
             difference = disagreement(change(data), ring, desk.codec, broken | OPEN.get(name, set()))
         except Impossible:
             continue
@@ -557,6 +624,85 @@ def test_an_envelope_element_of_another_locator_fails_check_7(desk: Desk, ring: 
     assert result.mode == "locator"
     changed = CHANGES["block envelope"](sealed)
     assert not disagreement(changed, ring, desk.codec)
+
+
+def test_pixels_with_other_bits_above_the_depth_are_no_lossy_copy(codec: Codec, tmp_path: Path) -> None:
+    folder = ROOT / "tests" / "vectors" / "v2"
+    ring, data = Keys.of(folder / "keys", tmp_path), (folder / "bit-above-bits-stored.dcm").read_bytes()
+    changed = CHANGES["all over, said"](data)
+    assert not disagreement(changed, ring, codec)
+    assert verify(changed, signers=ring.signers).verdict in ("tampered", None)
+
+
+def test_an_icon_that_is_gone_is_listed_and_changes_no_verdict(desk: Desk, ring: Keys) -> None:
+    with_icon = CHANGES["icon"](KINDS["small"][0])
+    gone = drop(0x00880200)(desk.seal(with_icon)[0])
+    assert not disagreement(gone, ring, desk.codec)
+    assert verify(gone, signers=ring.signers).verdict == "intact"
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize("depth", [60, 61, 62, 101, 201, 202])
+def test_the_readers_agree_how_deep_sequences_may_stand_within_each_other(
+    desk: Desk, ring: Keys, depth: int, undefined: bool
+) -> None:
+    """A sequence within 60 others is the deepest that is sealed and verified. Without a block it is open whether a
+    reader can parse what is deeper."""
+    deeper = partial(nested, depth=depth, undefined=undefined)
+    forged = deeper(desk.seal(KINDS["small"][0])[0])
+    assert not disagreement(forged, ring, desk.codec)
+    assert verify(forged, signers=ring.signers).verdict == ("altered" if depth <= 61 else "unreadable")
+    if depth <= 61:
+        sealed, _ = desk.seal(deeper(KINDS["small"][0]))
+        assert not disagreement(sealed, ring, desk.codec)
+        assert verify(sealed, signers=ring.signers).verdict == "intact"
+        return
+    with suppress(UnreadableObject):
+        assert desk.seal(deeper(KINDS["small"][0]))[1].level == "pass"
+    assert desk.verify(deeper(KINDS["small"][0])).verdict in ("unsealed", "unreadable")
+    assert verify(deeper(KINDS["small"][0]), signers=ring.signers).verdict == "unreadable"
+
+
+def nested(data: bytes, *, depth: int, undefined: bool) -> bytes:
+    """`data` with so many sequences within each other; the change itself does not parse what it makes."""
+    content = element(0x00081155, "UI", b"1.2")
+    length = 0xFFFFFFFF if undefined else None
+    ends = [struct.pack("<HHI", 0xFFFE, end, 0) if undefined else b"" for end in (0xE00D, 0xE0DD)]
+    for _ in range(depth):
+        content = element(0x00081140, "SQ", item(content + ends[0], length=length) + ends[1], length=length)
+    file = dicom.parse(data)
+    parts = {tag: entry.head + entry.body for tag, entry in file.elements.items()} | {0x00081140: content}
+    return data[: len(data) - len(file.dataset)] + b"".join(part for _, part in sorted(parts.items()))
+
+
+@pytest.mark.parametrize("make", [objects.ct, objects.fundus])
+def test_the_readers_agree_which_tiles_have_content_and_which_changed(make: Any) -> None:
+    draw = np.random.default_rng(1)
+    for _ in range(20):
+        file = read(make(rows=40, columns=24))
+        shape = pixel_format(file)
+        # Flat tiles, grey ones and coloured ones, and tiles with one value that differs.
+        samples = np.zeros(shape.shape, np.uint16 if shape.allocated == 16 else np.uint8)
+        for place in np.ndindex(1, 5, 3):
+            at = (place[0], slice(8 * place[1], 8 * place[1] + 8), slice(8 * place[2], 8 * place[2] + 8))
+            samples[at] = draw.integers(0, 2, shape.samples)
+            samples[place[0], 8 * place[1], 8 * place[2], 0] += draw.integers(0, 2, dtype=samples.dtype.type)
+        sealed = samples.copy()
+        sealed[:, : 8 * draw.integers(0, 6)] += 1
+        stated = digests.of_tiles(sealed, shape, 8)
+        ours = tampering([samples], shape, stated, 8)
+        assert ours
+        picture = pixels.Image(samples.astype(np.int64), shape.depth, False, "zero", "")
+        assert pixels.tiles_changed(picture, 8, stated) == (len(ours.changed), ours.with_content)
+
+
+@pytest.mark.parametrize(
+    "uid", sorted(uid for uid, row in UID_dictionary.items() if row[1] == "Transfer Syntax")
+)
+def test_the_readers_know_the_same_of_a_transfer_syntax(uid: str) -> None:
+    ours = syntax_of(uid)
+    assert (uid in dicom.LOSSY, uid in dicom.VIDEO) == (ours.lossy, ours.video)
+    assert (uid in dicom.NATIVE, uid in dicom.JPEG_2000) == (ours.native, ours.jpeg_2000)
 
 
 def test_the_encodings_of_the_second_reader_are_those_of_the_transfer_syntaxes() -> None:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+from importlib.resources import files
+
 import pytest
+from pydicom.datadict import keyword_for_tag
 
 from gateway.errors import ConfigurationError
 from gateway.seal.header import dictionary
 from gateway.seal.header.classes import HeaderClass, HeaderClasses, moved
+
+RULES = tomllib.loads(files("gateway.seal.header").joinpath("header_classes.toml").read_text())["rule"]
+
+
+@pytest.mark.parametrize("entry", sorted(entry for rule in RULES for entry in rule.get("elements", [])))
+def test_the_keyword_of_an_entry_is_that_of_its_tag(entry: str) -> None:
+    """Tags are read and keywords are for people: a wrong one would move another element than it says."""
+    assert re.fullmatch("[0-9A-F]{4},[0-9A-F]{4} [A-Za-z0-9]+", entry)
+    tag, keyword = entry.split(" ")
+    assert keyword_for_tag(int(tag.replace(",", ""), 16)) == keyword
 
 
 @pytest.mark.parametrize(
@@ -16,6 +31,8 @@ from gateway.seal.header.classes import HeaderClass, HeaderClasses, moved
         (0x60020010, HeaderClass.RENDERING), (0x00280030, HeaderClass.GEOMETRY), (0x00281053, HeaderClass.QUANTITY),
         (0x00080060, HeaderClass.CONTEXT), (0x00180050, HeaderClass.GEOMETRY), (0x00081030, HeaderClass.DESCRIPTION),
         (0x00201208, HeaderClass.BOOKKEEPING), (0x00180060, HeaderClass.CONTEXT), (0x00189FFE, HeaderClass.DESCRIPTION),
+        # Unknown to the dictionary, and within the range of a class.
+        (0x00549FFE, HeaderClass.DESCRIPTION),
     ],
 )  # fmt: skip
 def test_every_element_has_a_class(tag: int, expected: HeaderClass) -> None:
