@@ -58,6 +58,7 @@ class LedgerWriter:
         try:
             if not self._folder.exists:
                 self._make()
+            durable.remove_unfinished(path)
             self._origin = self._named(gateway_id)
             self._folder.check()
             self._signed = self._folder.checkpoint()

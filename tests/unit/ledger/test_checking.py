@@ -270,3 +270,18 @@ def test_a_longer_ledger_takes_no_more_memory_to_check(
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 100_000, peaks
+
+
+def test_a_new_signer_goes_on_with_the_ledger_of_the_one_before(
+    grown: Grown, tmp_path: Path, ledger_signer: Signer
+) -> None:
+    older = noted(exported(grown(5), "older"))
+    successor = Signer(HeldSigningKey(Ed25519PrivateKey.generate()))
+    folder = exported(add(tmp_path / "ledger", 5, successor))
+    both = [TrustedSigner(ledger_signer.public), TrustedSigner(successor.public)]
+    assert problems(folder, both, older) == ""
+    assert problems(folder, both[1:]) == ""
+    assert problems(folder, both[1:], older) == "the older checkpoint: not signed by any of the signers"
+    assert problems(folder, both[:1]) == "checkpoint: not signed by any of the signers"
+    names = {path.stem for path in (folder / "signers").iterdir()}
+    assert names == {signer.key_id.hex() for signer in both}

@@ -232,6 +232,7 @@ def _goes_on(folder: Path, added: int, where: str, signer: Signer) -> None:
     writer.append([entry(size), entry(size + 1)])
     sign_now(writer, signer)
     assert writer.signed is not None
+    assert not list(folder.glob(".*")), where
     # All entries are those of the one true ledger; so no checkpoint can contradict another one.
     assert writer.signed.checkpoint.root == mth(expected(size + 2)), where
     writer.close()
