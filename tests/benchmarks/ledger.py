@@ -25,6 +25,7 @@ from gateway.keys import Signer
 from gateway.keys.roles import HeldSigningKey
 from gateway.ledger.exporting import export
 from gateway.ledger.folder import LedgerFolder
+from gateway.ledger.looking import find
 from gateway.ledger.writing import BATCH_MAX, LedgerWriter
 from tests.benchmarks.gateway import SIZE, through
 from tests.support import objects
@@ -91,6 +92,9 @@ def long_ledger(entries: int) -> None:
         began = time.perf_counter()
         LedgerWriter(folder, gateway_id="benchmark").close()
         reopened = time.perf_counter() - began
+        began = time.perf_counter()
+        assert len(list(find(LedgerFolder(folder), instances={(7).to_bytes(8, "big")}))) == 1
+        looked = time.perf_counter() - began
         export(LedgerFolder(folder), Path(name) / "export")
         done = subprocess.run(
             [sys.executable, "-c", CHECK, str(Path(name) / "export")],
@@ -106,6 +110,7 @@ def long_ledger(entries: int) -> None:
             print(f"| CPU time to add an entry, {what} tenth of {entries} | {each_us:.1f} us |")
         print(f"| memory of the process that adds | {memory:.0f} MiB |")
         print(f"| opened again | {reopened:.2f} s |")
+        print(f"| one look through it, as of `verify --ledger` | {looked:.1f} s |")
         print(f"| export checked | {seconds:.1f} s, {entries / seconds:.0f} entries per second |")
         print(f"| memory of the process that checks | {checked_memory:.0f} MiB |")
 
