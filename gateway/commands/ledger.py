@@ -131,7 +131,7 @@ def _ledger(config_path: Path) -> LedgerFolder:
     if not ledger.exists:
         raise UsageError(
             f"there is no ledger in {data_dir}",
-            hint="Look at gateway.data_dir and ledger.enabled; `sealgate serve` makes it.",
+            hint="Look at gateway.data_dir and ledger.enabled; it begins with the first object that is sealed.",
         )
     return ledger
 

@@ -98,11 +98,10 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
     metrics, asked = Metrics(), Wakeup()
     metrics.set("sealgate_bypass", int(bypass))
     key, pseudonyms = spool_key(config), Pseudonyms.load(config.gateway.data_dir)
-    in_force = InForce(config)
     spool = LocalSpool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min, key=key)
     queue = open_queue(config, holds_objects=any(spool.names()))
     return Parts(
-        in_force=in_force,
+        in_force=InForce(config),
         bypass=bypass,
         log=log,
         metrics=metrics,
@@ -123,7 +122,6 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
             config.gateway.data_dir,
             queue=queue,
             gateway_id=pseudonyms.gateway_id(),
-            enabled=lambda: in_force.config.ledger.enabled,
             metrics=metrics,
             log=log,
         ),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.errors import GatewayError
-from gateway.ledger.folder import CHECKPOINT, FOLDER
+from gateway.ledger.folder import CHECKPOINT, FOLDER, LedgerFolder
 from gateway.ledger.writing import BATCH_MAX, LedgerWriter
 from gateway.observe import Log, Metrics
 from gateway.queue import Queue
@@ -34,16 +34,13 @@ class LedgerKeeper:
         *,
         queue: Queue,
         gateway_id: str,
-        enabled: Callable[[], bool],
         metrics: Metrics,
         log: Log,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """enabled: whether there is to be a ledger; entries that are in the queue are written in any case.
-        clock: seconds that only grow.
-        """
+        """clock: seconds that only grow."""
         self._path = data_dir / FOLDER
-        self._queue, self._gateway_id, self._enabled = queue, gateway_id, enabled
+        self._queue, self._gateway_id = queue, gateway_id
         self._metrics, self._log, self._clock = metrics, log, clock
         self._lock = threading.Lock()
         self._writer: LedgerWriter | None = None
@@ -88,7 +85,8 @@ class LedgerKeeper:
     def _keep(self, sign: Sign) -> None:
         """Raises GatewayError."""
         rows = self._queue.unlogged(limit=BATCH_MAX)
-        if not rows and not self._enabled():
+        # Where nothing is ever sealed there is no ledger, and perhaps nobody who could sign it.
+        if not rows and not LedgerFolder(self._path).exists:
             return
         if self._writer is None:
             self._writer = LedgerWriter(self._path, gateway_id=self._gateway_id)

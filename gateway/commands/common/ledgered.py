@@ -65,7 +65,7 @@ class LedgerFindings:
         if not ledger.exists:
             raise UsageError(
                 f"there is no ledger in {config.gateway.data_dir}",
-                hint="Look at gateway.data_dir and ledger.enabled; `sealgate serve` makes it.",
+                hint="Look at gateway.data_dir and ledger.enabled; it begins with the first object that is sealed.",
             )
         pseudonyms = Pseudonyms.existing(config.gateway.data_dir)
         self._whole = whole

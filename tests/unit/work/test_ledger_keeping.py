@@ -34,15 +34,14 @@ def signed(text: bytes) -> tuple[bytes, str]:
 class Kept:
     """A queue, a ledger beside it, and a clock that stands still."""
 
-    def __init__(self, folder: Path, *, enabled: bool = True) -> None:
-        self.folder, self.now, self.enabled = folder, 1000.0, enabled
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.now = folder, 1000.0
         folder.mkdir(exist_ok=True)
         self.queue, self.metrics = SqliteQueue(folder / "queue.sqlite"), Metrics()
         self.keeper = LedgerKeeper(
             folder,
             queue=self.queue,
             gateway_id="gateway",
-            enabled=lambda: self.enabled,
             metrics=self.metrics,
             log=logger(),
             clock=lambda: self.now,
@@ -129,23 +128,23 @@ def test_without_news_nothing_is_signed(kept: Kept) -> None:
         asked.append(text)
         return signed(text)
 
+    kept.seal(1)
     for _ in range(3):
         kept.keeper.keep(counting, at_once=True)
     assert len(asked) == 1
 
 
-def test_where_there_is_to_be_no_ledger_there_is_none(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "data", enabled=False)
-    kept.keeper.keep(signed)
+def test_where_nothing_is_sealed_there_is_no_ledger_and_nobody_is_asked_to_sign(kept: Kept) -> None:
+    """A gateway that only verifies may have no signer's key."""
+    asked: list[bytes] = []
+
+    def unable(text: bytes) -> tuple[bytes, str]:
+        asked.append(text)
+        raise ResourceError("no key")
+
+    kept.keeper.keep(unable)
     assert not (kept.folder / "ledger").exists()
-    kept.close()
-
-
-def test_what_was_sealed_before_it_was_switched_off_is_still_written(kept: Kept) -> None:
-    kept.seal(2)
-    kept.enabled = False
-    kept.keeper.keep(signed)
-    assert kept.held() == expected(2)
+    assert asked == []
 
 
 @pytest.mark.parametrize("error", [WorkerDied("died"), ResourceError("no key")], ids=lambda error: error.code)
