@@ -44,6 +44,7 @@ class Outcome:
     restored: whether `outgoing` holds the original pixels.
     signature: what came of the standard signature, a code word; "" where none was to be made.
     signature_problem: why it has no time stamp, for people; "" otherwise.
+    ledger_entry: what the ledger is to hold about it; empty where nothing was sealed, or there is no ledger.
     """
 
     outgoing: str | None
@@ -53,6 +54,7 @@ class Outcome:
     restored: bool = False
     signature: str = ""
     signature_problem: str = ""
+    ledger_entry: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,19 @@ class OpenedOriginal:
     restoration: Restoration
 
 
-Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal | AmendedObject
+@dataclass(frozen=True, kw_only=True)
+class SignedNote:
+    """What came of a CheckpointTask.
+
+    note: the checkpoint, signed.
+    verifier_key: of the signer, as signed notes name it.
+    """
+
+    note: bytes
+    verifier_key: str
+
+
+Result: TypeAlias = Outcome | Report | OpenedRecord | OpenedOriginal | AmendedObject | SignedNote
 ResultT = TypeVar("ResultT", bound=Result)
 
 
@@ -141,6 +155,16 @@ class ConvertTask(Task[Outcome]):
     syntax: str
 
 
+# -- For the ledger.
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointTask(Task[SignedNote]):
+    """Sign a checkpoint of the ledger. text: of the checkpoint; nothing else is signed."""
+
+    text: bytes
+
+
 # -- Tasks on demand name files that the service hands over.
 
 
@@ -188,6 +212,7 @@ AnyTask: TypeAlias = (
     | ReleaseTask
     | MarkTask
     | ConvertTask
+    | CheckpointTask
     | VerifyOnlyTask
     | ExtractTask
     | RestoreOnlyTask
