@@ -259,6 +259,14 @@ class AuditFailed(ResourceError):
     hint = "Check disk space and permissions of audit.log in gateway.data_dir."
 
 
+class LedgerBroken(ResourceError):
+    """The ledger, or an export of it, is not what was written. Nothing is added to it, and it is not signed."""
+
+    code = "ledger-broken"
+    retry = False
+    hint = "Compare it with an older export (sealgate ledger check); restore gateway.data_dir from a backup."
+
+
 class AlreadyRunning(ResourceError):
     """Another gateway uses the same data folder."""
 

@@ -15,7 +15,8 @@ from gateway.commands.common.printing import Printer
 from gateway.dimse import users
 from gateway.dimse.own_gateway import leads_here
 from gateway.dimse.requestor import Requestor
-from gateway.errors import ConfigurationError, GatewayError, TimeStampFailed, UsageError
+from gateway.errors import ConfigurationError, GatewayError, ResourceError, TimeStampFailed, UsageError
+from gateway.ledger.folder import FOLDER, LedgerFolder
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.runtime import rights
 from gateway.tls import Certificate
@@ -33,12 +34,17 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
     """Validate the configuration, the keys and certificates it names; with --echo, C-ECHO every destination.
 
     Exit code 2 if the configuration is wrong (every error with its key and a hint), 3 if a destination does
-    not answer, a certificate of ours is expired, or the data folder belongs to another user.
+    not answer, a certificate of ours is expired, the data folder belongs to another user, or the ledger in it is
+    not what was signed.
     """
     printer = Printer(as_json=as_json)
     settings = config.load(config_path)
     KeyRing.load(settings.keys, settings.seal.standard_signature)
-    stamper = TimeStamper.of(settings.seal.time_stamp) if settings.seal.time_stamp else None
+    stampers = [
+        TimeStamper.of(authority)
+        for authority in dict.fromkeys((settings.seal.time_stamp, settings.ledger.time_stamp))
+        if authority is not None
+    ]
     spool_key(settings)
     own = tls.own_certificates(settings)
     if settings.users.file is not None:
@@ -54,7 +60,10 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
         printer.prose("no [[node]]: nobody may associate")
     for caution in _cautions(settings):
         printer.prose(caution)
-    good = [_usable(settings.gateway.data_dir, printer)]
+    good = [
+        _usable(settings.gateway.data_dir, printer),
+        _ledger_is_whole(settings.gateway.data_dir / FOLDER, printer),
+    ]
     good += [_valid(name, certificate, printer) for name, certificate in own.items()]
     good += (
         [
@@ -64,7 +73,7 @@ def command(config_path: Path, echo: bool, as_json: bool) -> None:
         if echo
         else []
     )
-    good += [_stamps(stamper, printer)] if echo and stamper else []
+    good += [_stamps(stamper, printer) for stamper in stampers] if echo else []
     sys.exit(Exit.OK if all(good) else Exit.FINDINGS)
 
 
@@ -117,6 +126,20 @@ def _usable(data_dir: Path, printer: Printer) -> bool:
         line = {"data_dir": str(data_dir), "ok": False, "reason": "rights", "problem": problem}
         printer.outcome(line, "not usable", problem, [hint])
     return not problems
+
+
+def _ledger_is_whole(path: Path, printer: Printer) -> bool:
+    """Print what is wrong with the ledger. False when it can't be read, or is not what was signed last."""
+    ledger = LedgerFolder(path)
+    if not path.exists():
+        return True
+    try:
+        ledger.check()
+    except ResourceError as error:
+        line = {"ledger": str(path), "ok": False, "reason": error.code, "problem": str(error)}
+        printer.outcome(line, "not usable", f"{path}: {error}", [f"  hint: {error.hint}"])
+        return False
+    return True
 
 
 def _valid(name: str, certificate: Certificate, printer: Printer) -> bool:

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError, UsageError
 COMMANDS = (
     "keygen", "keys", "token", "password", "seal", "verify", "extract", "restore", "release", "amend", "serve",
     "check", "queue",
-    "quarantine", "backup", "demo",
+    "quarantine", "ledger", "backup", "demo",
 )  # fmt: skip
 
 

@@ -13,7 +13,9 @@ from gateway import config
 from gateway.commands.common import batch, loading, options
 from gateway.commands.common.exits import Exit
 from gateway.commands.common.files import InputFile, inputs, opened_input
+from gateway.commands.common.ledgered import LedgerFindings, Whole
 from gateway.commands.common.printing import Printer
+from gateway.errors import UsageError
 from gateway.seal.header.classes import HeaderClasses, moved
 from gateway.seal.verifying import Report, verify
 
@@ -82,6 +84,19 @@ class VerifyFile:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Configuration file of a gateway, whose verify.classes are taken.",
 )
+@click.option(
+    "--ledger",
+    "with_ledger",
+    is_flag=True,
+    help="Ask the ledger of the gateway of --config: newer sealed versions, missing and foreign instances.",
+)
+@click.option(
+    "--complete",
+    type=click.Choice(["study", "series"]),
+    default="study",
+    show_default=True,
+    help="With --ledger and a folder: what must be complete, each study or only each series that is there.",
+)
 @options.jobs
 @options.limits
 @options.json_lines
@@ -91,6 +106,8 @@ def command(
     recipient_key: Path | None,
     certificates: Path | None,
     config_path: Path | None,
+    with_ledger: bool,
+    complete: Whole,
     jobs: int,
     memory: int,
     timeout: float,
@@ -98,19 +115,31 @@ def command(
 ) -> None:
     """Verify the file IN, or every file of the folder IN.
 
-    Exit code 0 only if all are intact, transcoded or amended; 3 if any is not.
+    Exit code 0 only if all are intact, transcoded or amended; 3 if any is not. With --ledger also 3 if a newer sealed
+    version exists, a seal was removed, or a folder is not complete.
     """
+    if with_ledger and config_path is None:
+        raise UsageError(
+            "--ledger needs --config", hint="Give the configuration file of the gateway that sealed."
+        )
     if signers:
         loading.trusted_signers(signers)
     if recipient_key:
         loading.recipient_key(recipient_key)
     if certificates:
         loading.certificate_trust(certificates)
-    classes = moved(config.load(config_path).verify.classes or {}) if config_path else HeaderClasses()
+    settings = config.load(config_path) if config_path else None
+    classes = moved(settings.verify.classes or {}) if settings else HeaderClasses()
     task = VerifyFile(signers, recipient_key, memory, certificates, classes)
     limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
-    printer = Printer(as_json=as_json)
-    sys.exit(batch.run(task, inputs(given), jobs=jobs, printer=printer, limits=limits))
+    printer, items = Printer(as_json=as_json), inputs(given)
+    if not with_ledger or settings is None:
+        sys.exit(batch.run(task, items, jobs=jobs, printer=printer, limits=limits))
+    findings = LedgerFindings(settings, items, whole=complete, memory_bytes=memory, limits=limits)
+    code = batch.run(task, items, jobs=jobs, printer=printer, limits=limits, added=findings.added)
+    if given.is_dir() and findings.tell_whether_complete(given, printer) is not Exit.OK and code is Exit.OK:
+        code = Exit.FINDINGS
+    sys.exit(code)
 
 
 def _difference(difference: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from gateway.config.routing import Route
 from gateway.config.tables import (
     GatewaySettings,
     KeySettings,
+    LedgerSettings,
     ListenerSettings,
     QueueSettings,
     ReleaseSettings,
@@ -23,6 +24,7 @@ __all__ = [
     "Destination",
     "GatewaySettings",
     "KeySettings",
+    "LedgerSettings",
     "Limits",
     "ListenerSettings",
     "QueueSettings",

@@ -21,6 +21,7 @@ from gateway.config.tables import (
     CommitmentSettings,
     GatewaySettings,
     KeySettings,
+    LedgerSettings,
     ListenerSettings,
     QueueSettings,
     ReleaseSettings,
@@ -48,6 +49,7 @@ class Config(Table):
     users: UserSettings = UserSettings()
     http: HttpSettings = HttpSettings()
     seal: SealSettings = SealSettings()
+    ledger: LedgerSettings = LedgerSettings()
     verify: VerifySettings = VerifySettings()
     release: ReleaseSettings = ReleaseSettings()
     queue: QueueSettings = QueueSettings()

@@ -1,4 +1,4 @@
-"""The plain tables: `[gateway]`, `[keys]`, `[listener]`, `[seal]`, `[release]`, `[queue]`, `[commitment]`."""
+"""The plain tables: `[gateway]`, `[keys]`, `[listener]`, `[seal]`, `[ledger]`, `[release]`, `[queue]` and others."""
 
 from __future__ import annotations
 
@@ -111,6 +111,21 @@ class SealSettings(Table):
             raise ValueError(
                 "time_stamp: is for seal.standard_signature, which is missing (give both, or leave it out)"
             )
+        return self
+
+
+class LedgerSettings(Table):
+    # Whether what is sealed is written down in an append-only log.
+    enabled: bool = True
+    # An authority that stamps its checkpoints; None: nobody does.
+    time_stamp: TimeStampSettings | None = None
+    # From one stamp to the next.
+    time_stamp_hours: float = Field(default=24.0, ge=0.01, le=24 * 366)
+
+    @model_validator(mode="after")
+    def _something_is_stamped(self) -> Self:
+        if self.time_stamp is not None and self.time_stamp.required:
+            raise ValueError("time_stamp.required: nothing waits for stamps of the ledger (leave it out)")
         return self
 
 

@@ -169,6 +169,10 @@ def _elements(file: Part10, elements: list[Element], around: _Around, deep: int)
         before = tag
         if tag == SPECIFIC_CHARACTER_SET and element.vr not in (None, b"CS"):
             yield f"{_name(tag)} has another VR than CS"
+        creator = tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF
+        if creator and element.vr not in (None, b"LO", b"UN"):
+            # DCMTK takes blanks out of a UI, and with them the name that others read.
+            yield f"{_name(tag)} is a private creator of another VR than LO"
         if tag in _TRAPS:
             yield f"{_name(tag)} is not what some readers take it for"
         known = around.vrs.get(tag, "")

@@ -14,7 +14,7 @@ All entries are optional. Several keys may be trusted at the same time, so that 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -111,6 +111,9 @@ class TrustedSigners:
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def __iter__(self) -> Iterator[TrustedSigner]:
+        return iter(self._by_id.values())
 
     def __repr__(self) -> str:
         return f"TrustedSigners({', '.join(sorted(key_id.hex() for key_id in self._by_id))})"

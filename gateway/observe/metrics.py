@@ -28,7 +28,7 @@ METRICS = (
     Metric(
         "sealgate_repeated_total",
         "counter",
-        "Arrivals of bytes that are known already, answered from the ledger.",
+        "Arrivals of bytes that are known already, answered from what the queue remembers.",
     ),
     Metric(
         "sealgate_changed_total",
@@ -190,6 +190,14 @@ METRICS = (
         "1 if the last attempt to reach the destination succeeded.",
         ("destination",),
     ),
+    Metric("sealgate_ledger_entries", "gauge", "Entries in the ledger of what was sealed."),
+    Metric(
+        "sealgate_ledger_unwritten",
+        "gauge",
+        "Entries that wait in the queue for the ledger; more than a few for long: it can't be written.",
+    ),
+    Metric("sealgate_ledger_checkpoint_age_seconds", "gauge", "Seconds since the ledger was signed last."),
+    Metric("sealgate_ledger_stamps_total", "counter", "Time stamps of the ledger's checkpoints."),
     Metric("sealgate_codec_info", "gauge", "Execution provider of the networks; always 1.", ("provider",)),
 )
 

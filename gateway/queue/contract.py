@@ -21,6 +21,7 @@ from gateway.queue.model import (
     Snapshot,
     State,
     Step,
+    Unlogged,
 )
 
 
@@ -66,8 +67,26 @@ class Queue(Protocol):
     def prepared(self, worker: str, job: Job, outcome: Prepared) -> bool:
         """The prepare job is done, and its deliveries are ready.
 
+        Its entry of the ledger is kept with that, for `unlogged`; unless all its deliveries were dropped at once,
+        because their destinations have a newer version.
+
         Returns False when `worker` does not hold the lease any more; then nothing is changed.
         """
+
+    def unlogged(self, *, limit: int) -> list[Unlogged]:
+        """The entries that the ledger does not have yet, in the order in which their instances arrived.
+
+        That of a newer version is left out while an older one of the same instance is still to be prepared: the newest
+        version is the last one in the ledger.
+
+        limit: how many at most.
+        """
+
+    def unlogged_count(self) -> int:
+        """How many there are."""
+
+    def logged(self, ids: Sequence[int]) -> None:
+        """The ledger has these entries, durably: they are forgotten here."""
 
     def delivered(self, worker: str, jobs: Sequence[Job], *, keep: bool = False) -> Files:
         """Those of the jobs that `worker` still holds are done.

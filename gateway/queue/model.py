@@ -167,11 +167,25 @@ class Prepared:
     outgoing: name of the new object in the spool; None: the received one is to be sent.
     level: how far the instance is sealed, a code word.
     reason: why, a code word.
+    ledger_entry: what the ledger is to hold about it; empty when there is nothing to hold.
     """
 
     outgoing: str | None
     level: str
     reason: str
+    ledger_entry: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlogged:
+    """An entry that is to be added to the ledger.
+
+    id: grows with each of them.
+    entry: as the ledger will hold it.
+    """
+
+    id: int
+    entry: bytes
 
 
 @dataclass(frozen=True, kw_only=True)

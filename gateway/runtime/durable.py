@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 WRITE_BYTES_MAX = 1 << 30  # Linux takes less than 2 GiB in one call, write(2)
+_TEMPORARY_NAME = ".sealgate-{}.part"
 # A disk that a person chose may not support the sync of a folder, or the folder may not be readable.
 FOLDER_NOT_SYNCED = {errno.EINVAL, errno.EACCES, errno.ENOTSUP}
 
@@ -115,6 +116,15 @@ def link(source: Path, target: Path) -> bool:
     return True
 
 
+def remove_unfinished(folder: Path) -> None:
+    """At start, when nobody else writes there: remove what a killed process left of the functions above.
+
+    Raises OSError.
+    """
+    for path in folder.glob(_TEMPORARY_NAME.format("*")):
+        path.unlink(missing_ok=True)
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all of `data`: one call of the system may take less.
 
@@ -143,7 +153,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def _temporary(target: Path) -> Path:
-    return target.with_name(f".sealgate-{secrets.token_hex(8)}.part")
+    return target.with_name(_TEMPORARY_NAME.format(secrets.token_hex(8)))
 
 
 def _write_new(path: Path | str, parts: Iterable[bytes], mode: int, folder: int | None = None) -> None:

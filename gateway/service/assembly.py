@@ -36,6 +36,7 @@ from gateway.tls import Certificates
 from gateway.web.records import Records
 from gateway.work.context import WorkContext
 from gateway.work.keyring import spool_key
+from gateway.work.ledger_keeping import LedgerKeeper
 from gateway.work.on_demand import OnDemand
 from gateway.work.return_pool import ReturnPool
 
@@ -97,6 +98,7 @@ class Parts:
     arrived: Wakeup
     prepared: Wakeup
     asked: Wakeup
+    ledger: LedgerKeeper
 
     @property
     def gateway_id(self) -> str:
@@ -109,6 +111,7 @@ class Parts:
         return self.in_force.config
 
     def close(self) -> None:
+        self.ledger.close()
         self.queue.close()
         self.commitments.close()
 
@@ -122,6 +125,7 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
     metrics.set("sealgate_bypass", int(bypass))
     key, pseudonyms = spool_key(config), Pseudonyms.load(config.gateway.data_dir)
     spool = LocalSpool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min, key=key)
+    queue = open_queue(config, holds_objects=any(spool.names()))
     return Parts(
         in_force=InForce(config),
         bypass=bypass,
@@ -129,7 +133,7 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
         metrics=metrics,
         spool=spool,
         quarantine=Quarantine(config.gateway.data_dir, key=key),
-        queue=open_queue(config, holds_objects=any(spool.names())),
+        queue=queue,
         commitments=open_commitments(config),
         commitment_user=CommitmentUser(
             metrics=metrics, log=log, answered=asked, gateway_id=pseudonyms.gateway_id()
@@ -140,6 +144,13 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
         arrived=Wakeup(),
         prepared=Wakeup(),
         asked=asked,
+        ledger=LedgerKeeper(
+            config.gateway.data_dir,
+            queue=queue,
+            gateway_id=pseudonyms.gateway_id(),
+            metrics=metrics,
+            log=log,
+        ),
     )
 
 
@@ -246,6 +257,7 @@ def work_context(parts: Parts) -> WorkContext:
         arrived=parts.arrived,
         prepared=parts.prepared,
         gateway_id=parts.gateway_id,
+        ledger=parts.ledger,
     )
 
 

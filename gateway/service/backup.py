@@ -3,20 +3,24 @@
 A queue and a spool that are copied one after the other do not fit together: objects arrive and are delivered meanwhile.
 Therefore the spool is copied first, in rounds, until few objects are left. Then nobody can write to the queue for as
 long as its snapshot and the copy of these last objects take. Objects never change, so that a hard link is a copy.
+The ledger is copied in the same way: its full tiles first, the rest while nobody can write to the queue.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import FileMissing, ResourceError, SpoolCorrupt, UsageError
+from gateway.errors import FileMissing, LedgerBroken, ResourceError, SpoolCorrupt, UsageError
+from gateway.ledger import folder as ledger
+from gateway.ledger.copying import LedgerCopy
 from gateway.queue import Queue, is_file_of_queue, open_to_copy
 from gateway.runtime import durable, rights
 from gateway.spool import LocalSpool
+from gateway.spool.local import link_or_copy
 from gateway.spool.quarantine import Quarantine
 from gateway.work import handover
 
@@ -24,7 +28,7 @@ ROUNDS_MAX = 10
 # Objects that may be left for the time in which nobody can write to the queue.
 FEW = 16
 # Made anew in the copy, or copied in a way of their own. A hand-over lasts as long as somebody waits for the answer.
-COPIED_APART = ("lock", "spool", "quarantine", handover.FOLDER)
+COPIED_APART = ("lock", "spool", "quarantine", ledger.FOLDER, handover.FOLDER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ def back_up(data_dir: Path, target: Path) -> Backup:
 def _copy(queue: Queue, data_dir: Path, target: Path) -> Backup:
     """Raises ResourceError, OSError."""
     source, copy = LocalSpool(data_dir, makes=False), LocalSpool(target)
+    ledger_copy = LedgerCopy(data_dir / ledger.FOLDER, target / ledger.FOLDER, link=link_or_copy)
     copied: set[str] = set()
     for _ in range(ROUNDS_MAX):
         fresh = set(source.names()) - copied
@@ -82,7 +87,10 @@ def _copy(queue: Queue, data_dir: Path, target: Path) -> Backup:
         copied |= fresh
         if len(fresh) <= FEW:
             break
+    with suppress(LedgerBroken):
+        ledger_copy.copy_tiles()
     with queue.snapshot(target) as snapshot:
+        ledger_copy.copy_rest()
         needed = snapshot.files
         source.copy_to(copy, needed - copied)
     locked_s = time.monotonic() - snapshot.locked_at

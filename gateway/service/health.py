@@ -51,6 +51,8 @@ class Health:
             for depth in parts.queue.depth()
         )
         metrics.set("sealgate_commitments_open", parts.commitments.open_requests())
+        metrics.set("sealgate_ledger_unwritten", parts.queue.unlogged_count())
+        metrics.set("sealgate_ledger_checkpoint_age_seconds", parts.ledger.checkpoint_age_s())
         objects, held_bytes = parts.quarantine.size()
         metrics.set("sealgate_quarantine_objects", objects)
         metrics.set("sealgate_quarantine_bytes", held_bytes)

@@ -59,7 +59,7 @@ class Housekeeping:
         self._retained_at = time.monotonic()
 
     def _clean(self) -> None:
-        """What nobody needs any more: old lines of the ledger, ended requests, orphaned files, freed memory."""
+        """What nobody needs any more: old instances of the queue, ended requests, orphaned files, freed memory."""
         parts, remember_hours = self._parts, self._parts.config.queue.remember_hours
         reconcile.forget(parts.queue, remember_hours=remember_hours)
         parts.commitments.forget(ended_before=time.time() - remember_hours * 3600)

@@ -85,7 +85,7 @@ def _size(spool: Spool, name: str) -> int | None:
 
 
 def forget(queue: Queue, *, remember_hours: float) -> int:
-    """Remove from the ledger what is older than `remember_hours`: repetitions of it are not recognised any more.
+    """Forget what the queue remembers for longer than `remember_hours`: repetitions of it are not recognised any more.
 
     Returns how many instances.
     """

@@ -1,4 +1,4 @@
-"""The threads that do the work: preparers, deliverers, bypass, reporter. Started, stopped, cut off."""
+"""The threads that do the work: preparers, deliverers, bypass, reporter, stamper. Started, stopped, cut off."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gateway.service import assembly
 from gateway.service.assembly import Parts
 from gateway.work.bypass import Bypass
 from gateway.work.deliverer import Deliverer, deliverers
+from gateway.work.ledger_stamping import LedgerStamper
 from gateway.work.preparer import Preparer, start_processes
 
 # Seconds for a thread to notice that its process was killed.
@@ -23,7 +24,7 @@ class WorkerThreads:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._preparers: list[Preparer] = []
-        self._others: list[Bypass | Deliverer | Reporter] = []
+        self._others: list[Bypass | Deliverer | Reporter | LedgerStamper] = []
 
     @property
     def preparers(self) -> int:
@@ -60,7 +61,9 @@ class WorkerThreads:
         """Start all threads, those of the preparers that have processes among them."""
         parts, context = self._parts, assembly.work_context(self._parts)
         bypasses = [Bypass(context)] if parts.bypass else []
-        self._others = [*bypasses, *deliverers(context), assembly.reporter(parts)]
+        settings = parts.config.ledger
+        stampers = [LedgerStamper(settings, context)] if settings.enabled and settings.time_stamp else []
+        self._others = [*bypasses, *deliverers(context), assembly.reporter(parts), *stampers]
         for thread in self._all():
             thread.start()
         gone = {depth.destination for depth in parts.queue.depth()} - {""}
@@ -84,5 +87,5 @@ class WorkerThreads:
                 preparer.join(CUT_OFF_S)
         self._preparers, self._others = [], []
 
-    def _all(self) -> list[Preparer | Bypass | Deliverer | Reporter]:
+    def _all(self) -> list[Preparer | Bypass | Deliverer | Reporter | LedgerStamper]:
         return [*self._preparers, *self._others]

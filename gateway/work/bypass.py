@@ -15,7 +15,7 @@ CLAIM_MAX = 64
 TELL_S = 60.0
 NOTICE = "bypass: nothing is sealed, verified or restored"
 NOT_RELEASED = "Nothing is released while the gateway runs with --bypass."
-# What the ledger remembers of each object.
+# What the queue remembers of each object.
 OUTCOME = Prepared(outgoing=None, level="pass", reason="bypass")
 
 

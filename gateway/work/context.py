@@ -9,6 +9,7 @@ from gateway.observe import Log, Metrics
 from gateway.queue import Queue
 from gateway.runtime.wakeup import Wakeup
 from gateway.spool import Spool
+from gateway.work.ledger_keeping import LedgerKeeper
 
 # Seconds between two looks for work that nobody told of, such as a job whose next attempt is due.
 LOOK_AGAIN_S = 1.0
@@ -23,6 +24,7 @@ class WorkContext:
     arrived: notified when there are new prepare jobs.
     prepared: notified when there are new deliver jobs.
     gateway_id: by which this gateway knows itself in associations.
+    ledger: writes down what was sealed.
     """
 
     config: Config
@@ -33,3 +35,4 @@ class WorkContext:
     arrived: Wakeup
     prepared: Wakeup
     gateway_id: str = ""
+    ledger: LedgerKeeper | None = None

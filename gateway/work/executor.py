@@ -14,7 +14,9 @@ from gateway.dicom.part10 import read
 from gateway.dicom.pixels import transcode
 from gateway.dicom.tags import SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gateway.dicom.warning import with_warning
-from gateway.errors import KeyFileError, UnreadableObject
+from gateway.errors import KeyFileError, ResourceError, UnreadableObject
+from gateway.ledger import checkpoint
+from gateway.observe.pseudonyms import Pseudonyms
 from gateway.seal import (
     DEFAULT_FIELDS,
     Device,
@@ -39,11 +41,13 @@ from gateway.seal.verifying import (
 from gateway.spool import LocalSpool, Spool
 from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
+from gateway.work.ledger_entries import entry_of
 from gateway.work.tasks import (
     KEYWORDS_MAX,
     AmendedObject,
     AmendTask,
     AnyTask,
+    CheckpointTask,
     ConvertedFile,
     ConvertFileTask,
     ConvertTask,
@@ -59,6 +63,7 @@ from gateway.work.tasks import (
     Returned,
     ReturnTask,
     SealTask,
+    SignedNote,
     VerifyOnlyTask,
     VerifyTask,
 )
@@ -75,6 +80,7 @@ class Executor:
         self._time_stamper = TimeStamper.of(config.seal.time_stamp) if config.seal.time_stamp else None
         self._spool = worker_spool(config)
         self._spool_key = spool_key(config)
+        self._pseudonyms = _pseudonyms(config) if config.ledger.enabled else None
         self._memory_bytes = config.limits.worker_memory_bytes
         self._options = SealOptions(
             profile=Profile(config.seal.profile),
@@ -115,6 +121,8 @@ class Executor:
                 return mark(self._spool, task)
             case ConvertTask():
                 return convert(self._spool, task)
+            case CheckpointTask():
+                return self._sign_checkpoint(task)
             case VerifyOnlyTask():
                 return self._verify_only(task)
             case ExtractTask():
@@ -154,13 +162,27 @@ class Executor:
                 if signature == "unstamped" and self._time_stamper is not None:
                     problem = self._time_stamper.problem
             outgoing = None if sealed is data else self._spool.put(sealed)
+            entry = self._ledger_entry(sealed) if outgoing is not None else b""
         return Outcome(
             outgoing=outgoing,
             level=result.level,
             reason=result.reason,
             signature=signature,
             signature_problem=problem,
+            ledger_entry=entry,
         )
+
+    def _ledger_entry(self, sealed: ByteSource) -> bytes:
+        return b"" if self._pseudonyms is None else entry_of(read(sealed), self._pseudonyms).encode()
+
+    def _sign_checkpoint(self, task: CheckpointTask) -> SignedNote:
+        """Raises KeyFileError, LedgerBroken, ResourceError."""
+        signer = self._keys.signer
+        if signer is None:
+            raise KeyFileError("there is no keys.signer")
+        note = checkpoint.sign(task.text, signer)
+        origin = checkpoint.SignedCheckpoint.parse(note).checkpoint.origin
+        return SignedNote(note=note, verifier_key=checkpoint.verifier_key(origin, signer.public))
 
     def _verify(self, task: VerifyTask) -> Outcome | Failure:
         with self._spool.open(task.object_name) as data:
@@ -359,6 +381,15 @@ def convert(spool: Spool, task: ConvertTask) -> Outcome:
 def worker_spool(config: Config) -> Spool:
     """The spool as a worker process opens it. Raises KeyFileError, SpoolFull."""
     return LocalSpool(config.gateway.data_dir, key=spool_key(config))
+
+
+def _pseudonyms(config: Config) -> Pseudonyms:
+    """Raises ResourceError."""
+    try:
+        return Pseudonyms.load(config.gateway.data_dir)
+    except OSError as error:
+        hint = "Check the disk and the rights of gateway.data_dir."
+        raise ResourceError(f"the key of pseudonyms can't be read: {error.strerror}", hint=hint) from error
 
 
 def _verified(report: Report, *, restored_to: str | None = None) -> Outcome:

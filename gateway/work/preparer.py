@@ -65,6 +65,7 @@ class Preparer(threading.Thread):
 
     def run(self) -> None:
         self._loop.run(self._turn)
+        self._keep_ledger(at_once=True)
         self._worker.stop()
 
     def _turn(self) -> Next:
@@ -73,10 +74,14 @@ class Preparer(threading.Thread):
             # What waits is left as it is.
             return Next.REST
         jobs = self._context.queue.claim(self.name, step=Step.PREPARE, limit=CLAIM_MAX, lease_s=self._lease_s)
-        if not jobs:
-            return Next.WAIT
-        self._work_off(jobs)
-        return Next.AGAIN
+        if jobs:
+            self._work_off(jobs)
+        self._keep_ledger()
+        return Next.AGAIN if jobs else Next.WAIT
+
+    def _keep_ledger(self, *, at_once: bool = False) -> None:
+        if self._context.ledger is not None and self._worker.is_started:
+            self._context.ledger.keep(self._worker.sign, at_once=at_once)
 
     def _work_off(self, jobs: list[Job]) -> None:
         queue = self._context.queue

@@ -41,7 +41,12 @@ class Settlement:
     def done(self, job: Job, outcome: Outcome, seconds: float) -> None:
         """The object may be delivered."""
         context = self._context
-        prepared = Prepared(outgoing=outcome.outgoing, level=outcome.level, reason=outcome.reason)
+        prepared = Prepared(
+            outgoing=outcome.outgoing,
+            level=outcome.level,
+            reason=outcome.reason,
+            ledger_entry=outcome.ledger_entry,
+        )
         if not context.queue.prepared(self._worker, job, prepared):
             # Another worker was given the job.
             context.spool.remove([outcome.outgoing] if outcome.outgoing else [])

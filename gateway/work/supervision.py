@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, ResourceError
 from gateway.runtime.backoff import delay_s
 from gateway.work.context import TROUBLE_PAUSE_S, WorkContext
 from gateway.work.process import WorkerProcess
-from gateway.work.tasks import Failure, MarkTask, Outcome, ReleaseTask, SealTask, VerifyTask
+from gateway.work.tasks import CheckpointTask, Failure, MarkTask, Outcome, ReleaseTask, SealTask, VerifyTask
 
 # Seconds between attempts to start a worker process.
 START_AGAIN_MAX_S = 30.0
@@ -31,6 +31,11 @@ class SupervisedWorker:
     def pid(self) -> int | None:
         """None while no process runs."""
         return self._process.pid
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the process was started and nobody has noticed its end."""
+        return self._process.is_started
 
     def start(self) -> bool:
         """Whether the process runs now. If not, `trouble` says why, and `ready` tries again later."""
@@ -67,6 +72,20 @@ class SupervisedWorker:
     def run(self, task: SealTask | VerifyTask | ReleaseTask) -> tuple[Outcome | Failure, float]:
         """Return what came of the task, and its seconds. Raises WorkerDied, ResourceError, KeyFileError."""
         return self._process.run(task, timeout_s=self._context.config.limits.seal_timeout_s)
+
+    def sign(self, text: bytes) -> tuple[bytes, str]:
+        """A checkpoint of the ledger, signed, and the verifier key of the signer.
+
+        Raises WorkerDied, ResourceError, KeyFileError.
+        """
+        result, _ = self._process.run(
+            CheckpointTask(text=text), timeout_s=self._context.config.limits.seal_timeout_s
+        )
+        if isinstance(result, Failure):
+            error = ResourceError("the checkpoint of the ledger was not signed", hint=result.hint)
+            error.code = result.code
+            raise error
+        return result.note, result.verifier_key
 
     def mark(self, task: MarkTask) -> tuple[Outcome | Failure, float]:
         """The same for a mark. While the worker process can't be started, a process of its own writes it."""

@@ -48,6 +48,7 @@ class Outcome:
     restored: whether `outgoing` holds the original pixels.
     signature: what came of the standard signature, a code word; "" where none was to be made.
     signature_problem: why it has no time stamp, for people; "" otherwise.
+    ledger_entry: what the ledger is to hold about it; empty where nothing was sealed, or there is no ledger.
     """
 
     outgoing: str | None
@@ -57,6 +58,7 @@ class Outcome:
     restored: bool = False
     signature: str = ""
     signature_problem: str = ""
+    ledger_entry: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,18 @@ class OpenedOriginal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignedNote:
+    """What came of a CheckpointTask.
+
+    note: the checkpoint, signed.
+    verifier_key: of the signer, as signed notes name it.
+    """
+
+    note: bytes
+    verifier_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Returned:
     """What came of a ReturnTask.
 
@@ -119,7 +133,7 @@ class ConvertedFile:
 
 
 Result: TypeAlias = (
-    Outcome | Report | OpenedRecord | OpenedOriginal | AmendedObject | Returned | ConvertedFile
+    Outcome | Report | OpenedRecord | OpenedOriginal | AmendedObject | SignedNote | Returned | ConvertedFile
 )
 ResultT = TypeVar("ResultT", bound=Result)
 
@@ -172,6 +186,16 @@ class ConvertTask(Task[Outcome]):
 
     object_name: str
     syntax: str
+
+
+# -- For the ledger.
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointTask(Task[SignedNote]):
+    """Sign a checkpoint of the ledger. text: of the checkpoint; nothing else is signed."""
+
+    text: bytes
 
 
 # -- Tasks on demand name files that the service hands over.
@@ -245,6 +269,7 @@ AnyTask: TypeAlias = (
     | ReleaseTask
     | MarkTask
     | ConvertTask
+    | CheckpointTask
     | VerifyOnlyTask
     | ExtractTask
     | RestoreOnlyTask

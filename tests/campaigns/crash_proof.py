@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from blake3 import blake3
 
 from gateway import keys
+from gateway.dicom.part10 import read
+from gateway.ledger.entry import LedgerEntry
+from gateway.ledger.folder import LedgerFolder
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.seal.codec import Codec
 from gateway.seal.restoring import restore
 from gateway.seal.verifying import Verdict, verify
+from gateway.work.ledger_entries import version_of
 from tests.campaigns.crash_plant import Plant, called, original
 from tests.support.gateway import RunningGateway
 from tests.support.modality import parcel
@@ -57,6 +61,11 @@ def examined(plant: Plant, numbers: Iterable[int], seed: int, codec: Codec) -> F
         stored[uid] = instance
     arrivals = plant.witness.arrivals()
     proof = _Proof(gateway, codec)
+    gateway.until_metric("sealgate_ledger_unwritten", 0)
+    ledger = LedgerFolder(gateway.folder / "data" / "ledger")
+    logged = Counter(
+        LedgerEntry.decode(entry).statement for entry in ledger.entries(stop=ledger.open_bundle().end)
+    )
     for number in numbers:
         sent = parcel(original(number, seed), fallback_uid="")
         uid = sent.sop_instance
@@ -76,6 +85,9 @@ def examined(plant: Plant, numbers: Iterable[int], seed: int, codec: Codec) -> F
         received = parcel(file, fallback_uid="").dataset
         if blake3(received).hexdigest() != digests[0]:
             found.problems.append(f"{number}: the destinations hold different bytes")
+        version = version_of(read(file))
+        if logged[version or b""] != (version is not None):
+            found.problems.append(f"{number}: {logged[version or b'']} times in the ledger")
         problem = proof.problem(file, sent.dataset, passed=called(number) == "PASS")
         if problem:
             found.problems.append(f"{number}: {problem}")

@@ -276,6 +276,8 @@ def _damaged(rng: random.Random, dataset: bytes) -> bytes:
     if rng.random() < 0.3:
         del damaged[rng.randrange(1, len(damaged) + 1) :]
     for _ in range(rng.randint(1, 8)):
+        if not damaged:
+            break
         at = rng.randrange(min(len(damaged), rng.choice((300, 2000, len(damaged)))))
         match rng.randrange(4):
             case 0:

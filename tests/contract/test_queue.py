@@ -885,3 +885,76 @@ def test_what_people_gave_up_does_not_come_back(queue: Queue, admin: QueueAdmin)
     (job,) = admin.list()
     admin.drop([job.id])
     assert not comes_back(queue)
+
+
+def sealed(entry: bytes, *, outgoing: str = "out") -> Prepared:
+    return Prepared(outgoing=outgoing, level="full", reason="sealed", ledger_entry=entry)
+
+
+def claim_prepare(queue: Queue, worker: str = "w") -> Job:
+    (job,) = queue.claim(worker, step=Step.PREPARE, limit=1, lease_s=60)
+    return job
+
+
+def test_what_is_sealed_waits_for_the_ledger_in_its_order_until_that_has_it(queue: Queue) -> None:
+    for number in (1, 2, 3):
+        queue.put(arrival(number))
+        queue.prepared("w", claim_prepare(queue), sealed(b"entry %d" % number))
+    assert [row.entry for row in queue.unlogged(limit=2)] == [b"entry 1", b"entry 2"]
+    assert queue.unlogged_count() == 3
+    queue.logged([row.id for row in queue.unlogged(limit=2)])
+    assert [row.entry for row in queue.unlogged(limit=2)] == [b"entry 3"]
+
+
+def test_what_is_not_sealed_is_nothing_for_the_ledger(queue: Queue) -> None:
+    queue.put(arrival())
+    prepare_one(queue)
+    assert (queue.unlogged(limit=9), queue.unlogged_count()) == ([], 0)
+
+
+def test_of_two_results_for_one_job_the_ledger_gets_the_one_that_is_delivered(
+    queue: Queue, clock: Clock
+) -> None:
+    queue.put(arrival())
+    slow = claim_prepare(queue, "slow")
+    clock.now += 61
+    queue.expire()
+    queue.prepared("fast", claim_prepare(queue, "fast"), sealed(b"fast"))
+    assert not queue.prepared("slow", slow, sealed(b"slow"))
+    assert [row.entry for row in queue.unlogged(limit=9)] == [b"fast"]
+
+
+def test_an_older_version_that_is_not_delivered_any_more_is_nothing_for_the_ledger(
+    queue: Queue, admin: QueueAdmin
+) -> None:
+    """It would pass for the newest one there."""
+    queue.put(arrival(version=1))
+    older = claim_prepare(queue)
+    queue.park("w", older, reason="worker-died", hint="")
+    queue.put(arrival(version=2))
+    queue.prepared("w", claim_prepare(queue), sealed(b"newer"))
+    queue.delivered("d", claim_deliveries(queue))
+    admin.retry([older.id])
+    queue.prepared("w", claim_prepare(queue), sealed(b"older"))
+    assert [row.entry for row in queue.unlogged(limit=9)] == [b"newer"]
+
+
+def test_the_newest_version_is_the_last_one_in_the_ledger_whichever_is_prepared_first(queue: Queue) -> None:
+    for version in (1, 2):
+        queue.put(arrival(version=version))
+    queue.put(arrival(2))
+    older, newer, other = queue.claim("w", step=Step.PREPARE, limit=3, lease_s=60)
+    queue.prepared("w", newer, sealed(b"newer"))
+    queue.prepared("w", other, sealed(b"other"))
+    assert [row.entry for row in queue.unlogged(limit=9)] == [b"other"], "the older one is still to come"
+    queue.prepared("w", older, sealed(b"older"))
+    assert [row.entry for row in queue.unlogged(limit=9)] == [b"older", b"newer", b"other"]
+
+
+def test_an_entry_of_the_ledger_outlives_its_instance(queue: Queue, clock: Clock) -> None:
+    queue.put(arrival())
+    queue.prepared("w", claim_prepare(queue), sealed(b"entry"))
+    queue.delivered("d", claim_deliveries(queue))
+    clock.now += 10
+    assert queue.forget(finished_before=clock.now) == 1
+    assert queue.unlogged_count() == 1

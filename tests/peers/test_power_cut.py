@@ -1,4 +1,7 @@
-"""After a power cut at any moment no acknowledged object is missing: the gateway's own system calls, replayed."""
+"""After a power cut at any moment no acknowledged object is missing, and nothing that was delivered is in no ledger.
+
+The gateway's own system calls, replayed.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gateway.commands.demo.process import Process
+from gateway.ledger.entry import INSTANCE_AT
+from gateway.ledger.folder import OpenBundle
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.queue.sqlite.database import FILE_NAME
 from tests.support.campaign import write_figures
@@ -90,6 +96,8 @@ def test_no_acknowledged_object_is_missing_after_a_power_cut_at_any_moment(
                 uid for uid in acknowledged - accepted if not _kept(found, data, pseudonyms[uid], held)
             ]
             assert not missing, f"{len(missing)} missing after call {number} when {how} unsafe is there"
+            unlogged = [uid for uid in accepted if not _logged(found, pseudonyms[uid])]
+            assert not unlogged, f"delivered and in no ledger after call {number} when {how} unsafe is there"
             shutil.rmtree(found)
             checked += 1
     print(f"power cut: {objects} objects, {len(every)} calls, {checked} states of the disk, nothing missing")
@@ -121,6 +129,18 @@ def _replayed(
         acknowledged |= _told(call, "sendto", uids)
         accepted |= _told(call, "recvfrom", uids)
         yield number, disk, acknowledged, accepted
+
+
+def _logged(found: Path, pseudonym: str) -> bool:
+    """Whether the ledger has the object, or the queue has it for the ledger; once, or in both of them."""
+    with closing(sqlite3.connect(found / FILE_NAME)) as database:
+        waiting = [bytes(row[0]) for row in database.execute("SELECT entry FROM unlogged")]
+    ledger = found / "ledger" / "open"
+    written = list(OpenBundle.decode(ledger.read_bytes()).entries) if ledger.exists() else []
+    of_instance = [
+        sum(entry[INSTANCE_AT].hex() == pseudonym for entry in entries) for entries in (waiting, written)
+    ]
+    return 1 in of_instance and max(of_instance) == 1
 
 
 def _kept(found: Path, data: Path, pseudonym: str, held: Disk) -> bool:

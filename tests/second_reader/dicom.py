@@ -297,6 +297,8 @@ class Parser:
             self.doubts.append(f"{tag:08X} has VR UN")
         elif known and written not in (None, "UN", *allowed) and COUNTED & (named | {written}):
             self.doubts.append(f"{tag:08X} has VR {written}")
+        if tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF and written not in ("LO", "UN", None):
+            self.doubts.append(f"{tag:08X} is a private creator of VR {written}")
         if tag == PIXEL_DATA and written not in ("OB", "OW", None):
             self.doubts.append(f"pixel data in {written}")
         plain = written not in ("SQ", "UN", None) or (written != "SQ" and known not in (None, "SQ"))

@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("retrieve",),
     ("work", "receive", "commitment"),
     ("dimse",),
-    ("seal", "spool", "queue", "tls"),
+    ("seal", "spool", "queue", "ledger", "tls"),
     ("keys", "config", "observe"),
     ("dicom", "runtime"),
     ("errors",),
@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 # Rooms that see less than their floor allows, and all that they see.
 NARROW = {
     "seal": {"keys", "dicom", "errors"},
+    "ledger": {"keys", "runtime", "errors"},
     "keys": {"runtime", "errors"},
     "dicom": {"errors"},
     "runtime": {"errors"},

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -92,17 +92,20 @@ def run(
     jobs: int,
     printer: Printer,
     limits: FileLimits = NO_LIMITS,
+    added: Callable[[InputFile, FileResult], FileResult] | None = None,
 ) -> Exit:
     """Work on all items, and print each result in the order of the items. Returns the worst exit code.
 
     jobs: number of processes.
     limits: hold from now on for this process, too.
+    added: completes the result for an item before it is printed; None: it is complete.
     """
     _start(limits)
     worst = Exit.OK
     words: Counter[str] = Counter()
     with printer.progress(len(items)) as advance:
-        for result in _results(_Limited(task, limits), items, jobs):
+        for item, made in zip(items, _results(_Limited(task, limits), items, jobs), strict=True):
+            result = added(item, made) if added is not None else made
             printer.outcome(result.line, result.word, result.text, result.notes)
             words[result.word] += 1
             worst = _worse(worst, result.exit_code)

@@ -22,7 +22,7 @@ FILE_NAME = "queue.sqlite"
 # The file and those that SQLite puts beside it.
 FILE_NAMES = tuple(FILE_NAME + suffix for suffix in ("", "-wal", "-shm", "-journal"))
 # Of the schema; one more with each section of migrations.sql.
-VERSION = 6
+VERSION = 7
 # Another process (sealgate queue) may be writing. A modality waits for us meanwhile.
 BUSY_TIMEOUT_S = 10.0
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)

@@ -33,3 +33,7 @@ CREATE INDEX commitment_items ON commitment_item (commitment_id);
 
 -- to_6 --
 ALTER TABLE destination ADD COLUMN gateway TEXT;
+
+-- to_7 --
+CREATE TABLE unlogged (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, instance_id INTEGER NOT NULL, pseudonym TEXT NOT NULL, entry BLOB NOT NULL);

@@ -142,6 +142,22 @@ WHERE id = :id AND state = 'leased' AND worker = :worker;
 -- set_outcome --
 UPDATE instance SET outgoing = :outgoing, level = :level, reason = :reason WHERE id = :instance_id;
 
+-- insert_unlogged --
+INSERT INTO unlogged (instance_id, pseudonym, entry) VALUES (:instance_id, :pseudonym, :entry);
+
+-- unlogged --
+-- An older version that is still to be prepared is delivered first, and so comes first in the ledger.
+SELECT id, entry FROM unlogged WHERE NOT EXISTS (
+    SELECT 1 FROM job WHERE job.pseudonym = unlogged.pseudonym AND job.destination = '' AND job.step = 'prepare'
+      AND job.state IN ('waiting', 'ready', 'leased') AND job.instance_id < unlogged.instance_id)
+ORDER BY instance_id, id LIMIT :limit;
+
+-- count_unlogged --
+SELECT count(*) AS entries FROM unlogged;
+
+-- delete_unlogged --
+DELETE FROM unlogged WHERE id IN (SELECT value FROM json_each(:ids));
+
 -- open_deliveries --
 UPDATE job SET state = 'ready', not_before = 0, changed_at = :now
 WHERE instance_id = :instance_id AND step = 'deliver' AND state = 'waiting'

@@ -22,6 +22,7 @@ from gateway.queue.model import (
     Snapshot,
     State,
     Step,
+    Unlogged,
 )
 from gateway.queue.sqlite.database import FILE_NAME, Database
 from gateway.queue.sqlite.snapshot import snapshot
@@ -69,7 +70,7 @@ def dropped_superseded(
 ) -> list[int]:
     """Drop those of these ready deliveries whose destination has a newer version.
 
-    The ledger remembers them as it remembers delivered ones. The service's next clean-up removes their objects.
+    The queue remembers them as it remembers delivered ones. The service's next clean-up removes their objects.
 
     Returns the ids of the jobs that were dropped.
     """
@@ -183,8 +184,26 @@ class SqliteQueue:
                 return False
             run("set_outcome", instance_id=job.instance_id, **vars(outcome))
             opened = run("open_deliveries", instance_id=job.instance_id, now=now)
-            dropped_superseded(run, [row["id"] for row in opened], now)
+            dropped = dropped_superseded(run, [row["id"] for row in opened], now)
+            # What nobody will ever see must not pass for the newest version.
+            if outcome.ledger_entry and (not opened or len(dropped) < len(opened)):
+                run(
+                    "insert_unlogged",
+                    instance_id=job.instance_id,
+                    pseudonym=job.pseudonym,
+                    entry=outcome.ledger_entry,
+                )
         return True
+
+    def unlogged(self, *, limit: int) -> list[Unlogged]:
+        return [Unlogged(**dict(row)) for row in self._database.read("unlogged", limit=limit)]
+
+    def unlogged_count(self) -> int:
+        return int(self._database.read("count_unlogged")[0]["entries"])
+
+    def logged(self, ids: Sequence[int]) -> None:
+        with self._database.transaction() as run:
+            run("delete_unlogged", ids=json.dumps(list(ids)))
 
     def delivered(self, worker: str, jobs: Sequence[Job], *, keep: bool = False) -> Files:
         now = self._database.clock()

@@ -1,6 +1,6 @@
--- Version 6 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
+-- Version 7 of the schema (PRAGMA user_version); how older files become so is in migrations.sql.
 
--- One row for each version of each instance that arrived. It outlives its files as the ledger that recognises
+-- One row for each version of each instance that arrived. It outlives its files as the memory that recognises
 -- repeated arrivals. No patient data: instances go by pseudonym.
 CREATE TABLE IF NOT EXISTS instance (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -71,6 +71,14 @@ CREATE TABLE IF NOT EXISTS commitment_item (
     sop_class     TEXT NOT NULL,
     sop_instance  TEXT NOT NULL,        -- the report must name it, so that a pseudonym is not enough
     pseudonym     TEXT NOT NULL
+);
+
+-- Entries of the ledger from the moment an object is sealed until they are written there. No patient data.
+CREATE TABLE IF NOT EXISTS unlogged (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance_id INTEGER NOT NULL,       -- which may be forgotten before
+    pseudonym   TEXT NOT NULL,
+    entry       BLOB NOT NULL
 );
 
 CREATE INDEX IF NOT EXISTS commitment_open ON commitment (not_before) WHERE ended_at IS NULL;

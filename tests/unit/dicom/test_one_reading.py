@@ -78,6 +78,14 @@ def test_groups_that_have_no_place_in_a_data_set(tag: int) -> None:
     assert "has no place in a data set" in of_body(body + START)
 
 
+@pytest.mark.parametrize(("vr", "good"), [("LO", True), ("UN", True), ("UI", False), ("SH", False)])
+def test_private_creators_are_long_strings(vr: str, good: bool) -> None:
+    """DCMTK takes the blank out of a UI: another creator."""
+    said_of_it = of_body(START + raw(0x00090010, vr, b"ACME 1.0"))
+    assert (said_of_it == "") is good
+    assert good or "(0009,0010) is a private creator" in said_of_it
+
+
 def test_command_elements_have_no_place_in_items() -> None:
     content = item(raw(0x00001150, "UI", b"1.2\0"), EXPLICIT_LE)
     assert "(0000,1150) has no place" in of_body(START + raw(REFERENCED, "SQ", content))

@@ -175,3 +175,11 @@ def test_a_tree_is_synced_with_all_its_files_and_folders(
     (tmp_path / "folder" / "file").touch()
     durable.sync_tree(tmp_path)
     assert {name for _, name in calls} == {tmp_path.name, "folder", "file"}
+
+
+def test_what_a_killed_process_left_unfinished_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    durable.replace(tmp_path / "target", [b"x"], mode=0o600)
+    (tmp_path / ".sealgate-0123456789abcdef.part").write_bytes(b"half")
+    (tmp_path / ".other").write_bytes(b"x")
+    durable.remove_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other", "target"]
