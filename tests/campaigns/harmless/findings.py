@@ -52,10 +52,10 @@ FINDINGS = (
         sample="JLSL_08_07|JPEGLSNearLossless|jls_lossy|leadtools-8BitsJpegLossy|JLSN_RGB",
     ),
     Finding(
-        "pydicom leaves an icon in the old transfer syntax when it decompresses an image: no reader knows how to "
-        "read it",
+        "Pixel data in a sequence (pydicom: an icon; the gateway: in a private sequence only) stays in the old "
+        "transfer syntax when an image is decompressed: no reader knows how to read it",
         r"^0 the pixel data is not in the form of its transfer syntax",
-        tool="pydicom",
+        tool="pydicom|gateway",
         sample="GH133|slicethickness_empty",
     ),
     Finding(
@@ -134,7 +134,7 @@ FINDINGS = (
         "Scaled over the whole range that 16 bits could have, an image that uses few of them is black",
         r"10 the image is not like",
         operation="whole range",
-        sample="/WG04_NM|/NM/",
+        sample="/WG04_NM|/NM/|MR_small",
     ),
     Finding(
         "Pixels of more than 8 bits in OB, or of more than 16, have no one byte order in big endian: converters swap "

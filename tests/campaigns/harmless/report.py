@@ -31,7 +31,7 @@ LOSS_HEAD = """
 Objects of level `full`, domain `pixels`. The pixels of a copy can't be proven any more, and verifying says so:
 *compressed with loss (n of m tiles changed); the pixels can't be proven any more; the identity hidden in them was
 (not) recovered*. `lossy` is no good verdict. A copy is `altered` beside where the compressor computed how bright it
-is shown, or what is measured, anew: what was sealed does not tell whether that comes to the same.
+is shown, or what is measured, anew, and that does not come to what was sealed (FORMAT.md, "Levels").
 
 | what | tool | tried | lossy | altered: elements | tampered | identity recovered: fidelity, robust |
 |---|---|---|---|---|---|---|
