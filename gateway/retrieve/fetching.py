@@ -16,7 +16,7 @@ from gateway.dicom.uids import STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from gateway.dimse import statuses
 from gateway.dimse.association import AssociationState
 from gateway.dimse.incoming import Incoming
-from gateway.dimse.query_scu import FetchedObject, OnObject, QueryScu
+from gateway.dimse.query_scu import FetchedObject, OnObject
 from gateway.dimse.requestor import ContextOffer
 from gateway.dimse.store_scu import CONTEXTS_MAX
 from gateway.retrieve.archive import Archive, accepted_query, query_contexts
@@ -74,6 +74,21 @@ def batches(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
         yield batch
 
 
+def _asked_for(
+    wanted: Sequence[Wanted],
+    before: Callable[[Sequence[Wanted]], None],
+    after: Callable[[Sequence[Wanted]], None],
+    is_cancelled: Callable[[], bool],
+) -> Iterator[list[Wanted]]:
+    """The batches until the request is cancelled, each between `before` and `after`."""
+    for batch in batches(wanted):
+        before(batch)
+        if is_cancelled():
+            return
+        yield batch
+        after(batch)
+
+
 class ByGet:
     """C-GET: objects come on the association of the question, as they lie in the archive."""
 
@@ -97,10 +112,7 @@ class ByGet:
         contexts = [*query_contexts(STUDY_ROOT_GET), *_storage_contexts(classes, CONTEXTS_MAX - 2)]
         with self._archive.associated(contexts, as_scp=tuple(classes)) as scu:
             context, encoding = accepted_query(scu, STUDY_ROOT_GET)
-            for batch in batches(wanted):
-                before(batch)
-                if is_cancelled():
-                    return
+            for batch in _asked_for(wanted, before, after, is_cancelled):
                 for _ in scu.get(
                     context,
                     _question(batch, encoding),
@@ -109,7 +121,6 @@ class ByGet:
                     is_cancelled=is_cancelled,
                 ):
                     pass
-                after(batch)
 
 
 class Arrivals:
@@ -181,32 +192,20 @@ class ByMove:
     ) -> None:
         settings, _ = self._archive.settings()
         with self._archive.associated(query_contexts(STUDY_ROOT_MOVE)) as scu:
-            for batch in batches(wanted):
-                before(batch)
-                if is_cancelled():
-                    return
+            context, encoding = accepted_query(scu, STUDY_ROOT_MOVE)
+            for batch in _asked_for(wanted, before, after, is_cancelled):
                 self._arrivals.expect(batch, on_object)
                 try:
-                    _move(scu, batch, to=settings.ae_title, deadline=deadline, is_cancelled=is_cancelled)
+                    for _ in scu.move(
+                        context,
+                        _question(batch, encoding),
+                        to=settings.ae_title,
+                        deadline=deadline,
+                        is_cancelled=is_cancelled,
+                    ):
+                        pass
                 finally:
                     self._arrivals.forget(batch, on_object)
-                after(batch)
-
-
-def _move(
-    scu: QueryScu,
-    batch: Sequence[Wanted],
-    *,
-    to: str,
-    deadline: float,
-    is_cancelled: Callable[[], bool],
-) -> None:
-    """Raises PeerError."""
-    context, encoding = accepted_query(scu, STUDY_ROOT_MOVE)
-    for _ in scu.move(
-        context, _question(batch, encoding), to=to, deadline=deadline, is_cancelled=is_cancelled
-    ):
-        pass
 
 
 def _question(batch: Sequence[Wanted], encoding: Encoding) -> bytes:

@@ -187,18 +187,23 @@ class Executor:
     def _verify(self, task: VerifyTask) -> Outcome | Failure:
         with self._spool.open(task.object_name) as data:
             self._check_size(data)
-            examination = Examination(data, self.codec)
-            report = verify_examined(
-                examination,
-                trusted=self._keys.trusted,
-                recipient_key=self._keys.recipient_key,
-                classes=self._classes,
-            )
+            examination, report = self._examined(data)
             if not report.ok:
                 return self._failing(data, report, str(report.verdict), task)
             if task.restores:
                 return self._restore(examination, data, report, task)
         return _verified(report)
+
+    def _examined(self, data: ByteSource) -> tuple[Examination, Report]:
+        """The object as it verifies, with all keys that are at hand."""
+        examination = Examination(data, self.codec)
+        report = verify_examined(
+            examination,
+            trusted=self._keys.trusted,
+            recipient_key=self._keys.recipient_key,
+            classes=self._classes,
+        )
+        return examination, report
 
     def _restore(
         self, examination: Examination, data: ByteSource, report: Report, task: VerifyTask
@@ -290,13 +295,7 @@ class Executor:
     def _return(self, task: ReturnTask) -> Returned:
         with opened(task.file.path, task.file.key) as data:
             self._check_size(data)
-            examination = Examination(data, self.codec)
-            report = verify_examined(
-                examination,
-                trusted=self._keys.trusted,
-                recipient_key=self._keys.recipient_key,
-                classes=self._classes,
-            )
+            examination, report = self._examined(data)
             verdict, reason = report.verdict, str(report.verdict)
             if verdict is not Verdict.UNREADABLE and not _is_what_was_asked(examination, report, task):
                 verdict, reason = Verdict.MISIDENTIFIED, "another-object"
