@@ -25,14 +25,20 @@ def voi_window(file: Part10) -> tuple[float, float] | None:
 def decimals(file: Part10, tag: int) -> list[float] | None:
     """The values of a Decimal String; empty when there is none, None when one is no finite number."""
     text = file.text(tag)
-    try:
-        values = [float(part) for part in text.split("\\")] if text else []
-    except ValueError:
-        return None
-    return values if all(map(math.isfinite, values)) else None
+    values = [_finite(part) for part in text.split("\\")] if text else []
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
 
 
 def _first(file: Part10, tag: int, absent: float | None = None) -> float | None:
-    """The first value of a Decimal String; `absent` when there is none, None when one is no finite number."""
-    values = decimals(file, tag)
-    return None if values is None else values[0] if values else absent
+    """The first value of a Decimal String; `absent` when there is none, None when it is no finite number."""
+    text = file.text(tag).split("\\")[0].strip()
+    return _finite(text) if text else absent
+
+
+def _finite(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
