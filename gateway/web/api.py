@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from gateway.config.http import HttpSettings
 from gateway.errors import GatewayError
 from gateway.queue.as_json import job_as_json
+from gateway.retrieve.verified import ROOT
 from gateway.seal.amending import Correcting
 from gateway.web.admission import Admission
 from gateway.web.amendments import amendment_and_object
@@ -26,6 +28,9 @@ from gateway.web.as_json import (
 )
 from gateway.web.backend import Backend
 from gateway.web.bodies import WHOLE_BODY, is_multipart
+from gateway.web.dicomweb.reading import DicomWebReading
+from gateway.web.dicomweb.retrieving import FINDINGS
+from gateway.web.dicomweb.visits import CrossOrigin
 from gateway.web.errors import STATUS_OF_CODE, BadRequest, Refused
 from gateway.web.probes import Probes
 
@@ -36,20 +41,32 @@ JOBS_MAX = 1000
 
 def application(settings: Callable[[], HttpSettings], backend: Backend) -> Starlette:
     """All endpoints. settings: those in force now; they may change at any time."""
-    api = Api(settings, backend)
+    admission = Admission(settings, backend.records.log, backend.metrics)
+    api = Api(settings, backend, admission)
     return Starlette(
-        routes=[*Probes(backend).routes(), *api.routes()],
+        routes=[*Probes(backend).routes(), *api.routes(), *_dicomweb(backend, admission)],
+        middleware=[Middleware(CrossOrigin, settings=settings, below=(ROOT, FINDINGS))],
         exception_handlers={GatewayError: api.failed, HTTPException: _no_such_endpoint},
     )
+
+
+def _dicomweb(backend: Backend, admission: Admission) -> list[Route]:
+    routes: list[Route] = []
+    if backend.way_back is not None:
+        reading = DicomWebReading(
+            admission, backend.way_back, records=backend.records, metrics=backend.metrics
+        )
+        routes += reading.routes()
+    return routes
 
 
 class Api:
     """Admits the caller before it reads the body."""
 
-    def __init__(self, settings: Callable[[], HttpSettings], backend: Backend) -> None:
+    def __init__(self, settings: Callable[[], HttpSettings], backend: Backend, admission: Admission) -> None:
         self._settings = settings
         self._backend = backend
-        self._admission = Admission(settings, backend.records.log, backend.metrics)
+        self._admission = admission
 
     def routes(self) -> list[Route]:
         return [

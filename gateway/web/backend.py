@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gateway.observe import Metrics
 from gateway.queue import Job
 from gateway.seal.findings import Report
+from gateway.web.dicomweb.reading import WayBack
 from gateway.web.records import Records
 
 
@@ -23,6 +24,7 @@ class Backend:
     reload: asks for what SIGHUP does.
     notices: what people should know although the gateway works, such as that it seals nothing.
     metrics: where refused requests are counted.
+    way_back: for DICOMweb; None: there is none.
     """
 
     verify: Callable[[bytes], Report]
@@ -33,3 +35,4 @@ class Backend:
     reload: Callable[[], None]
     notices: Callable[[], list[str]] = list
     metrics: Metrics = field(default_factory=Metrics)
+    way_back: WayBack | None = None
