@@ -27,7 +27,7 @@ RELATIONAL = b"\x01"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class SearchKeys:
     """keys: tag -> VR and value; empty asks for the value.
 
     is_relational: the UIDs above the level are not all given.
@@ -44,7 +44,7 @@ class Question:
         return b"".join(encode(tag, *entries[tag], encoding) for tag in sorted(entries))
 
 
-def search(archive: Archive, question: Question, *, limit: int) -> Iterator[Model]:
+def search(archive: Archive, question: SearchKeys, *, limit: int) -> Iterator[Model]:
     """The matches as the archive gives them, at most `limit`. Raises PeerError, WrongIdentifier, NoWayBack."""
     settings, _ = archive.settings()
     deadline = time.monotonic() + settings.query_timeout_s

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from pynetdicom import evt
+from starlette.routing import Route
 
 from gateway.commitment.reporter import Reporter
 from gateway.commitment.scp import CommitmentProvider
@@ -34,7 +35,9 @@ from gateway.runtime.wakeup import Wakeup
 from gateway.spool import LocalSpool, Spool
 from gateway.spool.quarantine import Quarantine
 from gateway.tls import Certificates
-from gateway.web.dicomweb.reading import WayBack
+from gateway.web.admission import Admission
+from gateway.web.dicomweb.reading import DicomWebReading
+from gateway.web.dicomweb.visits import Disclosures
 from gateway.web.records import Records
 from gateway.work.context import WorkContext
 from gateway.work.keyring import spool_key
@@ -297,14 +300,22 @@ def records(parts: Parts) -> Records:
     )
 
 
-def way_back(parts: Parts) -> WayBack:
-    """What DICOMweb reads from."""
-    return WayBack(
-        objects=parts.verified,
-        pool=lambda: parts.in_force.return_pool,
-        data_dir=parts.config.gateway.data_dir,
-        log=parts.log,
-    )
+def dicomweb_reading(parts: Parts) -> Callable[[Admission], list[Route]]:
+    """QIDO-RS and WADO-RS."""
+
+    def routes(admission: Admission) -> list[Route]:
+        reading = DicomWebReading(
+            admission,
+            parts.verified,
+            pool=lambda: parts.in_force.return_pool,
+            data_dir=parts.config.gateway.data_dir,
+            disclosures=Disclosures(parts.access_log, parts.pseudonyms),
+            metrics=parts.metrics,
+            log=parts.log,
+        )
+        return reading.routes()
+
+    return routes
 
 
 def first_jobs(parts: Parts) -> Callable[[int], list[Job]]:

@@ -167,7 +167,7 @@ class Service:
             jobs=assembly.first_jobs(parts),
             reload=lambda: self._signals.put(signal.SIGHUP),
             metrics=parts.metrics,
-            way_back=assembly.way_back(parts),
+            parts=[assembly.dicomweb_reading(parts)],
         )
 
 

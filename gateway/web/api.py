@@ -16,7 +16,6 @@ from starlette.routing import Route
 from gateway.config.http import HttpSettings
 from gateway.errors import GatewayError
 from gateway.queue.as_json import job_as_json
-from gateway.retrieve.verified import ROOT
 from gateway.seal.amending import Correcting
 from gateway.web.admission import Admission
 from gateway.web.amendments import amendment_and_object
@@ -28,9 +27,7 @@ from gateway.web.as_json import (
 )
 from gateway.web.backend import Backend
 from gateway.web.bodies import WHOLE_BODY, is_multipart
-from gateway.web.dicomweb.reading import DicomWebReading
-from gateway.web.dicomweb.retrieving import FINDINGS
-from gateway.web.dicomweb.visits import CrossOrigin
+from gateway.web.cross_origin import CrossOrigin
 from gateway.web.errors import STATUS_OF_CODE, BadRequest, Refused
 from gateway.web.probes import Probes
 
@@ -44,20 +41,14 @@ def application(settings: Callable[[], HttpSettings], backend: Backend) -> Starl
     admission = Admission(settings, backend.records.log, backend.metrics)
     api = Api(settings, backend, admission)
     return Starlette(
-        routes=[*Probes(backend).routes(), *api.routes(), *_dicomweb(backend, admission)],
-        middleware=[Middleware(CrossOrigin, settings=settings, below=(ROOT, FINDINGS))],
+        routes=[
+            *Probes(backend).routes(),
+            *api.routes(),
+            *(route for part in backend.parts for route in part(admission)),
+        ],
+        middleware=[Middleware(CrossOrigin, settings=settings)],
         exception_handlers={GatewayError: api.failed, HTTPException: _no_such_endpoint},
     )
-
-
-def _dicomweb(backend: Backend, admission: Admission) -> list[Route]:
-    routes: list[Route] = []
-    if backend.way_back is not None:
-        reading = DicomWebReading(
-            admission, backend.way_back, records=backend.records, metrics=backend.metrics
-        )
-        routes += reading.routes()
-    return routes
 
 
 class Api:

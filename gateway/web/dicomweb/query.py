@@ -9,7 +9,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 
 from gateway.dimse.negotiation import plausible
 from gateway.retrieve.identifier import SERIES, SOP_INSTANCE, STUDY, QueryLevel
-from gateway.retrieve.searching import Question
+from gateway.retrieve.searching import SearchKeys
 from gateway.web.errors import BadRequest
 
 LIMIT_MAX = 1_000_000
@@ -56,7 +56,7 @@ class Search:
     fuzzy: whether fuzzy matching of names is asked for.
     """
 
-    question: Question
+    question: SearchKeys
     limit: int | None = None
     offset: int = 0
     fuzzy: bool = False
@@ -88,14 +88,14 @@ def parsed(level: QueryLevel, parameters: list[tuple[str, str]], path: dict[str,
         if higher in above:
             for tag in RETURNED[higher]:
                 keys.add(tag)
-    search = Search(Question(level=level, keys={}, is_relational=False))
+    search = Search(SearchKeys(level=level, keys={}, is_relational=False))
     for name, value in parameters:
         _take(search, keys, level, name, value)
     for higher in ABOVE[level]:
         if _name(higher) in path:
             keys.add(_UNIQUE[higher], path[_name(higher)].encode("ascii"))
     relational = any(not keys.values[_UNIQUE[higher]][1] for higher in ABOVE[level])
-    search.question = Question(level=level, keys=keys.values, is_relational=relational)
+    search.question = SearchKeys(level=level, keys=keys.values, is_relational=relational)
     return search
 
 

@@ -25,6 +25,7 @@ from gateway.retrieve.pipeline import NotSent
 from gateway.retrieve.plan import Wanted
 from gateway.retrieve.verified import ATTEMPTS, ROOT, VerifiedObject, VerifiedObjects
 from gateway.web.admission import Visit
+from gateway.web.cross_origin import FINDINGS
 from gateway.web.dicomweb import negotiation, verdicts
 from gateway.web.dicomweb.multipart import MultipartWriter
 from gateway.web.dicomweb.paths import frames_of, uids_of
@@ -46,7 +47,6 @@ LEFT_OUT = (
     '299 sealgate "withheld instances, and those that did not come, are left out; see /api/v1/findings"'
 )
 PICTURES = ("image/jpeg", "image/png")
-FINDINGS = "/api/v1/findings"
 _STUDY = "/studies/{study}"
 _SERIES = _STUDY + "/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from gateway.config.http import HttpSettings, Role, is_loopback
+from gateway.config.http import Role, is_loopback
 from gateway.observe.access_log import AccessLog
 from gateway.observe.pseudonyms import Pseudonyms
 from gateway.web.admission import Admission, Visit
@@ -24,8 +24,6 @@ Handler = Callable[[Request, Visit], Awaitable[Response]]
 NOTED_S = 60.0
 NOTED_MAX = 20_000
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
-# What pages of other origins may read.
-EXPOSED = "ETag, Warning, Sealgate-Verdict, Content-Location"
 
 
 class Held(Response):
@@ -98,38 +96,3 @@ class Disclosures:
             self._noted.move_to_end(key)
             while len(self._noted) > NOTED_MAX:
                 self._noted.popitem(last=False)
-
-
-class CrossOrigin:
-    """Lets pages of the origins that the settings name ask the endpoints below some paths (Fetch standard, CORS)."""
-
-    def __init__(self, app: ASGIApp, *, settings: Callable[[], HttpSettings], below: tuple[str, ...]) -> None:
-        self._app, self._settings, self._below = app, settings, below
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(self._below):
-            await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        allowed = origin in self._settings().allowed_origins
-        extra = [(b"vary", b"Origin")]
-        if allowed:
-            extra.append((b"access-control-allow-origin", origin.encode("latin-1")))
-            extra.append((b"access-control-expose-headers", EXPOSED.encode()))
-        if allowed and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-            extra += [
-                (b"access-control-allow-methods", b"GET, POST"),
-                (b"access-control-allow-headers", b"Accept, Authorization, Content-Type, If-None-Match"),
-                (b"access-control-max-age", b"600"),
-            ]
-            await send({"type": "http.response.start", "status": 204, "headers": extra})
-            await send({"type": "http.response.body", "body": b""})
-            return
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", []), *extra]}
-            await send(message)
-
-        await self._app(scope, receive, sent)
