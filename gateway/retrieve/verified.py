@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from blake3 import blake3
 
@@ -45,6 +46,9 @@ ATTEMPTS = 3
 
 def address_of(wanted: Wanted) -> str:
     return f"{ROOT}/studies/{wanted.study}/series/{wanted.series}/instances/{wanted.sop_instance}"
+
+
+_Promises: TypeAlias = "dict[str, Future[VerifiedObject]]"
 
 
 @dataclass(eq=False)
@@ -176,24 +180,35 @@ class VerifiedObjects:
         Raises NoWayBack; ResourceError when the gateway stops.
         """
         settings, pool = self.settings(), self._pool()
-        futures, missing = [], []
+        futures: list[Future[VerifiedObject]] = []
+        ours: _Promises = {}
+        missing = []
         with self._lock:
             for instance in wanted:
                 future = self._at_hand(instance, settings, pool)
                 if future is None:
-                    future = self._coming[instance.sop_instance] = Future()
+                    future = self._promise(instance, ours)
                     missing.append(instance)
                 futures.append(future)
-            missing += self._neighbours(missing, settings, pool)
+            for instance in self._neighbours(missing, settings, pool):
+                self._promise(instance, ours)
+                missing.append(instance)
         if missing:
             try:
-                self._threads.submit(self._fetch, missing, settings, pool)
+                self._threads.submit(self._fetch, missing, ours, settings, pool)
             except RuntimeError as error:
-                self._fail(missing, ResourceError("the gateway stops", hint="Ask again."))
+                self._fail(ours, ResourceError("the gateway stops", hint="Ask again."))
                 raise ResourceError("the gateway stops", hint="Ask again.") from error
         return futures
 
     # -- with the lock
+
+    def _promise(self, wanted: Wanted, ours: _Promises) -> Future[VerifiedObject]:
+        future: Future[VerifiedObject] = Future()
+        # From now on nobody can cancel it: one who goes away is not the only one who waits.
+        future.set_running_or_notify_cancel()
+        self._coming[wanted.sop_instance] = ours[wanted.sop_instance] = future
+        return future
 
     def _at_hand(
         self, wanted: Wanted, settings: RetrieveSettings, pool: ReturnPool
@@ -219,16 +234,13 @@ class VerifiedObjects:
         """Stale objects of the same series: a viewer who comes back to one will ask for the others."""
         if len(missing) != 1 or missing[0].sop_instance not in self._kept:
             return []
-        near = [
+        return [
             kept.wanted
             for kept in self._kept.values()
             if kept.wanted.series == missing[0].series
             and kept.wanted.sop_instance not in self._coming
             and not self._is_fresh(kept, settings, pool)
         ][:NEIGHBOURS_MAX]
-        for instance in near:
-            self._coming[instance.sop_instance] = Future()
-        return near
 
     def _remove(self, instance: str) -> None:
         old = self._kept.pop(instance)
@@ -237,7 +249,10 @@ class VerifiedObjects:
 
     # -- threads that fetch
 
-    def _fetch(self, wanted: list[Wanted], settings: RetrieveSettings, pool: ReturnPool) -> None:
+    def _fetch(
+        self, wanted: list[Wanted], ours: _Promises, settings: RetrieveSettings, pool: ReturnPool
+    ) -> None:
+        """ours: the promises to be kept here. Others may ask for the same again as soon as one was kept."""
         digests: dict[str, str] = {}
         again: dict[str, VerifiedObject] = {}
 
@@ -274,12 +289,12 @@ class VerifiedObjects:
                 for parcel, returned in pipeline.parcels():
                     instance = parcel.wanted.sop_instance
                     if isinstance(returned, GatewayError):
-                        self._settle(instance, returned)
+                        self._settle(ours, instance, returned)
                     elif instance in again:
-                        self._settle(instance, self._seen_again(again[instance]))
+                        self._settle(ours, instance, self._seen_again(again[instance]))
                     else:
                         self._settle(
-                            instance, self._keep(parcel, returned, digests[instance], settings, pool)
+                            ours, instance, self._keep(parcel, returned, digests[instance], settings, pool)
                         )
         except Cancelled:
             failure = ResourceError("the gateway stops", hint="Ask again.")
@@ -288,7 +303,7 @@ class VerifiedObjects:
         # A defect of ours ends this fetch, and those who wait for it are told.
         except Exception as error:  # noqa: BLE001
             failure = ResourceError(where(error))
-        self._fail(wanted, failure)
+        self._fail(ours, failure)
 
     def _fetcher(self, settings: RetrieveSettings) -> Fetcher:
         if settings.fetch == "c-move":
@@ -330,20 +345,22 @@ class VerifiedObjects:
                 self._remove(next(iter(self._kept)))
         return kept
 
-    def _settle(self, instance: str, outcome: VerifiedObject | GatewayError) -> None:
-        with self._lock:
-            future = self._coming.pop(instance, None)
+    def _settle(self, ours: _Promises, instance: str, outcome: VerifiedObject | GatewayError) -> None:
+        future = ours.pop(instance, None)
         if future is None:
             return
+        with self._lock:
+            if self._coming.get(instance) is future:
+                del self._coming[instance]
         if isinstance(outcome, GatewayError):
             future.set_exception(outcome)
         else:
             future.set_result(outcome)
 
-    def _fail(self, wanted: Sequence[Wanted], failure: GatewayError) -> None:
+    def _fail(self, ours: _Promises, failure: GatewayError) -> None:
         """Nobody waits for ever for what is still open."""
-        for instance in wanted:
-            self._settle(instance.sop_instance, failure)
+        for instance in list(ours):
+            self._settle(ours, instance, failure)
 
 
 def _same_place(one: Wanted, other: Wanted) -> bool:

@@ -22,8 +22,8 @@ from pydicom.filereader import dcmread
 from gateway.dicom.file_meta import unwrap
 from gateway.dicom.pixels import transcode
 from tests.support import objects
-from tests.support.dcmtk import storescu
 from tests.support.gateway import DemoDestination, RunningGateway, wait_for
+from tests.support.modality import parcel, send
 from tests.support.orthanc import Orthanc
 from tests.support.way_back import OPEN, with_way_back
 
@@ -47,14 +47,9 @@ class Web:
 
     def seal(self, files: list[bytes]) -> str:
         """Send a study through the gateway. Returns its UID once all of it is in the archive."""
-        folder = self.folder / f"sent{len(self.sent)}"
-        folder.mkdir()
-        paths = []
-        for number, data in enumerate(files):
-            (folder / f"{number}.dcm").write_bytes(data)
-            paths.append(folder / f"{number}.dcm")
-            self.sent[header(data).SOPInstanceUID] = data
-        storescu(self.gateway.dicom_port, paths)
+        self.sent |= {str(header(data).SOPInstanceUID): data for data in files}
+        statuses = send([parcel(data, fallback_uid="1.2.3") for data in files], self.gateway.dicom_port)
+        assert set(statuses) == {0}
         uids = [str(header(data).SOPInstanceUID) for data in files]
         wait_for(lambda: all(map(self.pacs.find, uids)), what="the study in the archive")
         return str(header(files[0]).StudyInstanceUID)
