@@ -65,6 +65,12 @@ class RetrieveSettings(Table):
     fetch: Literal["wado", "c-get", "c-move"] | None = None
     # Verdict -> treatment, where it is another than DEFAULT_POLICY.
     policy: Policy = Field(default_factory=dict)
+    # The same for DICOMweb, where it goes first: a viewer that shows the verdict beside the image may get more.
+    web_policy: Policy = Field(default_factory=dict)
+    # Verified objects that are kept for DICOMweb, in encrypted files below data_dir; bytes.
+    cache_bytes: int = Field(default=4 << 30, ge=1 << 20)
+    # For so long the archive is not asked again whether an object is still the same; 0: it is asked each time.
+    cache_fresh_s: float = Field(default=60.0, ge=0, le=86_400)
     # The most answers to one query.
     matches: int = Field(default=5_000, ge=1, le=1_000_000)
     # The most instances of one request to retrieve; the counts of PS3.7 have 16 bits.

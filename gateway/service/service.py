@@ -167,6 +167,7 @@ class Service:
             jobs=assembly.first_jobs(parts),
             reload=lambda: self._signals.put(signal.SIGHUP),
             metrics=parts.metrics,
+            parts=[assembly.dicomweb_reading(parts)],
         )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -26,6 +27,7 @@ from gateway.web.as_json import (
 )
 from gateway.web.backend import Backend
 from gateway.web.bodies import WHOLE_BODY, is_multipart
+from gateway.web.cross_origin import CrossOrigin
 from gateway.web.errors import STATUS_OF_CODE, BadRequest, Refused
 from gateway.web.probes import Probes
 
@@ -36,9 +38,15 @@ JOBS_MAX = 1000
 
 def application(settings: Callable[[], HttpSettings], backend: Backend) -> Starlette:
     """All endpoints. settings: those in force now; they may change at any time."""
-    api = Api(settings, backend)
+    admission = Admission(settings, backend.records.log, backend.metrics)
+    api = Api(settings, backend, admission)
     return Starlette(
-        routes=[*Probes(backend).routes(), *api.routes()],
+        routes=[
+            *Probes(backend).routes(),
+            *api.routes(),
+            *(route for part in backend.parts for route in part(admission)),
+        ],
+        middleware=[Middleware(CrossOrigin, settings=settings)],
         exception_handlers={GatewayError: api.failed, HTTPException: _no_such_endpoint},
     )
 
@@ -46,10 +54,10 @@ def application(settings: Callable[[], HttpSettings], backend: Backend) -> Starl
 class Api:
     """Admits the caller before it reads the body."""
 
-    def __init__(self, settings: Callable[[], HttpSettings], backend: Backend) -> None:
+    def __init__(self, settings: Callable[[], HttpSettings], backend: Backend, admission: Admission) -> None:
         self._settings = settings
         self._backend = backend
-        self._admission = Admission(settings, backend.records.log, backend.metrics)
+        self._admission = admission
 
     def routes(self) -> list[Route]:
         return [
