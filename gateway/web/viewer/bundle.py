@@ -50,7 +50,9 @@ class ViewerNotFetched(PeerError):
     """The registry did not give the archive."""
 
     code = "viewer-not-fetched"
-    hint = f"Fetch @ohif/app {VERSION} elsewhere (`npm pack @ohif/app@{VERSION}`), and give it with --archive."
+    hint = (
+        f"Fetch @ohif/app {VERSION} elsewhere (`npm pack @ohif/app@{VERSION}`), and give it with --archive."
+    )
 
 
 class WrongArchive(InputError):

@@ -24,22 +24,43 @@ const text = value => (Array.isArray(value) ? value.join(' ') : value === undefi
 const verdictOf = instance => text(instance?.[VERDICT]) || 'not verified';
 const gradeOf = verdict => GRADES[verdict] || 'bad';
 
-const label = instance => {
-  const verdict = verdictOf(instance);
-  const words = gradeOf(verdict) === 'good' ? '' : text(instance?.[WORDS]);
-  return `${SIGNS[gradeOf(verdict)]} Seal: ${verdict}${words ? ` – ${words}` : ''}`;
-};
+const signed = verdict => `${SIGNS[gradeOf(verdict)]} ${verdict}`;
 
 // ---- words in the corner
 
-const cornerItem = grade => ({
-  id: `sealgate-${grade}`,
+// The corner has room for some words a line.
+const LINE_CHARACTERS = 48;
+const LINES = 4;
+
+const linesOf = words => {
+  const lines = [''];
+  for (const word of words.split(' ').filter(Boolean)) {
+    if (`${lines.at(-1)} ${word}`.trim().length > LINE_CHARACTERS) {
+      lines.push('');
+    }
+    lines.push(`${lines.pop()} ${word}`.trim());
+  }
+  return lines.slice(0, LINES);
+};
+
+// The first line is the verdict, the others say why. An item has one colour.
+const cornerLine = (instance, line) => {
+  const verdict = verdictOf(instance);
+  const words = gradeOf(verdict) === 'good' ? '' : text(instance?.[WORDS]);
+  return [`Seal: ${signed(verdict)}`, ...linesOf(words)][line] || '';
+};
+
+const cornerItem = (grade, line) => ({
+  id: `sealgate-${grade}-${line}`,
   inheritsFrom: 'ohif.overlayItem',
   title: 'What the seal of this image says',
   color: COLOURS[grade],
-  condition: ({ instance }) => Boolean(instance) && gradeOf(verdictOf(instance)) === grade,
-  contentF: ({ instance }) => label(instance),
+  condition: ({ instance }) =>
+    Boolean(instance) && gradeOf(verdictOf(instance)) === grade && Boolean(cornerLine(instance, line)),
+  contentF: ({ instance }) => cornerLine(instance, line),
 });
+
+const cornerItems = () => ORDER.flatMap(grade => Array.from({ length: LINES + 1 }, (_, line) => cornerItem(grade, line)));
 
 // ---- tampered tiles
 
@@ -120,7 +141,7 @@ const watchViewports = ({ cornerstoneViewportService, displaySetService }) => {
     viewport.element.addEventListener(RENDERED, draw);
     draw();
   };
-  cornerstoneViewportService.subscribe(cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED, watch);
+  return cornerstoneViewportService.subscribe(cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED, watch);
 };
 
 // ---- the notice
@@ -161,7 +182,7 @@ const watchStudies = ({ displaySetService, uiNotificationService }) => {
       }
     }
   };
-  displaySetService.subscribe(displaySetService.EVENTS.DISPLAY_SETS_ADDED, tell);
+  return displaySetService.subscribe(displaySetService.EVENTS.DISPLAY_SETS_ADDED, tell);
 };
 
 // ---- the list of studies
@@ -175,9 +196,11 @@ const fillCell = async (cell, study, authorization) => {
   if (!verdict) {
     return;
   }
-  cell.textContent = `${SIGNS[gradeOf(verdict)]} ${verdict}`;
+  const seen = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  cell.textContent = `${signed(verdict)} (${seen} seen)`;
   cell.style.color = COLOURS[gradeOf(verdict)];
-  cell.title = Object.entries(counts || {}).map(([name, count]) => `${count} ${name}`).join(', ');
+  const each = Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(', ');
+  cell.title = `When they were last looked at: ${each}`;
 };
 
 // The cell of another column tells what OHIF makes its cells of; React itself is not given to extensions.
@@ -200,7 +223,7 @@ const sealColumn = (columns, authorization) => {
       };
       return { ...model, ref: fill, props: { ...model.props, children: undefined, ref: fill } };
     },
-    meta: { label: 'Seal', minWidth: 120, priority: 95 },
+    meta: { label: 'Seal', minWidth: 190, priority: 95 },
   };
 };
 
@@ -212,21 +235,29 @@ const withSeal = (columns, authorization) => {
   return [...columns.slice(0, at), sealColumn(columns, authorization), ...columns.slice(at)];
 };
 
+// OHIF forgets who listens to its services when a mode ends.
+let subscriptions = [];
+
 export default {
   id: 'sealgate',
-  preRegistration({ servicesManager }) {
-    const { services } = servicesManager;
-    watchStudies(services);
-  },
   onModeEnter({ servicesManager }) {
-    watchViewports(servicesManager.services);
+    const { services } = servicesManager;
+    subscriptions = [watchStudies(services), watchViewports(services)];
+  },
+  onModeExit() {
+    subscriptions.forEach(subscription => subscription.unsubscribe());
+    subscriptions = [];
   },
   getCustomizationModule({ servicesManager }) {
     const authorization = () => servicesManager.services.userAuthenticationService?.getAuthorizationHeader?.() || {};
     return [
       {
         name: 'default',
-        value: { 'viewportOverlay.topLeft': { $push: ['good', 'doubtful', 'bad'].map(cornerItem) } },
+        value: {
+          'viewportOverlay.topLeft': { $push: cornerItems() },
+          // A tour of the tools would lie over the notice.
+          'ohif.tours': { $set: [] },
+        },
       },
       {
         name: 'global',
