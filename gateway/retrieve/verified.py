@@ -21,6 +21,7 @@ from blake3 import blake3
 from gateway.config import Config
 from gateway.config.retrieve import RetrieveSettings
 from gateway.dicom.elements import EXPLICIT_LE
+from gateway.dicom.json_model import Model
 from gateway.dicom.lazy_bytes import ByteSource, pieces
 from gateway.errors import FileMissing, GatewayError, ResourceError
 from gateway.observe import where
@@ -29,6 +30,8 @@ from gateway.retrieve.fetching import Arrivals, ByGet, ByMove, Fetcher
 from gateway.retrieve.identifier import SERIES, SOP_INSTANCE, STUDY, Identifier, QueryLevel, written
 from gateway.retrieve.pipeline import Cancelled, NotSent, Parcel, Pipeline
 from gateway.retrieve.plan import Planner, Wanted
+from gateway.retrieve.searching import SearchKeys, search
+from gateway.retrieve.web_archive import WebArchive
 from gateway.spool.stored import StoredFile, decrypted
 from gateway.work.handover import SecretFile
 from gateway.work.return_pool import ReturnPool
@@ -112,21 +115,21 @@ class VerifiedObjects:
         config: Callable[[], Config],
         pool: Callable[[], ReturnPool],
         arrivals: Arrivals,
+        web: WebArchive,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """config, pool: those in force, asked again and again."""
+        """config, pool: those in force, asked again and again.
+
+        web: the archive, over DICOMweb.
+        """
         self._archive, self._config, self._pool = archive, config, pool
-        self._arrivals, self._clock = arrivals, clock
+        self._arrivals, self._web, self._clock = arrivals, web, clock
         self._kept: OrderedDict[str, VerifiedObject] = OrderedDict()
         self._bytes = 0
         self._coming: dict[str, Future[VerifiedObject]] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(FETCHES_MAX, thread_name_prefix="retrieve-web")
         self._is_stopped = False
-
-    @property
-    def archive(self) -> Archive:
-        return self._archive
 
     def settings(self) -> RetrieveSettings:
         """Raises NoWayBack."""
@@ -145,6 +148,8 @@ class VerifiedObjects:
     def planned(self, study: str, series: str | None = None, instance: str | None = None) -> list[Wanted]:
         """The instances that the archive lists, in order. Raises TooManyInstances, PeerError, NoWayBack."""
         settings = self.settings()
+        if settings.fetch == "wado":
+            return self._web.planned(study, series, instance, limit=settings.instances)
         keys = {STUDY: study.encode()}
         level = QueryLevel.STUDY
         if series is not None:
@@ -158,6 +163,12 @@ class VerifiedObjects:
             is_cancelled=lambda: self._is_stopped,
         )
         return planner.plan(level, Identifier.read(written(level, keys, EXPLICIT_LE), EXPLICIT_LE))
+
+    def search(self, keys: SearchKeys, *, limit: int) -> Iterator[Model]:
+        """What the archive lists, at most `limit`. Raises PeerError, WrongIdentifier, NoWayBack."""
+        if self.settings().fetch == "wado":
+            return self._web.search(keys, limit=limit)
+        return search(self._archive, keys, limit=limit)
 
     def kept(self, study: str, series: str, instance: str) -> VerifiedObject | None:
         """The object, if it is here under this name; it may be stale."""
@@ -306,6 +317,8 @@ class VerifiedObjects:
         self._fail(ours, failure)
 
     def _fetcher(self, settings: RetrieveSettings) -> Fetcher:
+        if settings.fetch == "wado":
+            return self._web
         if settings.fetch == "c-move":
             return ByMove(self._archive, self._arrivals)
         return ByGet(self._archive)
