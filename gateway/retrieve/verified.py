@@ -43,6 +43,9 @@ ROOT = "/dicom-web"
 FETCHES_MAX = 4
 # Stale neighbours in a series that are looked at again with one of them.
 NEIGHBOURS_MAX = 512
+# A list of instances is believed for so long, unless cache_fresh_s is less: a study may grow.
+LISTED_S = 10.0
+LISTS_MAX = 64
 # An object that was removed before it could be read is fetched again.
 ATTEMPTS = 3
 
@@ -51,6 +54,7 @@ def address_of(wanted: Wanted) -> str:
     return f"{ROOT}/studies/{wanted.study}/series/{wanted.series}/instances/{wanted.sop_instance}"
 
 
+_Place: TypeAlias = tuple[str, str | None, str | None]
 _Promises: TypeAlias = "dict[str, Future[VerifiedObject]]"
 
 
@@ -126,6 +130,7 @@ class VerifiedObjects:
         self._arrivals, self._web, self._clock = arrivals, web, clock
         self._kept: OrderedDict[str, VerifiedObject] = OrderedDict()
         self._bytes = 0
+        self._listed: OrderedDict[_Place, tuple[float, list[Wanted]]] = OrderedDict()
         self._coming: dict[str, Future[VerifiedObject]] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(FETCHES_MAX, thread_name_prefix="retrieve-web")
@@ -146,8 +151,28 @@ class VerifiedObjects:
             self._bytes = 0
 
     def planned(self, study: str, series: str | None = None, instance: str | None = None) -> list[Wanted]:
-        """The instances that the archive lists, in order. Raises TooManyInstances, PeerError, NoWayBack."""
-        settings = self.settings()
+        """The instances that the archive lists, in order; what it listed LISTED_S ago at most.
+
+        Raises TooManyInstances, PeerError, NoWayBack.
+        """
+        settings, key = self.settings(), (study, series, instance)
+        with self._lock:
+            until, listed = self._listed.get(key, (0.0, []))
+        if self._clock() < until:
+            return listed
+        listed = self._asked(settings, study, series, instance)
+        with self._lock:
+            self._listed.pop(key, None)
+            if listed:
+                self._listed[key] = (self._clock() + min(settings.cache_fresh_s, LISTED_S), listed)
+            while len(self._listed) > LISTS_MAX:
+                self._listed.popitem(last=False)
+        return listed
+
+    def _asked(
+        self, settings: RetrieveSettings, study: str, series: str | None, instance: str | None
+    ) -> list[Wanted]:
+        """Raises TooManyInstances, PeerError."""
         if settings.fetch == "wado":
             return self._web.planned(study, series, instance, limit=settings.instances)
         keys = {STUDY: study.encode()}
@@ -181,6 +206,7 @@ class VerifiedObjects:
     def forget(self, kept: VerifiedObject) -> None:
         """The archive has it no more."""
         with self._lock:
+            self._listed.clear()
             if self._kept.get(kept.wanted.sop_instance) is kept:
                 self._remove(kept.wanted.sop_instance)
 
