@@ -59,9 +59,9 @@ class RetrieveSettings(Table):
     archive: str
     # As which our Query/Retrieve service is called; nothing else is sent to this title.
     ae_title: AETitle
-    # The archive's DICOMweb root. Nothing uses it in this version.
+    # The archive's DICOMweb root; used with fetch = "wado".
     dicomweb: str | None = Field(default=None, pattern=r"^https?://[^/\s@]+(/\S*)?$")
-    # How objects come from the archive; None: c-get.
+    # How objects come from the archive; None: c-get. With wado, questions over DICOMweb are asked over DICOMweb, too.
     fetch: Literal["wado", "c-get", "c-move"] | None = None
     # Verdict -> treatment, where it is another than DEFAULT_POLICY.
     policy: Policy = Field(default_factory=dict)
@@ -85,8 +85,10 @@ class RetrieveSettings(Table):
 
     @model_validator(mode="after")
     def _can_be_fetched(self) -> Self:
-        if self.fetch == "wado":
-            raise ValueError("fetch: 'wado' is not in this version (choose c-get or c-move)")
+        if self.fetch == "wado" and self.dicomweb is None:
+            raise ValueError(
+                "dicomweb: missing, but fetch = 'wado' asks there (give the archive's DICOMweb root)"
+            )
         return self
 
     def treatment(self, verdict: str, override: dict[VerdictName, Treatment]) -> Treatment:

@@ -21,6 +21,7 @@ from blake3 import blake3
 from gateway.config import Config
 from gateway.config.retrieve import RetrieveSettings
 from gateway.dicom.elements import EXPLICIT_LE
+from gateway.dicom.json_model import Model
 from gateway.dicom.lazy_bytes import ByteSource, pieces
 from gateway.errors import FileMissing, GatewayError, ResourceError
 from gateway.observe import where
@@ -29,6 +30,8 @@ from gateway.retrieve.fetching import Arrivals, ByGet, ByMove, Fetcher
 from gateway.retrieve.identifier import SERIES, SOP_INSTANCE, STUDY, Identifier, QueryLevel, written
 from gateway.retrieve.pipeline import Cancelled, NotSent, Parcel, Pipeline
 from gateway.retrieve.plan import Planner, Wanted
+from gateway.retrieve.searching import SearchKeys, search
+from gateway.retrieve.web_archive import WebArchive
 from gateway.spool.stored import StoredFile, decrypted
 from gateway.work.handover import SecretFile
 from gateway.work.return_pool import ReturnPool
@@ -40,6 +43,9 @@ ROOT = "/dicom-web"
 FETCHES_MAX = 4
 # Stale neighbours in a series that are looked at again with one of them.
 NEIGHBOURS_MAX = 512
+# A list of instances is believed for so long, unless cache_fresh_s is less: a study may grow.
+LISTED_S = 10.0
+LISTS_MAX = 64
 # An object that was removed before it could be read is fetched again.
 ATTEMPTS = 3
 
@@ -48,6 +54,7 @@ def address_of(wanted: Wanted) -> str:
     return f"{ROOT}/studies/{wanted.study}/series/{wanted.series}/instances/{wanted.sop_instance}"
 
 
+_Place: TypeAlias = tuple[str, str | None, str | None]
 _Promises: TypeAlias = "dict[str, Future[VerifiedObject]]"
 
 
@@ -112,21 +119,22 @@ class VerifiedObjects:
         config: Callable[[], Config],
         pool: Callable[[], ReturnPool],
         arrivals: Arrivals,
+        web: WebArchive,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """config, pool: those in force, asked again and again."""
+        """config, pool: those in force, asked again and again.
+
+        web: the archive, over DICOMweb.
+        """
         self._archive, self._config, self._pool = archive, config, pool
-        self._arrivals, self._clock = arrivals, clock
+        self._arrivals, self._web, self._clock = arrivals, web, clock
         self._kept: OrderedDict[str, VerifiedObject] = OrderedDict()
         self._bytes = 0
+        self._listed: OrderedDict[_Place, tuple[float, list[Wanted]]] = OrderedDict()
         self._coming: dict[str, Future[VerifiedObject]] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(FETCHES_MAX, thread_name_prefix="retrieve-web")
         self._is_stopped = False
-
-    @property
-    def archive(self) -> Archive:
-        return self._archive
 
     def settings(self) -> RetrieveSettings:
         """Raises NoWayBack."""
@@ -143,8 +151,30 @@ class VerifiedObjects:
             self._bytes = 0
 
     def planned(self, study: str, series: str | None = None, instance: str | None = None) -> list[Wanted]:
-        """The instances that the archive lists, in order. Raises TooManyInstances, PeerError, NoWayBack."""
-        settings = self.settings()
+        """The instances that the archive lists, in order; what it listed LISTED_S ago at most.
+
+        Raises TooManyInstances, PeerError, NoWayBack.
+        """
+        settings, key = self.settings(), (study, series, instance)
+        with self._lock:
+            until, listed = self._listed.get(key, (0.0, []))
+        if self._clock() < until:
+            return listed
+        listed = self._asked(settings, study, series, instance)
+        with self._lock:
+            self._listed.pop(key, None)
+            if listed:
+                self._listed[key] = (self._clock() + min(settings.cache_fresh_s, LISTED_S), listed)
+            while len(self._listed) > LISTS_MAX:
+                self._listed.popitem(last=False)
+        return listed
+
+    def _asked(
+        self, settings: RetrieveSettings, study: str, series: str | None, instance: str | None
+    ) -> list[Wanted]:
+        """Raises TooManyInstances, PeerError."""
+        if settings.fetch == "wado":
+            return self._web.planned(study, series, instance, limit=settings.instances)
         keys = {STUDY: study.encode()}
         level = QueryLevel.STUDY
         if series is not None:
@@ -158,6 +188,12 @@ class VerifiedObjects:
             is_cancelled=lambda: self._is_stopped,
         )
         return planner.plan(level, Identifier.read(written(level, keys, EXPLICIT_LE), EXPLICIT_LE))
+
+    def search(self, keys: SearchKeys, *, limit: int) -> Iterator[Model]:
+        """What the archive lists, at most `limit`. Raises PeerError, WrongIdentifier, NoWayBack."""
+        if self.settings().fetch == "wado":
+            return self._web.search(keys, limit=limit)
+        return search(self._archive, keys, limit=limit)
 
     def kept(self, study: str, series: str, instance: str) -> VerifiedObject | None:
         """The object, if it is here under this name; it may be stale."""
@@ -175,6 +211,7 @@ class VerifiedObjects:
     def forget(self, kept: VerifiedObject) -> None:
         """The archive has it no more."""
         with self._lock:
+            self._listed.clear()
             if self._kept.get(kept.wanted.sop_instance) is kept:
                 self._remove(kept.wanted.sop_instance)
 
@@ -311,6 +348,8 @@ class VerifiedObjects:
         self._fail(ours, failure)
 
     def _fetcher(self, settings: RetrieveSettings) -> Fetcher:
+        if settings.fetch == "wado":
+            return self._web
         if settings.fetch == "c-move":
             return ByMove(self._archive, self._arrivals)
         return ByGet(self._archive)

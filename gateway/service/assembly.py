@@ -32,6 +32,7 @@ from gateway.retrieve.query import Queries
 from gateway.retrieve.retrieval import Retrievals
 from gateway.retrieve.service import QueryRetrieveService
 from gateway.retrieve.verified import VerifiedObjects
+from gateway.retrieve.web_archive import WebArchive
 from gateway.runtime.wakeup import Wakeup
 from gateway.spool import LocalSpool, Spool
 from gateway.spool.quarantine import Quarantine
@@ -111,6 +112,7 @@ class Parts:
     ledger: LedgerKeeper
     archive: Archive
     arrivals: Arrivals
+    web_archive: WebArchive
     verified: VerifiedObjects
 
     @property
@@ -143,6 +145,7 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
     in_force = InForce(config)
     archive = Archive(lambda: in_force.config, spool=spool, gateway_id=pseudonyms.gateway_id())
     arrivals = Arrivals(lambda: in_force.config)
+    web_archive = WebArchive(lambda: in_force.config, spool=spool)
     return Parts(
         in_force=in_force,
         bypass=bypass,
@@ -170,11 +173,13 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
         ),
         archive=archive,
         arrivals=arrivals,
+        web_archive=web_archive,
         verified=VerifiedObjects(
             archive,
             config=lambda: in_force.config,
             pool=lambda: in_force.return_pool,
             arrivals=arrivals,
+            web=web_archive,
         ),
     )
 
@@ -220,6 +225,7 @@ def _retrievals(parts: Parts, archive: Archive, arrivals: Arrivals) -> Retrieval
         config=lambda: parts.config,
         pool=lambda: parts.in_force.return_pool,
         arrivals=arrivals,
+        web=parts.web_archive,
         pseudonyms=parts.pseudonyms,
         access_log=parts.access_log,
         metrics=parts.metrics,

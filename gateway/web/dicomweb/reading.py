@@ -41,7 +41,7 @@ class DicomWebReading:
         """
         visits = Visits(admission, "retrieve")
         threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dicomweb")
-        self._search = SearchEndpoints(visits, objects.archive, threads=threads, metrics=metrics, log=log)
+        self._search = SearchEndpoints(visits, objects, threads=threads, metrics=metrics, log=log)
         self._retrieve = RetrieveEndpoints(
             visits,
             objects,

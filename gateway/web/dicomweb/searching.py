@@ -16,10 +16,8 @@ from starlette.routing import Route
 from gateway.dicom.json_model import Model
 from gateway.errors import GatewayError
 from gateway.observe import Log, Metrics
-from gateway.retrieve.archive import Archive
 from gateway.retrieve.identifier import QueryLevel
-from gateway.retrieve.searching import search
-from gateway.retrieve.verified import ROOT
+from gateway.retrieve.verified import ROOT, VerifiedObjects
 from gateway.web.admission import Visit
 from gateway.web.dicomweb.negotiation import JSON, check_json
 from gateway.web.dicomweb.paths import uids_of
@@ -36,10 +34,10 @@ class SearchEndpoints:
     """For one event loop."""
 
     def __init__(
-        self, visits: Visits, archive: Archive, *, threads: Executor, metrics: Metrics, log: Log
+        self, visits: Visits, objects: VerifiedObjects, *, threads: Executor, metrics: Metrics, log: Log
     ) -> None:
         """threads: those that wait for the archive."""
-        self._visits, self._archive, self._threads = visits, archive, threads
+        self._visits, self._objects, self._threads = visits, objects, threads
         self._metrics, self._log = metrics, log
 
     def routes(self) -> list[Route]:
@@ -89,9 +87,9 @@ class SearchEndpoints:
 
     def _matches(self, wanted: Search) -> tuple[list[Model], bool]:
         """The answers, and whether there are more."""
-        most = self._archive.settings()[0].matches
+        most = self._objects.settings().matches
         count = min(wanted.limit if wanted.limit is not None else most, most)
-        found = list(search(self._archive, wanted.question, limit=wanted.offset + count + 1))
+        found = list(self._objects.search(wanted.question, limit=wanted.offset + count + 1))
         return found[wanted.offset : wanted.offset + count], len(found) > wanted.offset + count
 
     def _told(
