@@ -157,31 +157,50 @@ const counted = verdicts => {
     .join(', ');
 };
 
-const watchStudies = ({ displaySetService, uiNotificationService }) => {
-  const told = new Map();
+// OHIF's own notices close, and get lost while it starts.
+const NOTICE = 'sealgate-notice';
+
+const removeNotice = () => document.getElementById(NOTICE)?.remove();
+
+const showNotice = lines => {
+  removeNotice();
+  const notice = document.createElement('div');
+  notice.id = NOTICE;
+  notice.setAttribute('role', 'alert');
+  notice.style.cssText =
+    'position:fixed;top:8px;left:50%;transform:translateX(-50%);z-index:9999;max-width:60vw;padding:10px 16px;' +
+    'border-radius:6px;background:#7f1d1d;color:#fff;font:15px sans-serif;display:flex;gap:16px;align-items:center';
+  const words = document.createElement('div');
+  for (const line of lines) {
+    const paragraph = document.createElement('div');
+    paragraph.textContent = line;
+    words.appendChild(paragraph);
+  }
+  const close = document.createElement('button');
+  close.type = 'button';
+  close.textContent = 'I have seen it';
+  close.style.cssText = 'border:1px solid #fff;border-radius:4px;padding:4px 10px;background:none;color:#fff;white-space:nowrap';
+  close.addEventListener('click', removeNotice);
+  notice.append(words, close);
+  document.body.appendChild(notice);
+};
+
+const watchStudies = ({ displaySetService }) => {
+  let told = '';
   const tell = () => {
-    const studies = new Map();
-    for (const instance of instancesOf(displaySetService)) {
-      const images = studies.get(instance.StudyInstanceUID) || new Map();
-      images.set(instance.SOPInstanceUID, instance);
-      studies.set(instance.StudyInstanceUID, images);
-    }
-    for (const [study, images] of studies) {
-      const wrong = [...images.values()].filter(instance => gradeOf(verdictOf(instance)) !== 'good');
-      const message = counted(wrong.map(verdictOf));
-      if (message && told.get(study) !== message) {
-        told.set(study, message);
-        const bad = wrong.some(instance => gradeOf(verdictOf(instance)) === 'bad');
-        uiNotificationService.show({
-          id: `sealgate-${study}`,
-          title: bad ? 'Do not read before you look: images were changed' : 'Not all images are proven',
-          message: `${message} (of ${images.size} images)`,
-          type: bad ? 'error' : 'warning',
-          autoClose: false,
-        });
-      }
+    const images = new Map(instancesOf(displaySetService).map(instance => [instance.SOPInstanceUID, instance]));
+    const wrong = [...images.values()].filter(instance => gradeOf(verdictOf(instance)) !== 'good');
+    const message = counted(wrong.map(verdictOf));
+    if (message && message !== told) {
+      told = message;
+      const bad = wrong.some(instance => gradeOf(verdictOf(instance)) === 'bad');
+      showNotice([
+        bad ? 'Stop: images of this study were changed, or nobody knows.' : 'Not all images of this study are proven.',
+        `${message} (of ${images.size} images)`,
+      ]);
     }
   };
+  tell();
   return displaySetService.subscribe(displaySetService.EVENTS.DISPLAY_SETS_ADDED, tell);
 };
 
@@ -247,6 +266,7 @@ export default {
   onModeExit() {
     subscriptions.forEach(subscription => subscription.unsubscribe());
     subscriptions = [];
+    removeNotice();
   },
   getCustomizationModule({ servicesManager }) {
     const authorization = () => servicesManager.services.userAuthenticationService?.getAuthorizationHeader?.() || {};
