@@ -24,7 +24,7 @@ from gateway.dicom.elements import EXPLICIT_LE
 from gateway.dicom.json_model import Model
 from gateway.dicom.lazy_bytes import ByteSource, pieces
 from gateway.errors import FileMissing, GatewayError, ResourceError
-from gateway.observe import where
+from gateway.observe import Metrics, where
 from gateway.retrieve.archive import Archive
 from gateway.retrieve.fetching import Arrivals, ByGet, ByMove, Fetcher
 from gateway.retrieve.identifier import SERIES, SOP_INSTANCE, STUDY, Identifier, QueryLevel, written
@@ -120,6 +120,7 @@ class VerifiedObjects:
         pool: Callable[[], ReturnPool],
         arrivals: Arrivals,
         web: WebArchive,
+        metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """config, pool: those in force, asked again and again.
@@ -127,7 +128,7 @@ class VerifiedObjects:
         web: the archive, over DICOMweb.
         """
         self._archive, self._config, self._pool = archive, config, pool
-        self._arrivals, self._web, self._clock = arrivals, web, clock
+        self._arrivals, self._web, self._metrics, self._clock = arrivals, web, metrics, clock
         self._kept: OrderedDict[str, VerifiedObject] = OrderedDict()
         self._bytes = 0
         self._listed: OrderedDict[_Place, tuple[float, list[Wanted]]] = OrderedDict()
@@ -258,6 +259,7 @@ class VerifiedObjects:
         if kept is None or not self._is_fresh(kept, settings, pool) or not _same_place(kept.wanted, wanted):
             return None
         self._kept.move_to_end(wanted.sop_instance)
+        self._metrics.count("sealgate_web_objects_total", source="kept")
         future: Future[VerifiedObject] = Future()
         future.set_result(kept)
         return future
@@ -351,6 +353,7 @@ class VerifiedObjects:
 
     def _seen_again(self, kept: VerifiedObject) -> VerifiedObject:
         kept.checked_at = self._clock()
+        self._metrics.count("sealgate_web_objects_total", source="unchanged")
         return kept
 
     def _keep(
@@ -382,6 +385,8 @@ class VerifiedObjects:
             self._bytes += kept.bytes
             while self._bytes > settings.cache_bytes and len(self._kept) > 1:
                 self._remove(next(iter(self._kept)))
+            self._metrics.set("sealgate_web_cache_bytes", self._bytes)
+        self._metrics.count("sealgate_web_objects_total", source="verified")
         return kept
 
     def _settle(self, ours: _Promises, instance: str, outcome: VerifiedObject | GatewayError) -> None:
