@@ -7,6 +7,7 @@ that are encrypted with keys of their own; what was not used for longest is remo
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import OrderedDict
@@ -194,7 +195,7 @@ class VerifiedObjects:
         """What the archive lists, at most `limit`. Raises PeerError, WrongIdentifier, NoWayBack."""
         if self.settings().fetch == "wado":
             return self._web.search(keys, limit=limit)
-        return search(self._archive, keys, limit=limit)
+        return search(self._archive, keys, limit=limit, is_cancelled=lambda: self._is_stopped)
 
     def kept(self, study: str, series: str, instance: str) -> VerifiedObject | None:
         """The object, if it is here under this name; it may be stale."""
@@ -280,6 +281,14 @@ class VerifiedObjects:
             and kept.wanted.sop_instance not in self._coming
             and not self._is_fresh(kept, settings, pool)
         ][:NEIGHBOURS_MAX]
+
+    def _is_short_of_disk(self) -> bool:
+        """What arrives from modalities has the first claim on the disk."""
+        config = self._config()
+        try:
+            return shutil.disk_usage(config.gateway.data_dir).free < config.limits.free_bytes_min
+        except OSError:
+            return True
 
     def _remove(self, instance: str) -> None:
         old = self._kept.pop(instance)
@@ -383,7 +392,7 @@ class VerifiedObjects:
                 self._remove(instance)
             self._kept[instance] = kept
             self._bytes += kept.bytes
-            while self._bytes > settings.cache_bytes and len(self._kept) > 1:
+            while len(self._kept) > 1 and (self._bytes > settings.cache_bytes or self._is_short_of_disk()):
                 self._remove(next(iter(self._kept)))
             self._metrics.set("sealgate_web_cache_bytes", self._bytes)
         self._metrics.count("sealgate_web_objects_total", source="verified")
