@@ -41,7 +41,7 @@ from gateway.work.tasks import FRAMES_APART, Presentation, Returned
 # Where instances are found over HTTP.
 ROOT = "/dicom-web"
 # Fetches from the archive at once.
-FETCHES_MAX = 4
+FETCHES_MAX = 8
 # Stale neighbours in a series that are looked at again with one of them.
 NEIGHBOURS_MAX = 512
 # A list of instances is believed for so long, unless cache_fresh_s is less: a study may grow.
