@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.dicom.elements import EXPLICIT_LE, Encoding, encode
@@ -44,8 +44,13 @@ class SearchKeys:
         return b"".join(encode(tag, *entries[tag], encoding) for tag in sorted(entries))
 
 
-def search(archive: Archive, question: SearchKeys, *, limit: int) -> Iterator[Model]:
-    """The matches as the archive gives them, at most `limit`. Raises PeerError, WrongIdentifier, NoWayBack."""
+def search(
+    archive: Archive, question: SearchKeys, *, limit: int, is_cancelled: Callable[[], bool]
+) -> Iterator[Model]:
+    """The matches as the archive gives them, at most `limit`; fewer when cancelled.
+
+    Raises PeerError, WrongIdentifier, NoWayBack.
+    """
     settings, _ = archive.settings()
     deadline = time.monotonic() + settings.query_timeout_s
     extended = {STUDY_ROOT_FIND: RELATIONAL} if question.is_relational else None
@@ -56,7 +61,7 @@ def search(archive: Archive, question: SearchKeys, *, limit: int) -> Iterator[Mo
             context,
             question.written(encoding),
             deadline=deadline,
-            is_cancelled=lambda: found >= limit,
+            is_cancelled=lambda: found >= limit or is_cancelled(),
         )
         for response in responses:
             if not statuses.is_pending(response.status):

@@ -7,6 +7,7 @@ that are encrypted with keys of their own; what was not used for longest is remo
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import OrderedDict
@@ -24,7 +25,7 @@ from gateway.dicom.elements import EXPLICIT_LE
 from gateway.dicom.json_model import Model
 from gateway.dicom.lazy_bytes import ByteSource, pieces
 from gateway.errors import FileMissing, GatewayError, ResourceError
-from gateway.observe import where
+from gateway.observe import Metrics, where
 from gateway.retrieve.archive import Archive
 from gateway.retrieve.fetching import Arrivals, ByGet, ByMove, Fetcher
 from gateway.retrieve.identifier import SERIES, SOP_INSTANCE, STUDY, Identifier, QueryLevel, written
@@ -40,7 +41,7 @@ from gateway.work.tasks import FRAMES_APART, Presentation, Returned
 # Where instances are found over HTTP.
 ROOT = "/dicom-web"
 # Fetches from the archive at once.
-FETCHES_MAX = 4
+FETCHES_MAX = 8
 # Stale neighbours in a series that are looked at again with one of them.
 NEIGHBOURS_MAX = 512
 # A list of instances is believed for so long, unless cache_fresh_s is less: a study may grow.
@@ -120,6 +121,7 @@ class VerifiedObjects:
         pool: Callable[[], ReturnPool],
         arrivals: Arrivals,
         web: WebArchive,
+        metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """config, pool: those in force, asked again and again.
@@ -127,7 +129,7 @@ class VerifiedObjects:
         web: the archive, over DICOMweb.
         """
         self._archive, self._config, self._pool = archive, config, pool
-        self._arrivals, self._web, self._clock = arrivals, web, clock
+        self._arrivals, self._web, self._metrics, self._clock = arrivals, web, metrics, clock
         self._kept: OrderedDict[str, VerifiedObject] = OrderedDict()
         self._bytes = 0
         self._listed: OrderedDict[_Place, tuple[float, list[Wanted]]] = OrderedDict()
@@ -193,7 +195,7 @@ class VerifiedObjects:
         """What the archive lists, at most `limit`. Raises PeerError, WrongIdentifier, NoWayBack."""
         if self.settings().fetch == "wado":
             return self._web.search(keys, limit=limit)
-        return search(self._archive, keys, limit=limit)
+        return search(self._archive, keys, limit=limit, is_cancelled=lambda: self._is_stopped)
 
     def kept(self, study: str, series: str, instance: str) -> VerifiedObject | None:
         """The object, if it is here under this name; it may be stale."""
@@ -263,6 +265,7 @@ class VerifiedObjects:
         if kept is None or not self._is_fresh(kept, settings, pool) or not _same_place(kept.wanted, wanted):
             return None
         self._kept.move_to_end(wanted.sop_instance)
+        self._metrics.count("sealgate_web_objects_total", source="kept")
         future: Future[VerifiedObject] = Future()
         future.set_result(kept)
         return future
@@ -283,6 +286,14 @@ class VerifiedObjects:
             and kept.wanted.sop_instance not in self._coming
             and not self._is_fresh(kept, settings, pool)
         ][:NEIGHBOURS_MAX]
+
+    def _is_short_of_disk(self) -> bool:
+        """What arrives from modalities has the first claim on the disk."""
+        config = self._config()
+        try:
+            return shutil.disk_usage(config.gateway.data_dir).free < config.limits.free_bytes_min
+        except OSError:
+            return True
 
     def _remove(self, instance: str) -> None:
         old = self._kept.pop(instance)
@@ -356,6 +367,7 @@ class VerifiedObjects:
 
     def _seen_again(self, kept: VerifiedObject) -> VerifiedObject:
         kept.checked_at = self._clock()
+        self._metrics.count("sealgate_web_objects_total", source="unchanged")
         return kept
 
     def _keep(
@@ -385,8 +397,10 @@ class VerifiedObjects:
                 self._remove(instance)
             self._kept[instance] = kept
             self._bytes += kept.bytes
-            while self._bytes > settings.cache_bytes and len(self._kept) > 1:
+            while len(self._kept) > 1 and (self._bytes > settings.cache_bytes or self._is_short_of_disk()):
                 self._remove(next(iter(self._kept)))
+            self._metrics.set("sealgate_web_cache_bytes", self._bytes)
+        self._metrics.count("sealgate_web_objects_total", source="verified")
         return kept
 
     def _settle(self, ours: _Promises, instance: str, outcome: VerifiedObject | GatewayError) -> None:

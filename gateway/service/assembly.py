@@ -180,6 +180,7 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
             pool=lambda: in_force.return_pool,
             arrivals=arrivals,
             web=web_archive,
+            metrics=metrics,
         ),
     )
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.dicom.elements import EXPLICIT_LE, Element, walk
-from gateway.dicom.image import pixel_format
+from gateway.dicom.image import pixel_format, to_native
 from gateway.dicom.json_model import Model, key_of, model_of
 from gateway.dicom.lazy_bytes import ByteRange, ByteSource, flat
 from gateway.dicom.part10 import Part10, read
-from gateway.dicom.pixels import codestreams
+from gateway.dicom.pixels import codestreams, decode
 from gateway.dicom.recoding import recoded
-from gateway.dicom.rendering import native_frame
 from gateway.dicom.syntaxes import Form, syntax_of
 from gateway.dicom.tags import (
     PIXEL_DATA,
@@ -36,6 +35,10 @@ from gateway.work.words import words_of
 INLINE_MAX = 4096
 # Private, of the way out only; never in what is signed.
 VERDICT_GROUP = "0099"
+# Of a header difference: all but its values.
+_PLACE_OF_DIFFERENCE = frozenset({"class", "keyword", "path", "frames", "amended"})
+# Frames that are taken out of their object.
+FRAMES_APART_MAX = 65_536
 METADATA_BYTES_MAX = 64 << 20
 _PIXELS = {PIXEL_DATA: "OW", 0x7FE00008: "OF", 0x7FE00009: "OD"}
 _OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002})
@@ -103,7 +106,10 @@ class Told:
 
     def withheld(self, data: ByteSource) -> Presentation:
         """Enough that a viewer can tell of an object which it does not get. Raises TooMuchMemory."""
-        kept = SHAPE if self.verdict in MISLEADING else SHAPE | IDENTITY
+        misleading = self.verdict in MISLEADING or any(
+            difference.get("class") in (None, "identity") for difference in self.report.header_differences
+        )
+        kept = SHAPE if misleading else SHAPE | IDENTITY
         try:
             file = read(data)
             model = _model(file, [element for element in file.elements if element.tag in kept])
@@ -116,7 +122,7 @@ class Told:
             (SERIES_INSTANCE_UID, self.task.series_instance),
         ):
             model[key_of(tag)] = {"vr": "UI", "Value": [uid]}
-        return Presentation(syntax="", metadata=self._metadata(model), report=self._report())
+        return Presentation(syntax="", metadata=self._metadata(model), report=self._report(values=False))
 
     def _metadata(self, model: Model) -> bytes:
         """With the verdict in a private block, and without what somebody else wrote there. Raises TooMuchMemory."""
@@ -133,8 +139,15 @@ class Told:
         # PS3.18 F.2.2: in the order of tags.
         return _packed({key: kept[key] for key in sorted(kept)})
 
-    def _report(self) -> bytes:
+    def _report(self, *, values: bool = True) -> bytes:
+        """values: whether values of the object may be told, which may name somebody else. Raises TooMuchMemory."""
         content: dict[str, Any] = self.report.to_json()
+        if not values:
+            content.pop("amendments", None)
+            content["header_differences"] = [
+                {key: part for key, part in difference.items() if key in _PLACE_OF_DIFFERENCE}
+                for difference in content["header_differences"]
+            ]
         # The identity that is hidden in the pixels is for those who may open records.
         for key in ("record", "shortened"):
             content.pop(key, None)
@@ -192,7 +205,19 @@ def _frames(
                 return (), False
             at = start + element.value
             return tuple(((at + n * size, at + (n + 1) * size),) for n in range(shape.frames)), False
-        each = [native_frame(file, number) for number in range(1, shape.frames + 1)]
+        if shape.frames > FRAMES_APART_MAX:
+            return (), False
+        # Decoded once, since frames share bytes.
+        pixels, single = decode(file, shape), replace(shape, frames=1)
+        each = [
+            to_native(
+                replace(pixels, samples=pixels.samples[number : number + 1]),
+                single,
+                little=True,
+                wide_words=shape.allocated > 8,
+            )
+            for number in range(shape.frames)
+        ]
         put_frames(b"".join(each))
         places, at = [], 0
         for frame in each:

@@ -71,6 +71,30 @@ def test_studies_series_and_instances_are_found(web: Web, study: str) -> None:
     assert web.json("/studies?PatientID=NOBODY") == []
 
 
+def test_a_viewer_as_ohif_finds_all_that_it_reads(web: Web, study: str) -> None:
+    """The questions of OHIF 3.13, in order."""
+    one = header(web.sent[web.of_study(study)[0]])
+    fields = "includefield=00081030%2C00080060%2C00080090%2C00100030"
+    (found,) = [
+        each
+        for each in web.json(f"/studies?limit=101&offset=0&fuzzymatching=false&{fields}")
+        if each["0020000D"]["Value"] == [study]
+    ]
+    assert found["00201208"]["Value"] == [SLICES]
+    assert found["00201206"]["Value"] == [1]
+    assert found["00080061"]["Value"] == ["CT"]
+    assert found["00080020"]["Value"] == [one.StudyDate]
+    assert found["00100030"]["Value"] == [one.PatientBirthDate]
+    (series,) = web.json(f"/studies/{study}/series?includefield=00080021%2C00080031%2C0008103E%2C00200011")
+    assert series["00080060"]["Value"] == ["CT"]
+    assert series["00201209"]["Value"] == [SLICES]
+    assert series["00200011"]["Value"] == [one.SeriesNumber]
+    (prior,) = web.json(f"/studies?00100020={one.PatientID}")
+    assert prior["0020000D"]["Value"] == [study]
+    (named,) = web.json(f"/studies?PatientName={str(one.PatientName)[:4].lower()}*&StudyInstanceUID={study}")
+    assert named["00100020"]["Value"] == [one.PatientID]
+
+
 def test_metadata_and_frames_are_those_of_the_original(web: Web, study: str) -> None:
     uids = web.of_study(study)
     one = header(web.sent[uids[0]])

@@ -16,14 +16,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway.dicom.lazy_bytes import pieces
+from gateway.dicom.lazy_bytes import ByteSource, pieces
 from gateway.dicom.rendering import SIDE_MAX, Rendering, Window
 from gateway.dicom.syntaxes import EXPLICIT_VR_LE, syntax_of
-from gateway.errors import FileMissing, GatewayError, PeerError
+from gateway.errors import FileMissing, GatewayError, PeerError, ResourceError
 from gateway.observe import Log, Metrics
 from gateway.retrieve.pipeline import NotSent
 from gateway.retrieve.plan import Wanted
 from gateway.retrieve.verified import ATTEMPTS, ROOT, VerifiedObject, VerifiedObjects
+from gateway.spool.stored import opened
 from gateway.web.admission import Visit
 from gateway.web.cross_origin import FINDINGS
 from gateway.web.dicomweb import negotiation, verdicts
@@ -227,17 +228,16 @@ class RetrieveEndpoints:
             # What can't be brought into the default without loss stays what it is.
             syntax = EXPLICIT_VR_LE if syntax_of(stored).reversible else stored
         if syntax == stored or not stored:
-            return stored, self._read(verified)
+            return stored, await _begun(self._read(verified))
         if not (syntax_of(stored).reversible and syntax_of(syntax).encoder):
             raise NotAcceptable(f"no way without loss from {stored} to {syntax}")
-        return syntax, self._converted(verified, syntax)
+        return syntax, await _begun(self._converted(verified, syntax))
 
     async def _read(self, verified: VerifiedObject) -> AsyncIterator[bytes]:
         """The file in pieces."""
         verified = await self._still_there(verified)
         with verified.opened() as data:
-            each = iter(pieces(data))
-            while (piece := await run_in_threadpool(next, each, None)) is not None:
+            async for piece in _in_pieces(data):
                 yield piece
 
     async def _converted(self, verified: VerifiedObject, syntax: str) -> AsyncIterator[bytes]:
@@ -246,8 +246,10 @@ class RetrieveEndpoints:
         with handed_over(self._data_dir, b"") as scratch:
             target = scratch.beside("converted")
             task = ConvertFileTask(file=verified.file, target=target, syntax=syntax)
-            await asyncio.wrap_future(self._pool().submit(task))
-            yield await run_in_threadpool(target.read)
+            await _done(self._pool().submit(task))
+            with opened(target.path, target.key) as data:
+                async for piece in _in_pieces(data):
+                    yield piece
 
     async def _still_there(self, verified: VerifiedObject) -> VerifiedObject:
         """The object, fetched again if it was removed from the cache meanwhile. Raises GatewayError."""
@@ -473,10 +475,44 @@ def _range(verified: VerifiedObject, where: tuple[int, int]) -> bytes:
         return data[where[0] : where[1]]
 
 
+async def _in_pieces(data: ByteSource) -> AsyncIterator[bytes]:
+    each = iter(pieces(data))
+    while (piece := await run_in_threadpool(next, each, None)) is not None:
+        yield piece
+
+
+async def _begun(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, once its first bytes are there: what goes wrong until then becomes a status. Raises GatewayError."""
+    first = await anext(content, b"")
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in content:
+            yield piece
+
+    return whole()
+
+
+async def _done(future: Future[T]) -> T:
+    """What a worker process makes. Raises GatewayError; ResourceError when the workers were replaced meanwhile."""
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        if future.cancelled() and not _is_cancelled():
+            raise ResourceError("the gateway stops, or was reloaded", hint="Ask again.") from None
+        raise
+
+
+def _is_cancelled() -> bool:
+    """Whether the request itself was given up."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def _in_scratch(data_dir: Path, submit: Callable[[SecretFile], Future[ConvertedFile]]) -> bytes:
     with handed_over(data_dir, b"") as scratch:
         target = scratch.beside("made")
-        await asyncio.wrap_future(submit(target))
+        await _done(submit(target))
         return await run_in_threadpool(target.read)
 
 

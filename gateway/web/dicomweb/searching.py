@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from itertools import islice
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -89,8 +90,10 @@ class SearchEndpoints:
         """The answers, and whether there are more."""
         most = self._objects.settings().matches
         count = min(wanted.limit if wanted.limit is not None else most, most)
-        found = list(self._objects.search(wanted.question, limit=wanted.offset + count + 1))
-        return found[wanted.offset : wanted.offset + count], len(found) > wanted.offset + count
+        every = self._objects.search(wanted.question, limit=wanted.offset + count + 1)
+        # What is skipped is not held.
+        found = list(islice(every, wanted.offset, None))
+        return found[:count], len(found) > count
 
     def _told(
         self, level: QueryLevel, started: float, outcome: str, matches: int, error: GatewayError | None
