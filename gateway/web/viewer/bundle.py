@@ -119,9 +119,14 @@ def _download(url: str, target: Path) -> None:
 
 def _check(archive: Path) -> None:
     """Raises WrongArchive, OSError."""
+    if digest_of(archive) != SHA512:
+        raise WrongArchive(f"{archive.name} is not OHIF {VERSION}")
+
+
+def digest_of(archive: Path) -> str:
+    """SHA-512 of a file, in hex. Raises OSError."""
     with archive.open("rb") as file:
-        if hashlib.file_digest(file, "sha512").hexdigest() != SHA512:
-            raise WrongArchive(f"{archive.name} is not OHIF {VERSION}")
+        return hashlib.file_digest(file, "sha512").hexdigest()
 
 
 def _unpack(archive: Path, target: Path) -> None:
@@ -134,7 +139,7 @@ def _unpack(archive: Path, target: Path) -> None:
                 continue
             size += member.size
             source = members.extractfile(member)
-            if source is None or size > UNPACKED_BYTES_MAX or ".." in path.parts:
+            if source is None or size > UNPACKED_BYTES_MAX or ".." in path.parts or path.is_absolute():
                 raise WrongArchive(f"{archive.name} does not unpack")
             file = target / path
             file.parent.mkdir(parents=True, exist_ok=True)
