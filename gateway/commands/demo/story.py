@@ -44,7 +44,7 @@ web_policy = { tampered = "mark" }
 
 
 @dataclass(frozen=True)
-class Viewer:
+class DemoViewer:
     """OHIF at a port of the demo's gateway.
 
     folder: where the viewer was fetched to.
@@ -136,7 +136,7 @@ class Demo:
             proofs.on_the_way_back(gateway, plain)
         return proofs
 
-    def _viewer(self) -> Viewer | None:
+    def _viewer(self) -> DemoViewer | None:
         """OHIF, kept beside the demo's folder; None where it can't be fetched."""
         folder = self.work.resolve().with_name("viewer")
         try:
@@ -144,7 +144,7 @@ class Demo:
         except bundle.ViewerNotFetched as error:
             self._say(f"No viewer: {error}. {error.hint}")
             return None
-        return Viewer(folder, free_port(8081))
+        return DemoViewer(folder, free_port(8081))
 
     def _wait_for(self, pacs: Orthanc, expected: int) -> int:
         """Wait until the PACS holds all objects, or nothing more came for a while. Returns how many it holds."""
@@ -174,7 +174,7 @@ class Demo:
             self._say(f"            sealed by us, as its header says: {', '.join(traces) or 'nothing found'}")
 
     def _conclude(
-        self, proofs: Proofs, pacs: Orthanc, gateway: GatewayProcess, viewer: Viewer | None
+        self, proofs: Proofs, pacs: Orthanc, gateway: GatewayProcess, viewer: DemoViewer | None
     ) -> None:
         self._step("HTTP endpoints of the gateway")
         for path, what in (
@@ -228,7 +228,7 @@ def _pacs(work: Path) -> Orthanc:
     return Orthanc(work / "pacs", dicom_port=free_port(4343), http_port=free_port(8043), settings=settings)
 
 
-def _gateway(work: Path, pacs: Orthanc, viewer: Viewer | None) -> GatewayProcess:
+def _gateway(work: Path, pacs: Orthanc, viewer: DemoViewer | None) -> GatewayProcess:
     node = DemoDestination(name="pacs", ae_title=pacs.ae_title, port=pacs.dicom_port)
     route = DemoRoute(called="SEALGATE", action="seal", to=("pacs",))
     tables = WAY_BACK + (viewer.table if viewer is not None else "")
