@@ -103,9 +103,11 @@ class WebArchive:
                 return
             data = WebObject(self._spool)
             try:
-                _read_part(response, data)
-                fetched = data.fetched(wanted)
-                if fetched is not None:
+                fetched = data.fetched(wanted) if _read_part(response, data) else None
+                if fetched is None:
+                    # Who knows what else comes on this connection. The next request opens another.
+                    connection.close()
+                else:
                     on_object(fetched)
             finally:
                 data.discard()
@@ -235,15 +237,19 @@ class WebObject:
             self._draft.discard()
 
 
-def _read_part(response: http.client.HTTPResponse, into: WebObject) -> None:
-    """The first part of a multipart answer; the answer itself where it has no parts. Raises PeerFailed, SpoolFull."""
+def _read_part(response: http.client.HTTPResponse, into: WebObject) -> bool:
+    """The first part of a multipart answer; the answer itself where it has no parts.
+
+    Returns whether all of it came, and could be parsed.
+    Raises PeerFailed, SpoolFull.
+    """
     kind, options = parse_options_header(response.headers.get("Content-Type", ""))
     try:
         if not kind.startswith(b"multipart/"):
             while piece := response.read(READ_BYTES):
                 into.write(piece)
-            return
-        parts = 0
+            return not response.length
+        parts, whole = 0, False
 
         def begin() -> None:
             nonlocal parts
@@ -253,13 +259,19 @@ def _read_part(response: http.client.HTTPResponse, into: WebObject) -> None:
             if parts == 1:
                 into.write(content[start:end])
 
-        parser = MultipartParser(options[b"boundary"], {"on_part_begin": begin, "on_part_data": data})
+        def end() -> None:
+            nonlocal whole
+            whole = True
+
+        callbacks = {"on_part_begin": begin, "on_part_data": data, "on_end": end}
+        parser = MultipartParser(options[b"boundary"], callbacks)  # type: ignore[arg-type]
         while piece := response.read(READ_BYTES):
             parser.write(piece)
+        return whole
     except (OSError, http.client.HTTPException) as error:
         raise PeerFailed(f"the archive broke off: {type(error).__name__}") from error
-    except (FormParserError, KeyError) as error:
-        raise PeerFailed("the archive's answer is no multipart body") from error
+    except (FormParserError, KeyError):
+        return False
 
 
 def _body(response: http.client.HTTPResponse) -> bytes:
