@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,6 +34,8 @@ class Archive:
     sent: bytes = b""
     kind: str = "application/dicom"
     location: str = ""
+    drips: bool = False
+    released: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
 
 
@@ -53,8 +55,14 @@ def archive() -> Iterator[Archive]:
             if told.location:
                 self.send_header("Location", told.location)
             self.send_header("Content-Type", "application/dicom+json" if search else told.kind)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(10_000_000 if told.drips else len(body)))
             self.end_headers()
+            if told.drips:
+                # As slowly as it may, until the other side has had enough.
+                with suppress(OSError):
+                    while not told.released.wait(0.2):
+                        self.wfile.write(b" ")
+                return
             self.wfile.write(body)
 
         def log_message(self, *_arguments: object) -> None:
@@ -83,7 +91,8 @@ def gateway(told: Archive, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     running = with_way_back(
         Path(tmp_path_factory.mktemp("gateway")),
         DemoDestination(name="pacs", ae_title="PACS", port=free_port()),
-        retrieve=f'dicomweb = "http://127.0.0.1:{told.port}/dicom-web"\nfetch = "wado"\ncache_fresh_s = 0',
+        retrieve=f'dicomweb = "http://127.0.0.1:{told.port}/dicom-web"\n'
+        'fetch = "wado"\ncache_fresh_s = 0\nquery_timeout_s = 4',
         listener='accept = "any"',
     )
     with running:
@@ -143,6 +152,17 @@ def test_what_the_archive_says_of_verdicts_and_addresses_is_not_passed_on(
     (found,) = get(gateway, "/studies").json()
     assert "evil" not in json.dumps(found)
     assert not [key for key in found if key.startswith("0099")]
+
+
+def test_an_archive_that_answers_drop_by_drop_is_not_waited_for(
+    told: Archive, gateway: RunningGateway
+) -> None:
+    told.drips = True
+    try:
+        assert get(gateway, "/studies").status_code == 502
+    finally:
+        told.drips = False
+        told.released.set()
 
 
 def test_redirections_are_not_followed(told: Archive, gateway: RunningGateway) -> None:
