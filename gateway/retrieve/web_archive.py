@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -39,6 +40,27 @@ PAGE = 1000
 _KEY = re.compile(r"[0-9A-F]{8}")
 # What is ours to say: where to retrieve, and what an object is.
 _NOT_PASSED_ON = ("00081190", "00080054", "0099", f"{BLOCK_GROUP:04X}")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an answer may take: an archive that sends a byte now and then would keep us for ever.
+
+    deadline: by time.monotonic().
+    is_cancelled: whether nobody wants the answer any more.
+    """
+
+    deadline: float
+    is_cancelled: Callable[[], bool] = lambda: False
+
+    def read(self, response: http.client.HTTPResponse) -> bytes:
+        """The next bytes of an answer; empty at its end. Raises PeerFailed."""
+        if time.monotonic() > self.deadline or self.is_cancelled():
+            raise PeerFailed("the archive is too slow")
+        try:
+            return response.read1(READ_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise PeerFailed(f"the archive broke off: {type(error).__name__}") from error
 
 
 class WebArchive:
@@ -89,23 +111,29 @@ class WebArchive:
                 before([instance])
                 if is_cancelled():
                     return
-                if time.monotonic() > deadline:
-                    raise PeerFailed("the archive is too slow")
-                self._fetch(connection, instance, on_object)
+                self._fetch(connection, instance, on_object, Patience(deadline, is_cancelled))
                 after([instance])
 
-    def _fetch(self, connection: http.client.HTTPConnection, wanted: Wanted, on_object: OnObject) -> None:
+    def _fetch(
+        self,
+        connection: http.client.HTTPConnection,
+        wanted: Wanted,
+        on_object: OnObject,
+        patience: Patience,
+    ) -> None:
         path = f"/studies/{wanted.study}/series/{wanted.series}/instances/{wanted.sop_instance}"
         with self._asked(connection, path, DICOM) as response:
             if response.status != http.client.OK:
                 # What the archive does not send is just missing.
-                _drain(response)
+                _drain(response, patience)
                 return
             data = WebObject(self._spool)
             try:
-                _read_part(response, data)
-                fetched = data.fetched(wanted)
-                if fetched is not None:
+                fetched = data.fetched(wanted) if _read_part(response, data, patience) else None
+                if fetched is None:
+                    # Who knows what else comes on this connection. The next request opens another.
+                    connection.close()
+                else:
                     on_object(fetched)
             finally:
                 data.discard()
@@ -119,9 +147,8 @@ class WebArchive:
         with closing(self._connection()) as connection:
             while len(seen) < limit:
                 query = {**parameters, "limit": str(min(PAGE, limit - len(seen))), "offset": str(asked)}
-                models = self._models(connection, f"{path}?{urlencode(query, quote_via=quote)}")
-                if time.monotonic() > deadline:
-                    raise PeerFailed("the archive is too slow")
+                where = f"{path}?{urlencode(query, quote_via=quote)}"
+                models = self._models(connection, where, Patience(deadline))
                 asked += len(models)
                 new = 0
                 for model in models:
@@ -133,13 +160,13 @@ class WebArchive:
                 if not new:
                     return
 
-    def _models(self, connection: http.client.HTTPConnection, path: str) -> list[Model]:
+    def _models(self, connection: http.client.HTTPConnection, path: str, patience: Patience) -> list[Model]:
         with self._asked(connection, path, JSON) as response:
             if response.status == http.client.NO_CONTENT:
                 return []
             if response.status != http.client.OK:
                 raise PeerFailed(f"the archive answered a search with the HTTP status {response.status}")
-            body = _body(response)
+            body = _body(response, patience)
         try:
             content = json.loads(body)
         except ValueError as error:
@@ -235,15 +262,19 @@ class WebObject:
             self._draft.discard()
 
 
-def _read_part(response: http.client.HTTPResponse, into: WebObject) -> None:
-    """The first part of a multipart answer; the answer itself where it has no parts. Raises PeerFailed, SpoolFull."""
+def _read_part(response: http.client.HTTPResponse, into: WebObject, patience: Patience) -> bool:
+    """The first part of a multipart answer; the answer itself where it has no parts.
+
+    Returns whether all of it came, and could be parsed.
+    Raises PeerFailed, SpoolFull.
+    """
     kind, options = parse_options_header(response.headers.get("Content-Type", ""))
     try:
         if not kind.startswith(b"multipart/"):
-            while piece := response.read(READ_BYTES):
+            while piece := patience.read(response):
                 into.write(piece)
-            return
-        parts = 0
+            return not response.length
+        parts, whole = 0, False
 
         def begin() -> None:
             nonlocal parts
@@ -253,29 +284,32 @@ def _read_part(response: http.client.HTTPResponse, into: WebObject) -> None:
             if parts == 1:
                 into.write(content[start:end])
 
-        parser = MultipartParser(options[b"boundary"], {"on_part_begin": begin, "on_part_data": data})
-        while piece := response.read(READ_BYTES):
+        def end() -> None:
+            nonlocal whole
+            whole = True
+
+        callbacks = {"on_part_begin": begin, "on_part_data": data, "on_end": end}
+        parser = MultipartParser(options[b"boundary"], callbacks)  # type: ignore[arg-type]
+        while piece := patience.read(response):
             parser.write(piece)
-    except (OSError, http.client.HTTPException) as error:
-        raise PeerFailed(f"the archive broke off: {type(error).__name__}") from error
-    except (FormParserError, KeyError) as error:
-        raise PeerFailed("the archive's answer is no multipart body") from error
+        return whole
+    except (FormParserError, KeyError):
+        return False
 
 
-def _body(response: http.client.HTTPResponse) -> bytes:
+def _body(response: http.client.HTTPResponse, patience: Patience) -> bytes:
     """Raises PeerFailed."""
-    try:
-        body = response.read(ANSWER_BYTES_MAX + 1)
-    except (OSError, http.client.HTTPException) as error:
-        raise PeerFailed(f"the archive broke off: {type(error).__name__}") from error
-    if len(body) > ANSWER_BYTES_MAX:
-        raise PeerFailed("the archive's answer is too long")
-    return body
+    body = bytearray()
+    while piece := patience.read(response):
+        body += piece
+        if len(body) > ANSWER_BYTES_MAX:
+            raise PeerFailed("the archive's answer is too long")
+    return bytes(body)
 
 
-def _drain(response: http.client.HTTPResponse) -> None:
+def _drain(response: http.client.HTTPResponse, patience: Patience) -> None:
     """The connection serves the next request only when this answer was read."""
-    _body(response)
+    _body(response, patience)
 
 
 def _query_of(keys: SearchKeys) -> tuple[str, dict[str, str]]:

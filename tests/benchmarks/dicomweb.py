@@ -25,7 +25,7 @@ from tests.support.web_viewer import OCTETS, WITH_PLUGIN, header
 
 # What a browser opens to one host.
 CONNECTIONS = 6
-SETTINGS = {**OPEN, **WITH_PLUGIN, "MaximumStorageCacheSize": 128, "HttpCompressionEnabled": False}
+SETTINGS = {**OPEN, **WITH_PLUGIN, "MaximumStorageCacheSize": 128}
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,16 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--size", type=int, default=512, help="rows and columns")
     parser.add_argument("--wado", action="store_true", help="the gateway asks the archive over DICOMweb")
+    parser.add_argument(
+        "--as-shipped",
+        action="store_true",
+        help="Orthanc zips its answers, as it does unless it is told not to",
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with Orthanc(folder / "pacs", settings=SETTINGS) as pacs:
+        settings = {**SETTINGS, "HttpCompressionEnabled": arguments.as_shipped}
+        with Orthanc(folder / "pacs", settings=settings) as pacs:
             fetch = f'dicomweb = "{pacs.url}/dicom-web"\nfetch = "wado"' if arguments.wado else ""
             destination = DemoDestination(name="pacs", ae_title=pacs.ae_title, port=pacs.dicom_port)
             gateway = with_way_back(

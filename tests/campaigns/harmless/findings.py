@@ -59,6 +59,13 @@ FINDINGS = (
         sample="GH133|slicethickness_empty",
     ),
     Finding(
+        "DCMTK without new VRs (`-u`) writes OB where a private creator had UN: pydicom no longer finds whose block it "
+        "is (check 0)",
+        r"^0 \(0019,0010\) is a private creator of another VR than LO",
+        tool="dcmconv",
+        sample="dcm4che__MR-JPEGLosslessSV1",
+    ),
+    Finding(
         "pydicom writes a segmentation of one bit as one of eight, and the header says one",
         r"^0 the pixel data has another length",
         tool="pydicom",
