@@ -42,6 +42,7 @@ from gateway.web.dicomweb.reading import DicomWebReading
 from gateway.web.dicomweb.visits import Disclosures
 from gateway.web.records import Records
 from gateway.web.server import WebServer
+from gateway.web.verification.endpoints import VerificationPage, Work
 from gateway.web.viewer import bundle
 from gateway.web.viewer.application import viewer_application
 from gateway.web.viewer.site import ViewerSite
@@ -310,6 +311,15 @@ def records(parts: Parts) -> Records:
         log=parts.access_log,
         quarantine=parts.quarantine,
     )
+
+
+def verification_page(parts: Parts) -> Callable[[Admission], list[Route]]:
+    """The page where people look at files."""
+    work = Work(
+        verify=lambda data: parts.in_force.on_demand.verify(data),
+        picture=lambda data, number, rendering: parts.in_force.on_demand.picture(data, number, rendering),
+    )
+    return lambda admission: VerificationPage(admission, work).routes()
 
 
 def viewer(parts: Parts) -> WebServer | None:

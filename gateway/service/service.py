@@ -173,5 +173,5 @@ class Service:
             jobs=assembly.first_jobs(parts),
             reload=lambda: self._signals.put(signal.SIGHUP),
             metrics=parts.metrics,
-            parts=[assembly.dicomweb_reading(parts)],
+            parts=[assembly.verification_page(parts), assembly.dicomweb_reading(parts)],
         )

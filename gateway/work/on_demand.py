@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 
 from gateway.config import Config
+from gateway.dicom.rendering import Rendering
 from gateway.errors import ResourceError
 from gateway.seal.amending import Correcting
 from gateway.seal.findings import Report, Restoration
@@ -15,6 +16,7 @@ from gateway.work.tasks import (
     AmendTask,
     ExtractTask,
     Failure,
+    FrameTask,
     OpenedRecord,
     RestoreOnlyTask,
     ResultT,
@@ -93,6 +95,13 @@ class OnDemand:
             target = file.beside("amended")
             done = self._run("amend", AmendTask(file=file, target=target, correcting=correcting))
             return Amended(sop_instance_uid=done.sop_instance_uid, amended=target.read())
+
+    def picture(self, data: bytes, number: int, rendering: Rendering) -> bytes:
+        """One frame of a file for a screen. number: of the frame, from 1."""
+        with self._lock, handed_over(self._data_dir, data) as file:
+            target = file.beside("picture")
+            self._run("picture", FrameTask(file=file, target=target, number=number, rendering=rendering))
+            return target.read()
 
     def stop(self) -> None:
         """At once. A caller who waits for a result gets an error."""
