@@ -115,6 +115,21 @@ def test_an_altered_header_is_shown_before_and_after(tab: Tab) -> None:
     expect(tab.page.locator("#verdict")).to_contain_text("altered")
 
 
+def test_script_in_a_header_is_text(tab: Tab, looking: Looking, tmp_path: Path) -> None:
+    trap = "<img src=x onerror=alert(1)>"
+    (tmp_path / f"{trap.replace('/', '')}.dcm").write_bytes(
+        with_elements(
+            (looking.folder / "whole.dcm").read_bytes(), {"StudyDescription": trap, "PatientID": trap}
+        )
+    )
+    tab.page.locator("#files").set_input_files(list(tmp_path.iterdir()))
+    expect(tab.page.get_by_role("status")).to_have_text("1 files: 1 misidentified.")
+    tab.page.locator("#results tbody tr").click()
+    expect(tab.page.locator("#differences")).to_contain_text(trap)
+    assert tab.page.locator("main img[src=x]").count() == 0
+    assert tab.troubles == []
+
+
 def test_a_file_that_is_no_object_is_told_so(tab: Tab) -> None:
     tab.page.get_by_text("holiday.png").click()
     expect(tab.page.locator("#verdict")).to_contain_text("unreadable: it can't be read")

@@ -148,7 +148,7 @@ const choose = entry => {
   verdict.className = grade;
   verdict.textContent = `${SIGNS[grade]} ${entry.verdict}: ${wordsOf(entry)}. ${entry.name}`;
   part('checks').replaceChildren(
-    ...(report.checks || []).map(check => {
+    ...(report.checks || []).toSorted((one, other) => one.n - other.n).map(check => {
       const item = element('li', `${CHECK_SIGNS.get(check.ok) || '–'} ${check.name}${check.detail ? `: ${check.detail}` : ''}`);
       item.value = check.n;
       item.className = check.ok === false ? 'bad' : '';
