@@ -205,6 +205,11 @@ class VerifiedObjects:
             return None
         return kept
 
+    def kept_of(self, study: str) -> list[VerifiedObject]:
+        """The objects of a study that are here; they may be stale, and not all."""
+        with self._lock:
+            return [kept for kept in self._kept.values() if kept.wanted.study == study]
+
     def forget(self, kept: VerifiedObject) -> None:
         """The archive has it no more."""
         with self._lock:

@@ -14,6 +14,7 @@ from gateway.commitment.scp import CommitmentProvider
 from gateway.commitment.scu import CommitmentUser
 from gateway.commitment.service import CommitmentService
 from gateway.config import Config
+from gateway.config.http import HttpSettings
 from gateway.dimse.association import AssociationState
 from gateway.dimse.listener import Listener
 from gateway.dimse.services import AssociationService, EchoService
@@ -40,6 +41,10 @@ from gateway.web.admission import Admission
 from gateway.web.dicomweb.reading import DicomWebReading
 from gateway.web.dicomweb.visits import Disclosures
 from gateway.web.records import Records
+from gateway.web.server import WebServer
+from gateway.web.viewer import bundle
+from gateway.web.viewer.application import viewer_application
+from gateway.web.viewer.site import ViewerSite
 from gateway.work.context import WorkContext
 from gateway.work.keyring import spool_key
 from gateway.work.ledger_keeping import LedgerKeeper
@@ -305,6 +310,28 @@ def records(parts: Parts) -> Records:
         log=parts.access_log,
         quarantine=parts.quarantine,
     )
+
+
+def viewer(parts: Parts) -> WebServer | None:
+    """OHIF on a port of its own, where the configuration has it. Raises ViewerMissing, KeyFileError."""
+    config = parts.config
+    if not config.viewer.enabled:
+        return None
+    site = ViewerSite(
+        bundle.folder_of(config.viewer_folder),
+        settings=lambda: parts.config.viewer,
+        oidc=lambda: parts.config.http.oidc,
+    )
+    # Its address and its certificate are those of the start.
+    first = config.viewer
+
+    def settings() -> HttpSettings:
+        return first.served(parts.config.http)
+
+    application = viewer_application(
+        site, settings, [dicomweb_reading(parts)], audit=parts.access_log, metrics=parts.metrics
+    )
+    return WebServer(application, settings(), name="viewer")
 
 
 def dicomweb_reading(parts: Parts) -> Callable[[Admission], list[Route]]:

@@ -111,8 +111,13 @@ class RetrieveEndpoints:
         return StreamingResponse(body, media_type=negotiation.JSON, headers=headers)
 
     async def _findings(self, request: Request, visit: Visit) -> Response:
-        wanted = await self._planned(request)
-        outcomes = await self._outcomes(wanted)
+        """`known=1`: of the objects that were looked at before; the archive is not asked."""
+        if request.query_params.get("known") == "1":
+            kept = self._objects.kept_of(request.path_params["study"])
+            wanted, outcomes = [each.wanted for each in kept], list[verdicts.Outcome](kept)
+        else:
+            wanted = await self._planned(request)
+            outcomes = await self._outcomes(wanted)
         await self._disclose(visit, wanted, outcomes, service="findings")
         content = await run_in_threadpool(verdicts.findings, list(zip(wanted, outcomes, strict=True)))
         return JSONResponse(content, headers=HEADERS | verdicts.header(outcomes))

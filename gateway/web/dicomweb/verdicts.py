@@ -73,9 +73,11 @@ def metadata(wanted: Wanted, outcome: Outcome) -> bytes:
 
 
 def findings(pairs: Sequence[tuple[Wanted, Outcome]]) -> dict[str, Any]:
-    """The answer of /api/v1/findings: counts, and each instance, the worst first."""
+    """The answer of /api/v1/findings: the worst verdict, counts, and each instance, the worst first."""
+    found = counts([outcome for _, outcome in pairs])
     return {
-        "counts": counts([outcome for _, outcome in pairs]),
+        "verdict": next(iter(found), None),
+        "counts": found,
         "instances": [_finding(*pair) for pair in sorted(pairs, key=lambda pair: _rank(verdict_of(pair[1])))],
     }
 
