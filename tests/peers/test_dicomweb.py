@@ -145,6 +145,8 @@ def test_another_transfer_syntax_is_made_where_nothing_is_lost(web: Web, study: 
     assert np.array_equal(read.pixel_array, dcmread(io.BytesIO(data)).pixel_array)
     lossy = web.get(path_of(data), "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50")
     assert lossy.status_code == 406
+    all_lossy = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.50'
+    assert web.get(f"/studies/{study}", all_lossy).status_code == 406
 
 
 def test_compressed_frames_come_as_they_are_or_decoded(web: Web) -> None:

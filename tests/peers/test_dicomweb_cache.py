@@ -84,20 +84,34 @@ def test_what_lies_on_the_disk_is_encrypted_and_the_owners_alone(web: Web) -> No
         assert study not in str(path)
 
 
-def test_an_object_that_changes_is_noticed_after_a_reload(web: Web) -> None:
-    """A reload brings other keys, or another policy: nothing that was verified before counts."""
-    study = web.seal(objects.series(2, size=128, seed=6))
-    path = path_of(web.sent[web.of_study(study)[0]]) + "/frames/1"
-    assert web.get(path, OCTETS).status_code == 200
-    config = web.gateway.config
-    config.write_text(
-        config.read_text().replace(
-            "cache_fresh_s = 3600", 'cache_fresh_s = 3600\npolicy = { intact = "withhold" }'
-        )
-    )
-    assert web.gateway.process is not None
-    web.gateway.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: web.get(path, OCTETS).status_code == 403, what="the new policy in force")
+def test_nothing_that_was_verified_counts_after_a_reload(tmp_path: Path) -> None:
+    """It may bring other keys, or another policy."""
+    with viewer(tmp_path, "cache_fresh_s = 3600") as web:
+        study = web.seal(objects.series(2, size=128, seed=6))
+        path = path_of(web.sent[web.of_study(study)[0]]) + "/frames/1"
+        assert web.get(path, OCTETS).status_code == 200
+        config = web.gateway.config
+        policy = 'cache_fresh_s = 3600\npolicy = { intact = "withhold" }'
+        config.write_text(config.read_text().replace("cache_fresh_s = 3600", policy))
+        assert web.gateway.process is not None
+        web.gateway.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: web.get(path, OCTETS).status_code == 403, what="the new policy in force")
+
+
+def test_a_study_of_many_windows_comes_whole_with_its_verdict_in_front(web: Web) -> None:
+    study = web.seal(objects.series(70, size=32, seed=9))
+    for _ in ("fetched", "kept"):
+        response = web.get(f"/studies/{study}", DICOM)
+        assert response.status_code == 200
+        assert response.headers["Sealgate-Verdict"] == worst_and_counts(web, study)
+        came = [str(header(data).SOPInstanceUID) for _, data in binary_parts(response)]
+        assert sorted(came) == sorted(web.of_study(study))
+
+
+def worst_and_counts(web: Web, study: str) -> str:
+    counts = web.client.get(f"/api/v1/findings/studies/{study}").json()["counts"]
+    assert sum(counts.values()) == 70
+    return "; ".join([next(iter(counts)), *(f"{verdict}={count}" for verdict, count in counts.items())])
 
 
 def test_the_cache_keeps_its_bound_and_a_study_that_is_larger_comes_whole(tmp_path: Path) -> None:

@@ -128,12 +128,18 @@ class RetrieveEndpoints:
         if single:
             return await self._instance(request, visit, chosen)
         wanted = await self._planned(request)
-        # Those that are sent first decide about the status where that can't wait for all.
-        outcomes = await self._outcomes(wanted[:WINDOW])
-        await self._disclose(visit, wanted[:WINDOW], outcomes, service="wado-rs")
-        complete = len(wanted) <= WINDOW
-        good = [outcome for outcome in outcomes if _is_handed_out(outcome)]
+        # Status and headers come first, so all are looked at before, as far as they can be kept meanwhile.
+        outcomes: list[Outcome] = []
+        while (
+            len(outcomes) < len(wanted) and _bytes_of(outcomes) <= self._objects.settings().cache_bytes // 4
+        ):
+            outcomes += await self._window(wanted, len(outcomes), visit)
+        complete = len(outcomes) == len(wanted)
+        handed_out = [outcome for outcome in outcomes if _is_handed_out(outcome)]
+        good = [outcome for outcome in handed_out if _is_acceptable(outcome, chosen)]
         if complete and not good:
+            if handed_out:
+                raise NotAcceptable("no object can be sent like that without loss")
             raise _refusal(outcomes[0])
         partial_answer = not complete or len(good) < len(outcomes)
         headers = dict(HEADERS)
@@ -159,21 +165,33 @@ class RetrieveEndpoints:
         chosen: negotiation.Chosen,
         writer: MultipartWriter,
     ) -> AsyncIterator[bytes]:
-        """Window after window; the next is fetched while one is sent."""
-        for start in range(0, len(wanted), WINDOW):
-            if start:
-                outcomes = await self._outcomes(wanted[start : start + WINDOW])
-                await self._disclose(visit, wanted[start : start + WINDOW], outcomes, service="wado-rs")
-            following = wanted[start + WINDOW : start + 2 * WINDOW]
-            if following:
-                self._objects.load(following)
+        """Window after window; the next is fetched while one is sent.
+
+        outcomes: the first ones.
+        """
+        sent = 0
+        while outcomes:
             for outcome in outcomes:
                 if not _is_handed_out(outcome):
                     continue
                 assert isinstance(outcome, VerifiedObject)
                 async for piece in self._part(outcome, chosen, writer):
                     yield piece
+            sent += len(outcomes)
+            outcomes = await self._window(wanted, sent, visit)
         yield writer.end()
+
+    async def _window(self, wanted: Sequence[Wanted], start: int, visit: Visit) -> list[Outcome]:
+        """The next objects; those behind them are fetched meanwhile. Raises AuditFailed, GatewayError."""
+        window = wanted[start : start + WINDOW]
+        if not window:
+            return []
+        # What is never fresh would be fetched again when it is its turn.
+        ahead = WINDOW if self._objects.settings().cache_fresh_s else 0
+        awaited = self._objects.load(wanted[start : start + WINDOW + ahead])[: len(window)]
+        outcomes = await _settled(awaited)
+        await self._disclose(visit, window, outcomes, service="wado-rs")
+        return outcomes
 
     async def _part(
         self, verified: VerifiedObject, chosen: negotiation.Chosen, writer: MultipartWriter
@@ -222,15 +240,9 @@ class RetrieveEndpoints:
         self, verified: VerifiedObject, chosen: negotiation.Chosen
     ) -> tuple[str, AsyncIterator[bytes]]:
         """Transfer syntax and bytes of an object. Raises NotAcceptable, GatewayError."""
-        stored = verified.presentation.syntax
-        syntax = stored if chosen.as_stored else chosen.syntax
-        if not syntax:
-            # What can't be brought into the default without loss stays what it is.
-            syntax = EXPLICIT_VR_LE if syntax_of(stored).reversible else stored
-        if syntax == stored or not stored:
-            return stored, await _begun(self._read(verified))
-        if not (syntax_of(stored).reversible and syntax_of(syntax).encoder):
-            raise NotAcceptable(f"no way without loss from {stored} to {syntax}")
+        syntax = _syntax_for(verified, chosen)
+        if syntax == verified.presentation.syntax:
+            return syntax, await _begun(self._read(verified))
         return syntax, await _begun(self._converted(verified, syntax))
 
     async def _read(self, verified: VerifiedObject) -> AsyncIterator[bytes]:
@@ -398,17 +410,7 @@ class RetrieveEndpoints:
 
     async def _outcomes(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """In the same order. Raises PeerError when nothing came because the archive can't be reached."""
-        futures = [asyncio.wrap_future(future) for future in self._objects.load(wanted)]
-        results = await asyncio.gather(*futures, return_exceptions=True)
-        outcomes: list[Outcome] = []
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, GatewayError):
-                raise result
-            outcomes.append(result)
-        if outcomes and all(isinstance(outcome, PeerError) for outcome in outcomes):
-            assert isinstance(outcomes[0], PeerError)
-            raise outcomes[0]
-        return outcomes
+        return await _settled(self._objects.load(wanted))
 
     async def _one(self, request: Request, visit: Visit) -> VerifiedObject:
         """The object that the address names. Raises Withheld, NotFound, Gone, GatewayError."""
@@ -455,8 +457,48 @@ class RetrieveEndpoints:
             )
 
 
+async def _settled(futures: Sequence[Future[VerifiedObject]]) -> list[Outcome]:
+    """In the same order. Raises PeerError when nothing came because the archive can't be reached."""
+    results = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+    outcomes: list[Outcome] = []
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, GatewayError):
+            raise result
+        outcomes.append(result)
+    if outcomes and all(isinstance(outcome, PeerError) for outcome in outcomes):
+        assert isinstance(outcomes[0], PeerError)
+        raise outcomes[0]
+    return outcomes
+
+
+def _bytes_of(outcomes: Sequence[Outcome]) -> int:
+    return sum(outcome.bytes for outcome in outcomes if isinstance(outcome, VerifiedObject))
+
+
 def _is_handed_out(outcome: Outcome) -> bool:
     return not isinstance(outcome, GatewayError) and outcome.returned.treatment != "withhold"
+
+
+def _syntax_for(verified: VerifiedObject, chosen: negotiation.Chosen) -> str:
+    """The transfer syntax in which an object is sent. Raises NotAcceptable."""
+    stored = verified.presentation.syntax
+    syntax = stored if chosen.as_stored or not stored else chosen.syntax
+    if not syntax:
+        # What can't be brought into the default without loss stays what it is.
+        syntax = EXPLICIT_VR_LE if syntax_of(stored).reversible else stored
+    if syntax != stored and not (syntax_of(stored).reversible and syntax_of(syntax).encoder):
+        raise NotAcceptable(f"no way without loss from {stored} to {syntax}")
+    return syntax
+
+
+def _is_acceptable(outcome: Outcome, chosen: negotiation.Chosen) -> bool:
+    if not isinstance(outcome, VerifiedObject):
+        return False
+    try:
+        _syntax_for(outcome, chosen)
+    except NotAcceptable:
+        return False
+    return True
 
 
 def _refusal(outcome: Outcome) -> GatewayError:
