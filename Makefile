@@ -75,6 +75,7 @@ bench: venv peers ## instances per second, milliseconds of each step of sealing,
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.codec
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.header
 	$(BIN)/python -m tests.benchmarks.associations
+	$(BIN)/python -m tests.benchmarks.dicomweb
 
 train: $(VENV)/.train ## train the networks (CPU, about 15 minutes)
 	$(BIN)/python -m export.train

@@ -1,12 +1,12 @@
 #!/bin/sh
-# The real peers that the demo and the tests use: Orthanc with its DICOMweb plugin, DCMTK, dicom3tools and the GDCM tools; strace records
-# what the gateway asks of the disk, ip (iproute2) makes networks that can be cut.
+# The real peers that the demo and the tests use: Orthanc with its DICOMweb plugin, DCMTK, dicom3tools, the GDCM tools and Chromium;
+# strace records what the gateway asks of the disk, ip (iproute2) makes networks that can be cut.
 # Quick when they are there. Uses apt where the user may; otherwise says what to do.
 set -eu
 
-PACKAGES="orthanc orthanc-dicomweb dcmtk dicom3tools libgdcm-tools strace iproute2"
+PACKAGES="orthanc orthanc-dicomweb dcmtk dicom3tools libgdcm-tools chromium strace iproute2"
 missing=""
-for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools gdcmconv:libgdcm-tools strace:strace ip:iproute2; do
+for pair in Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools gdcmconv:libgdcm-tools chromium:chromium strace:strace ip:iproute2; do
     PATH="/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin:/bin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 ||
         missing="$missing ${pair##*:}"
 done

@@ -115,6 +115,10 @@ def _cautions(settings: config.Config) -> list[str]:
             cautions.append(
                 f"http: the role {role} is given, but there is no keys.recipient_key: it opens nothing"
             )
+    if "retrieve" in given_roles and settings.retrieve is None:
+        cautions.append("http: the role retrieve is given, but there is no [retrieve]: it opens nothing")
+    if settings.retrieve is not None and http.retrieves_for_all:
+        cautions.append("http: every program on this machine may retrieve over DICOMweb without a token")
     return cautions
 
 

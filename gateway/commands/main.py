@@ -17,7 +17,7 @@ from gateway.errors import GatewayError, UsageError
 COMMANDS = (
     "keygen", "keys", "token", "password", "wrap", "seal", "verify", "extract", "restore", "release", "amend", "serve",
     "check", "queue",
-    "quarantine", "ledger", "backup", "demo",
+    "quarantine", "ledger", "viewer", "backup", "demo",
 )  # fmt: skip
 
 

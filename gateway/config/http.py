@@ -12,9 +12,10 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from gateway.config.tls import TlsIdentity
 from gateway.config.values import FilePath, Port, Seconds, Table, one_or_many
 
-# verify: have objects verified. extract: read hidden records. restore: get originals. operate: look at the queue.
+# verify: have objects verified. extract: read hidden records. restore: get originals. retrieve: query and
+# retrieve from the archive (DICOMweb). operate: look at the queue.
 # administer: change the running gateway. No role includes another.
-Role = Literal["verify", "extract", "restore", "amend", "operate", "administer"]
+Role = Literal["verify", "extract", "restore", "retrieve", "amend", "operate", "administer"]
 Roles = Annotated[tuple[Role, ...], Field(min_length=1)]
 # Characters of a token. A shorter one can be guessed; those of `sealgate token` have 52.
 TOKEN_CHARS_MIN = 32
@@ -30,6 +31,19 @@ def _network(value: str) -> str:
         return str(ipaddress.ip_network(value.strip(), strict=False))
     except ValueError as error:
         raise ValueError(f"{value!r} is no address and no range (10.0.0.7, 10.0.0.0/24)") from error
+
+
+def _origin(value: str) -> str:
+    """Scheme, host and port, as browsers send them (RFC 6454)."""
+    url = urlsplit(value)
+    if (
+        url.scheme not in ("http", "https")
+        or not url.hostname
+        or value != f"{url.scheme}://{url.netloc}"
+        or url.username
+    ):
+        raise ValueError(f"{value!r} is no origin (https://viewer.example)")
+    return value.lower()
 
 
 class Token(Table):
@@ -89,14 +103,20 @@ class HttpSettings(Table):
     body_bytes_s_min: int = Field(default=20_000, ge=1)
     # Of each caller.
     requests_per_minute: int = Field(default=600, ge=1)
+    # Of each caller, for DICOMweb: a viewer asks for each frame.
+    retrieve_requests_per_minute: int = Field(default=60_000, ge=1)
     # Of each address; above that no token from there is looked at.
     wrong_tokens_per_minute: int = Field(default=30, ge=1)
     # Requests that are worked on at once, and times body_bytes_max that all bodies may hold in memory.
     concurrent: int = Field(default=4, ge=1, le=1000)
+    # The same for DICOMweb, whose requests mostly wait.
+    retrieve_concurrent: int = Field(default=64, ge=1, le=1000)
+    # Pages of these origins may ask (CORS), such as "https://viewer.example"; "*" is none.
+    allowed_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
     # Whose X-Forwarded-For is believed: addresses or ranges.
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] | None = None
 
-    _many_proxies = field_validator("trusted_proxies", mode="before")(one_or_many)
+    _many_proxies = field_validator("trusted_proxies", "allowed_origins", mode="before")(one_or_many)
 
     @field_validator("token", mode="before")
     @classmethod
@@ -138,6 +158,11 @@ class HttpSettings(Table):
     def verifies_for_all(self) -> bool:
         """Whether POST /api/v1/verify needs no token."""
         return self.token is None and self.oidc is None and (is_loopback(self.host) or self.insecure)
+
+    @property
+    def retrieves_for_all(self) -> bool:
+        """Whether programs on this machine need no token for DICOMweb."""
+        return self.token is None and self.oidc is None and is_loopback(self.host)
 
 
 def is_loopback(host: str) -> bool:

@@ -30,6 +30,7 @@ from gateway.config.tables import (
 )
 from gateway.config.tls import TlsSettings
 from gateway.config.values import Table
+from gateway.config.viewer import ViewerSettings
 
 # The keys that a route needs for its action.
 _KEYS_OF_ACTION: dict[str, tuple[str, ...]] = {
@@ -57,6 +58,7 @@ class Config(Table):
     commitment: CommitmentSettings = CommitmentSettings()
     # None: nobody can query or retrieve.
     retrieve: RetrieveSettings | None = None
+    viewer: ViewerSettings = ViewerSettings()
     node: tuple[Node, ...] = ()
     destination: tuple[Destination, ...] = Field(min_length=1)
     route: tuple[Route, ...] = Field(min_length=1)
@@ -84,6 +86,11 @@ class Config(Table):
     def archive(self) -> Destination | None:
         """The destination that queries are passed on to; None without [retrieve]."""
         return self.destination_named(self.retrieve.archive) if self.retrieve else None
+
+    @property
+    def viewer_folder(self) -> Path:
+        """Where OHIF lies, one folder a version."""
+        return self.viewer.folder or self.gateway.data_dir / "viewer"
 
     def destination_named(self, name: str) -> Destination | None:
         return next((destination for destination in self.destination if destination.name == name), None)
@@ -140,6 +147,8 @@ class Config(Table):
         """What [retrieve] names exists, and nobody may use what is not there."""
         table = self.retrieve
         if table is None:
+            if self.viewer.enabled:
+                raise ValueError("viewer.enabled: there is no [retrieve], which the viewer needs (add it)")
             for node in self.node:
                 services = sorted(RETRIEVING & set(node.services))
                 if services:

@@ -59,12 +59,18 @@ class RetrieveSettings(Table):
     archive: str
     # As which our Query/Retrieve service is called; nothing else is sent to this title.
     ae_title: AETitle
-    # The archive's DICOMweb root. Nothing uses it in this version.
+    # The archive's DICOMweb root; used with fetch = "wado".
     dicomweb: str | None = Field(default=None, pattern=r"^https?://[^/\s@]+(/\S*)?$")
-    # How objects come from the archive; None: c-get.
+    # How objects come from the archive; None: c-get. With wado, questions over DICOMweb are asked over DICOMweb, too.
     fetch: Literal["wado", "c-get", "c-move"] | None = None
     # Verdict -> treatment, where it is another than DEFAULT_POLICY.
     policy: Policy = Field(default_factory=dict)
+    # The same for DICOMweb, where it goes first: a viewer that shows the verdict beside the image may get more.
+    web_policy: Policy = Field(default_factory=dict)
+    # Verified objects that are kept for DICOMweb, in encrypted files below data_dir; bytes.
+    cache_bytes: int = Field(default=4 << 30, ge=1 << 20)
+    # For so long the archive is not asked again whether an object is still the same; 0: it is asked each time.
+    cache_fresh_s: float = Field(default=60.0, ge=0, le=86_400)
     # The most answers to one query.
     matches: int = Field(default=5_000, ge=1, le=1_000_000)
     # The most instances of one request to retrieve; the counts of PS3.7 have 16 bits.
@@ -79,8 +85,10 @@ class RetrieveSettings(Table):
 
     @model_validator(mode="after")
     def _can_be_fetched(self) -> Self:
-        if self.fetch == "wado":
-            raise ValueError("fetch: 'wado' is not in this version (choose c-get or c-move)")
+        if self.fetch == "wado" and self.dicomweb is None:
+            raise ValueError(
+                "dicomweb: missing, but fetch = 'wado' asks there (give the archive's DICOMweb root)"
+            )
         return self
 
     def treatment(self, verdict: str, override: dict[VerdictName, Treatment]) -> Treatment:

@@ -23,6 +23,11 @@ class ByteRange:
     def __init__(self, data: ByteSource, start: int, stop: int) -> None:
         self._data, self._start, self._length = data, start, max(stop - start, 0)
 
+    @property
+    def start(self) -> int:
+        """Where it begins in its data."""
+        return self._start
+
     def __len__(self) -> int:
         return self._length
 

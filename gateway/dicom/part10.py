@@ -203,7 +203,7 @@ def file_meta(data: ByteSource) -> tuple[dict[int, bytes], int]:
     as well, and what stands there must not pass for what the receiver wrote. So it also ends where its group length
     says, if the transfer syntax was read by then, and before a tag that is not greater than the ones before.
 
-    Raises UnreadableObject when it runs past the end.
+    Raises UnreadableObject when it runs past the end, or has a sequence: none is defined there, and readers differ.
     """
     at = 132 if data[128:132] == b"DICM" else 0
     meta: dict[int, bytes] = {}
@@ -212,6 +212,8 @@ def file_meta(data: ByteSource) -> tuple[dict[int, bytes], int]:
         tag, vr, value, length = header(data, at, len(data), EXPLICIT_LE)
         if value + length > len(data) or vr is None:
             raise UnreadableObject("the file meta information runs past the end")
+        if vr == b"SQ":
+            raise UnreadableObject("the file meta information has a sequence")
         if meta and tag <= max(meta):
             break
         meta[tag] = data[value : value + length]

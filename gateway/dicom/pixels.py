@@ -13,6 +13,7 @@ from gateway.dicom.elements import (
     IMPLICIT_LE,
     UNDEFINED,
     Element,
+    Encoding,
     encode,
     items,
     walk,
@@ -216,28 +217,43 @@ def transcode(data: bytes, target_syntax: str) -> bytes:
 def _rewritten(file: Part10, syntax: str) -> Part10:
     """The file with its pixel data in another syntax of the same element encoding.
 
-    An icon that is encoded for the old syntax can be read in no other (PS3.5 A.4). It is left out.
+    An icon, or a private sequence, with pixel data that is encoded for the old syntax can be read in no other
+    (PS3.5 A.4). It is left out.
+
+    Raises UnsupportedPixels when another sequence has such pixel data, or the pixels can't be transcoded.
     """
     shape = pixel_format(file)
     edits = encoded(file, decode(file, shape), shape, syntax)
-    if has_encoded_icon(file):
-        edits[ICON_IMAGE] = None
+    for tag in with_encoded_items(file):
+        if tag != ICON_IMAGE and not tag >> 16 & 1:
+            raise UnsupportedPixels(f"encapsulated pixel data in ({tag >> 16:04X},{tag & 0xFFFF:04X})")
+        edits[tag] = None
     return read(file.edited(edits, syntax=syntax))
 
 
-def has_encoded_icon(file: Part10) -> bool:
-    """Whether the pixel data of the icon is encapsulated.
+def with_encoded_items(file: Part10) -> set[int]:
+    """The tags of the sequences whose items, at any depth, have encapsulated pixel data.
 
-    Raises UnreadableObject when the icon is damaged.
+    Raises UnreadableObject when a sequence is damaged.
     """
-    element = file.index.get(ICON_IMAGE)
-    if element is None:
-        return False
-    encoding = IMPLICIT_LE if element.vr == b"UN" else file.encoding
+    return {
+        element.tag
+        for element in file.elements
+        if _is_sequence(element) and _has_encoded_items(file.body, element, file.encoding)
+    }
+
+
+def _is_sequence(element: Element) -> bool:
+    return element.tag != PIXEL_DATA and (element.vr == b"SQ" or element.undefined)
+
+
+def _has_encoded_items(body: ByteSource, element: Element, encoding: Encoding) -> bool:
+    inner = IMPLICIT_LE if element.vr == b"UN" else encoding
     return any(
-        inside.tag == PIXEL_DATA and inside.undefined
-        for item in items(file.body, element, encoding)
-        for inside in walk(file.body, item.value, item.stop, encoding)
+        (inside.tag == PIXEL_DATA and inside.undefined)
+        or (_is_sequence(inside) and _has_encoded_items(body, inside, inner))
+        for item in items(body, element, inner)
+        for inside in walk(body, item.value, item.stop, inner)
     )
 
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_CANCEL, C_FIND, C_GET, C_MOVE, C_STORE, DIMSEPrimitive
 from pynetdicom.pdu_primitives import P_DATA
 
+from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dimse.incoming import Incoming, Messages
 from gateway.dimse.peer_request import QueryPrimitive, SubOperations
 from gateway.dimse.pynetdicom_private import (
@@ -24,9 +25,10 @@ from gateway.dimse.pynetdicom_private import (
 from gateway.dimse.requestor import ContextOffer, Requestor
 from gateway.dimse.statuses import PROCESSING_FAILURE, is_pending
 from gateway.dimse.terms import ArchiveTerms, MemoryBudget
-from gateway.errors import GatewayError, PeerFailed
+from gateway.errors import GatewayError, PeerFailed, SpoolFull
 from gateway.spool import Spool
 
+Looked = TypeVar("Looked")
 POLL_S = 0.1
 # For the last response after a C-CANCEL.
 CANCEL_S = 10.0
@@ -48,6 +50,18 @@ class QueryResponse:
     counts: SubOperations
 
 
+class ArrivedData(Protocol):
+    """The data set of an object that came, in memory or not.
+
+    failure: why it can't be read; None while all is well.
+    """
+
+    failure: SpoolFull | None
+
+    def looked_at(self, look: Callable[[ByteSource], Looked]) -> Looked:
+        """Return what `look` returns for the data set. Raises SpoolFull, and what `look` raises."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FetchedObject:
     """An object that the archive sends for a C-GET. Its bytes are gone when the function that got it returns.
@@ -58,7 +72,7 @@ class FetchedObject:
     sop_class: str
     sop_instance: str
     syntax: str
-    data: Incoming
+    data: ArrivedData
 
 
 # Returns the DIMSE status of the sub-operation.

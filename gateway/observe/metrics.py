@@ -140,6 +140,13 @@ METRICS = (
         ("verdict", "outcome"),
     ),
     Metric(
+        "sealgate_web_objects_total",
+        "counter",
+        "Objects for DICOMweb, by where they came from: kept, or fetched and either verified or unchanged.",
+        ("source",),
+    ),
+    Metric("sealgate_web_cache_bytes", "gauge", "Bytes of verified objects that are kept for DICOMweb."),
+    Metric(
         "sealgate_retrieval_seconds", "histogram", "Seconds from a request to retrieve to its last response."
     ),
     Metric(

@@ -59,6 +59,10 @@ class Parcel:
         self.target = self.file.beside("returned")
         return self.file
 
+    def keep(self) -> ExitStack:
+        """The files are the caller's from now on: they go when what is returned is closed."""
+        return self._stack.pop_all()
+
     def discard(self) -> None:
         if self.returned is not None:
             self.returned.cancel()
@@ -78,16 +82,22 @@ class Pipeline:
         policy: Mapping[str, str],
         deadline: float,
         is_cancelled: Callable[[], bool],
+        known: Callable[[Wanted, ByteSource], Returned | None] = lambda _wanted, _data: None,
+        address: Callable[[Wanted], str] = lambda _wanted: "",
     ) -> None:
         """wanted: each instance once.
 
         policy: verdict -> treatment, for every verdict.
         deadline: by time.monotonic().
         is_cancelled: whether the one that asked wants no more.
+        known: what verification said before of the same bytes; None where they are new. Their files are not made
+            again.
+        address: of an instance, as in ReturnTask.
         """
         self._wanted, self._fetcher, self._pool = wanted, fetcher, pool
         self._data_dir, self._policy = data_dir, policy
         self._deadline, self._is_cancelled = deadline, is_cancelled
+        self._known, self._address = known, address
         self._room = threading.Semaphore(IN_FLIGHT)
         self._stopped = threading.Event()
         self._ready: queue.SimpleQueue[Parcel | None] = queue.SimpleQueue()
@@ -204,23 +214,34 @@ class Pipeline:
         try:
             if fetched.data.failure is not None:
                 raise fetched.data.failure
-            file = fetched.data.looked_at(
-                lambda data_set: parcel.hand_over(self._data_dir, Concatenation([prefix, data_set]))
+            parcel.returned = fetched.data.looked_at(
+                lambda data_set: self._verified(parcel, Concatenation([prefix, data_set]))
             )
-            task = ReturnTask(
-                file=file,
-                target=file.beside("returned"),
-                sop_instance=parcel.wanted.sop_instance,
-                study_instance=parcel.wanted.study,
-                policy=self._policy,
-            )
-            parcel.returned = self._pool.submit(task)
         except GatewayError as error:
             parcel.returned = Future()
             parcel.returned.set_exception(error)
             status = statuses.OUT_OF_RESOURCES if isinstance(error, SpoolFull) else statuses.SUCCESS
         self._ready.put(parcel)
         return status
+
+    def _verified(self, parcel: Parcel, data: ByteSource) -> Future[Returned]:
+        """Raises SpoolFull, ResourceError."""
+        known = self._known(parcel.wanted, data)
+        if known is not None:
+            settled: Future[Returned] = Future()
+            settled.set_result(known)
+            return settled
+        file = parcel.hand_over(self._data_dir, data)
+        task = ReturnTask(
+            file=file,
+            target=file.beside("returned"),
+            sop_instance=parcel.wanted.sop_instance,
+            study_instance=parcel.wanted.study,
+            policy=self._policy,
+            address=self._address(parcel.wanted),
+            series_instance=parcel.wanted.series,
+        )
+        return self._pool.submit(task)
 
     def _after(self, batch: Sequence[Wanted]) -> None:
         """What the archive has not sent comes as that."""

@@ -95,14 +95,19 @@ class Retrievals:
         config: Callable[[], Config],
         pool: Callable[[], ReturnPool],
         arrivals: Arrivals,
+        web: Fetcher,
         pseudonyms: Pseudonyms,
         access_log: AccessLog,
         metrics: Metrics,
         log: Log,
         gateway_id: str = "",
     ) -> None:
-        """config, pool: those in force, asked for each request."""
+        """config, pool: those in force, asked for each request.
+
+        web: fetches over DICOMweb.
+        """
         self._archive, self._config, self._pool = archive, config, pool
+        self._web = web
         self._arrivals, self._pseudonyms, self._access_log = arrivals, pseudonyms, access_log
         self._metrics, self._log, self._gateway_id = metrics, log, gateway_id
         self._serving, self._lock = 0, threading.Lock()
@@ -311,6 +316,8 @@ class Retrievals:
                 retrieval.status = statuses.NO_SUB_OPERATIONS
 
     def _fetcher(self, settings: RetrieveSettings) -> Fetcher:
+        if settings.fetch == "wado":
+            return self._web
         if settings.fetch == "c-move":
             return ByMove(self._archive, self._arrivals)
         return ByGet(self._archive)

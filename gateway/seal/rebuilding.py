@@ -12,12 +12,11 @@ from gateway.dicom.encapsulation import encapsulate
 from gateway.dicom.image import PixelFormat, Pixels, pixel_format, to_native
 from gateway.dicom.lazy_bytes import ByteRange, ByteSource
 from gateway.dicom.part10 import Part10
-from gateway.dicom.pixels import decode, encoded, has_encoded_icon
+from gateway.dicom.pixels import decode, encoded, with_encoded_items
 from gateway.dicom.recoding import recoded
 from gateway.dicom.syntaxes import syntax_of, writable_syntax
 from gateway.dicom.tags import (
     BITS_ALLOCATED,
-    ICON_IMAGE,
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_DATA,
     PIXEL_REPRESENTATION,
@@ -117,16 +116,16 @@ def _nearest(
     header = received.header()
     kept = {element.tag for element in header.elements} | set(received.left_out)
     edits |= {element.tag: None for element in file.elements if element.tag not in kept}
-    if received.transfer_syntax != file.transfer_syntax and has_encoded_icon(header):
-        # It can be read in the old transfer syntax only.
-        edits[ICON_IMAGE] = None
+    # What can be read in the old transfer syntax only.
+    unreadable = with_encoded_items(header) if received.transfer_syntax != file.transfer_syntax else set()
+    edits |= dict.fromkeys(unreadable)
     anew = header.body
     if received.encoding != file.encoding:
         signed = (header.number(PIXEL_REPRESENTATION, 0) or 0) == 1
         anew = recoded(header.body[:], received.encoding, file.encoding, signed=signed)
     for element in walk(anew, 0, len(anew), file.encoding):
         kept_as_is = (BITS_ALLOCATED, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION)
-        if element.tag not in kept_as_is and not (element.tag == ICON_IMAGE and ICON_IMAGE in edits):
+        if element.tag not in kept_as_is and element.tag not in unreadable:
             edits[element.tag] = anew[element.start : element.end]
     syntax = file.transfer_syntax
     if original is not None:

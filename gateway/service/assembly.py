@@ -7,12 +7,14 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from pynetdicom import evt
+from starlette.routing import Route
 
 from gateway.commitment.reporter import Reporter
 from gateway.commitment.scp import CommitmentProvider
 from gateway.commitment.scu import CommitmentUser
 from gateway.commitment.service import CommitmentService
 from gateway.config import Config
+from gateway.config.http import HttpSettings
 from gateway.dimse.association import AssociationState
 from gateway.dimse.listener import Listener
 from gateway.dimse.services import AssociationService, EchoService
@@ -29,11 +31,20 @@ from gateway.retrieve.fetching import Arrivals
 from gateway.retrieve.query import Queries
 from gateway.retrieve.retrieval import Retrievals
 from gateway.retrieve.service import QueryRetrieveService
+from gateway.retrieve.verified import VerifiedObjects
+from gateway.retrieve.web_archive import WebArchive
 from gateway.runtime.wakeup import Wakeup
 from gateway.spool import LocalSpool, Spool
 from gateway.spool.quarantine import Quarantine
 from gateway.tls import Certificates
+from gateway.web.admission import Admission
+from gateway.web.dicomweb.reading import DicomWebReading
+from gateway.web.dicomweb.visits import Disclosures
 from gateway.web.records import Records
+from gateway.web.server import WebServer
+from gateway.web.viewer import bundle
+from gateway.web.viewer.application import viewer_application
+from gateway.web.viewer.site import ViewerSite
 from gateway.work.context import WorkContext
 from gateway.work.keyring import spool_key
 from gateway.work.ledger_keeping import LedgerKeeper
@@ -99,6 +110,10 @@ class Parts:
     prepared: Wakeup
     asked: Wakeup
     ledger: LedgerKeeper
+    archive: Archive
+    arrivals: Arrivals
+    web_archive: WebArchive
+    verified: VerifiedObjects
 
     @property
     def gateway_id(self) -> str:
@@ -111,6 +126,7 @@ class Parts:
         return self.in_force.config
 
     def close(self) -> None:
+        self.verified.stop()
         self.ledger.close()
         self.queue.close()
         self.commitments.close()
@@ -126,8 +142,12 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
     key, pseudonyms = spool_key(config), Pseudonyms.load(config.gateway.data_dir)
     spool = LocalSpool(config.gateway.data_dir, free_bytes_min=config.limits.free_bytes_min, key=key)
     queue = open_queue(config, holds_objects=any(spool.names()))
+    in_force = InForce(config)
+    archive = Archive(lambda: in_force.config, spool=spool, gateway_id=pseudonyms.gateway_id())
+    arrivals = Arrivals(lambda: in_force.config)
+    web_archive = WebArchive(lambda: in_force.config, spool=spool)
     return Parts(
-        in_force=InForce(config),
+        in_force=in_force,
         bypass=bypass,
         log=log,
         metrics=metrics,
@@ -151,6 +171,17 @@ def build(config: Config, log: Log, *, bypass: bool) -> Parts:
             metrics=metrics,
             log=log,
         ),
+        archive=archive,
+        arrivals=arrivals,
+        web_archive=web_archive,
+        verified=VerifiedObjects(
+            archive,
+            config=lambda: in_force.config,
+            pool=lambda: in_force.return_pool,
+            arrivals=arrivals,
+            web=web_archive,
+            metrics=metrics,
+        ),
     )
 
 
@@ -168,8 +199,7 @@ def listener(parts: Parts) -> Listener:
 
 
 def _services(parts: Parts) -> list[AssociationService]:
-    archive = Archive(lambda: parts.config, spool=parts.spool, gateway_id=parts.gateway_id)
-    arrivals, store_scp = Arrivals(lambda: parts.config), StoreScp(_intake(parts))
+    archive, arrivals, store_scp = parts.archive, parts.arrivals, StoreScp(_intake(parts))
 
     def on_store(event: evt.Event, state: AssociationState) -> int:
         return (arrivals if arrivals.is_for_us(state) else store_scp).on_store(event, state)
@@ -196,6 +226,7 @@ def _retrievals(parts: Parts, archive: Archive, arrivals: Arrivals) -> Retrieval
         config=lambda: parts.config,
         pool=lambda: parts.in_force.return_pool,
         arrivals=arrivals,
+        web=parts.web_archive,
         pseudonyms=parts.pseudonyms,
         access_log=parts.access_log,
         metrics=parts.metrics,
@@ -279,6 +310,46 @@ def records(parts: Parts) -> Records:
         log=parts.access_log,
         quarantine=parts.quarantine,
     )
+
+
+def viewer(parts: Parts) -> WebServer | None:
+    """OHIF on a port of its own, where the configuration has it. Raises ViewerMissing, KeyFileError."""
+    config = parts.config
+    if not config.viewer.enabled:
+        return None
+    site = ViewerSite(
+        bundle.folder_of(config.viewer_folder),
+        settings=lambda: parts.config.viewer,
+        oidc=lambda: parts.config.http.oidc,
+    )
+    # Its address and its certificate are those of the start.
+    first = config.viewer
+
+    def settings() -> HttpSettings:
+        return first.served(parts.config.http)
+
+    application = viewer_application(
+        site, settings, [dicomweb_reading(parts)], audit=parts.access_log, metrics=parts.metrics
+    )
+    return WebServer(application, settings(), name="viewer")
+
+
+def dicomweb_reading(parts: Parts) -> Callable[[Admission], list[Route]]:
+    """QIDO-RS and WADO-RS."""
+
+    def routes(admission: Admission) -> list[Route]:
+        reading = DicomWebReading(
+            admission,
+            parts.verified,
+            pool=lambda: parts.in_force.return_pool,
+            data_dir=parts.config.gateway.data_dir,
+            disclosures=Disclosures(parts.access_log, parts.pseudonyms),
+            metrics=parts.metrics,
+            log=parts.log,
+        )
+        return reading.routes()
+
+    return routes
 
 
 def first_jobs(parts: Parts) -> Callable[[int], list[Job]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.config import Config, load
 from gateway.errors import ConfigurationError, KeyFileError
 from gateway.service.assembly import Parts
@@ -20,14 +22,16 @@ def merged(running: Config, fresh: Config) -> tuple[Config, list[str]]:
     needs_restart = [table for table in FIXED if getattr(fresh, table) != getattr(running, table)]
     if (fresh.tls.port, fresh.tls.plain) != (running.tls.port, running.tls.plain):
         needs_restart.append("tls")
+    if fresh.viewer != running.viewer:
+        needs_restart.append("viewer")
     http = fresh.http.kept_open(running.http)
     if http != fresh.http:
         needs_restart.append("http")
-    kept = {table: getattr(running, table) for table in FIXED} | {"http": http}
+    kept = {table: getattr(running, table) for table in FIXED} | {"http": http, "viewer": running.viewer}
     return fresh.model_copy(update=kept), needs_restart
 
 
-def reload(parts: Parts, threads: WorkerThreads, web: WebServer) -> None:
+def reload(parts: Parts, threads: WorkerThreads, servers: Sequence[WebServer]) -> None:
     """Put the changed file in force, and log what became of it.
 
     A wrong file changes nothing. Neither does a file with which no worker process starts, while those of the old one
@@ -41,7 +45,8 @@ def reload(parts: Parts, threads: WorkerThreads, web: WebServer) -> None:
     try:
         fresh = load(source)
         parts.certificates.reload(fresh)
-        web.renew()
+        for web in servers:
+            web.renew()
     except (ConfigurationError, KeyFileError) as error:
         log.error("not reloaded", code=error.code, problem=str(error), hint=error.hint)
         return

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import FrameType
 
 from gateway.config import Config
-from gateway.dimse.listener import Listener
 from gateway.errors import AlreadyRunning, AuditFailed, ResourceError
 from gateway.observe import Log, configure_logging, logger
 from gateway.runtime import malloc, rights
@@ -102,7 +101,10 @@ class Service:
         self._threads = WorkerThreads(self._parts)
         # SimpleQueue is reentrant, which signal handlers need.
         self._signals: queues.SimpleQueue[int] = queues.SimpleQueue()
-        self._web = WebServer(application(lambda: self._parts.config.http, self._backend()), config.http)
+        self._web = [WebServer(application(lambda: self._parts.config.http, self._backend()), config.http)]
+        viewer = None if bypass else assembly.viewer(self._parts)
+        if viewer is not None:
+            self._web.append(viewer)
         reconcile.at_start(self._parts.queue, self._parts.spool, log)
         handover.clear(config.gateway.data_dir)
 
@@ -117,17 +119,21 @@ class Service:
             self._threads.start()
             if not parts.bypass:
                 parts.in_force.start()
-            ports, http_port = _listening(listener, self._web, config)
+            ports = listener.start()
+            web_ports = dict(
+                zip(("http_port", "viewer_port"), [web.start() for web in self._web], strict=False)
+            )
             if config.listener.accept == "nodes" and not config.node:
                 self._log.warning("no node may associate", hint="Add a [[node]] for each sender.")
-            self._log.info("started", **ports, http_port=http_port, pid=os.getpid())
+            self._log.info("started", **ports, **web_ports, pid=os.getpid())
             self._wait_for_the_end()
         finally:
             self._log.info("stopping")
             listener.stop(drain_s=parts.config.limits.drain_s)
             self._threads.stop()
             parts.in_force.stop()
-            self._web.stop()
+            for web in self._web:
+                web.stop()
             self._write_counted_denials()
             parts.close()
         self._log.info("stopped")
@@ -167,14 +173,5 @@ class Service:
             jobs=assembly.first_jobs(parts),
             reload=lambda: self._signals.put(signal.SIGHUP),
             metrics=parts.metrics,
+            parts=[assembly.dicomweb_reading(parts)],
         )
-
-
-def _listening(listener: Listener, web: WebServer, config: Config) -> tuple[dict[str, int], int]:
-    """The ports. Raises ResourceError naming the key of an address that can't be used."""
-    ports = listener.start()
-    try:
-        return ports, web.start()
-    except OSError as error:
-        where = f"http: {config.http.host}:{config.http.port}"
-        raise ResourceError(f"{where}: {error.strerror}", hint="Change http.host or http.port.") from error

@@ -88,8 +88,12 @@ class Admission:
         self._settings = settings
         self._callers = Callers(settings)
         self._rates = CallerRates(settings.requests_per_minute)
+        self._retrieve_rates = CallerRates(settings.retrieve_requests_per_minute)
         self._wrong_tokens = WrongTokens(settings.wrong_tokens_per_minute)
         self._capacity = Capacity(settings)
+        self._retrieve_capacity = Capacity(
+            settings.model_copy(update={"concurrent": settings.retrieve_concurrent})
+        )
         self._proxies = [ip_network(proxy) for proxy in settings.trusted_proxies or ()]
 
     @asynccontextmanager
@@ -125,11 +129,12 @@ class Admission:
             self._follow(settings)
         peer = request.client.host if request.client is not None else ""
         address = caller_address(peer, request.headers.getlist("x-forwarded-for"), self._proxies)
-        visit, capacity = Visit(None, address, role), self._capacity
+        visit = Visit(None, address, role)
+        capacity = self._retrieve_capacity if role == "retrieve" else self._capacity
         try:
             caller = await self._identified(request.headers.get("authorization"), visit)
             visit = Visit(caller.name, address, role)
-            self._count(visit)
+            self._count(visit, known=True)
             if role not in caller.roles:
                 raise _without_role(caller, role)
         except Refused as refusal:
@@ -171,9 +176,10 @@ class Admission:
             self._count(visit)
             raise
 
-    def _count(self, visit: Visit) -> None:
-        """Raises TooMany."""
-        wait_s = self._rates.take(visit.counted_as)
+    def _count(self, visit: Visit, *, known: bool = False) -> None:
+        """known: whether the caller is one of ours. Raises TooMany."""
+        rates = self._retrieve_rates if visit.role == "retrieve" and known else self._rates
+        wait_s = rates.take(visit.counted_as)
         if wait_s:
             raise TooMany("too many requests", headers={"Retry-After": str(wait_s)})
 

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.config.http import HttpSettings
-from gateway.errors import GatewayError
 from gateway.queue.as_json import job_as_json
 from gateway.seal.amending import Correcting
 from gateway.web.admission import Admission
@@ -26,7 +25,9 @@ from gateway.web.as_json import (
 )
 from gateway.web.backend import Backend
 from gateway.web.bodies import WHOLE_BODY, is_multipart
-from gateway.web.errors import STATUS_OF_CODE, BadRequest, Refused
+from gateway.web.cross_origin import CrossOrigin
+from gateway.web.errors import BadRequest
+from gateway.web.failures import failures
 from gateway.web.probes import Probes
 
 # Caches on the way must not keep such an answer.
@@ -36,20 +37,26 @@ JOBS_MAX = 1000
 
 def application(settings: Callable[[], HttpSettings], backend: Backend) -> Starlette:
     """All endpoints. settings: those in force now; they may change at any time."""
-    api = Api(settings, backend)
+    admission = Admission(settings, backend.records.log, backend.metrics)
+    api = Api(settings, backend, admission)
     return Starlette(
-        routes=[*Probes(backend).routes(), *api.routes()],
-        exception_handlers={GatewayError: api.failed, HTTPException: _no_such_endpoint},
+        routes=[
+            *Probes(backend).routes(),
+            *api.routes(),
+            *(route for part in backend.parts for route in part(admission)),
+        ],
+        middleware=[Middleware(CrossOrigin, settings=settings)],
+        exception_handlers=failures(backend.metrics),
     )
 
 
 class Api:
     """Admits the caller before it reads the body."""
 
-    def __init__(self, settings: Callable[[], HttpSettings], backend: Backend) -> None:
+    def __init__(self, settings: Callable[[], HttpSettings], backend: Backend, admission: Admission) -> None:
         self._settings = settings
         self._backend = backend
-        self._admission = Admission(settings, backend.records.log, backend.metrics)
+        self._admission = admission
 
     def routes(self) -> list[Route]:
         return [
@@ -131,18 +138,3 @@ class Api:
         async with self._admission.admitted(request, "administer"):
             self._backend.reload()
         return JSONResponse({"reload": "asked for; the log tells what became of it"}, status_code=202)
-
-    async def failed(self, _request: Request, error: Exception) -> Response:
-        """The answer to a request that ended with a GatewayError. Refusals are counted."""
-        assert isinstance(error, GatewayError)
-        answer = {"error": error.code, "retry": error.retry, "hint": error.hint}
-        if not isinstance(error, Refused):
-            return JSONResponse(answer, STATUS_OF_CODE.get(error.code, 500))
-        self._backend.metrics.count("sealgate_http_refused_total", reason=error.code)
-        return JSONResponse(answer | {"message": str(error)}, error.status, headers=error.headers)
-
-
-async def _no_such_endpoint(_request: Request, error: Exception) -> Response:
-    """Starlette's own refusals: an unknown path, or a method that the path does not have."""
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from starlette.routing import Route
 
 from gateway.observe import Metrics
 from gateway.queue import Job
 from gateway.seal.findings import Report
+from gateway.web.admission import Admission
 from gateway.web.records import Records
 
 
@@ -23,6 +26,7 @@ class Backend:
     reload: asks for what SIGHUP does.
     notices: what people should know although the gateway works, such as that it seals nothing.
     metrics: where refused requests are counted.
+    parts: further endpoints, such as those of DICOMweb: given the admission that all share, each returns its routes.
     """
 
     verify: Callable[[bytes], Report]
@@ -33,3 +37,4 @@ class Backend:
     reload: Callable[[], None]
     notices: Callable[[], list[str]] = list
     metrics: Metrics = field(default_factory=Metrics)
+    parts: Sequence[Callable[[Admission], list[Route]]] = ()

@@ -8,9 +8,12 @@ from gateway.errors import (
     AuditFailed,
     GatewayError,
     NotAmendable,
+    PeerFailed,
+    PeerUnreachable,
     SpoolFull,
     TooMuchMemory,
     UnreadableObject,
+    UnsupportedPixels,
     UsageError,
     WorkerDied,
 )
@@ -24,6 +27,15 @@ STATUS_OF_CODE = {
     WorkerDied.code: 503,
     AuditFailed.code: 503,
     SpoolFull.code: 503,
+    # Of the way back: the archive, and what its objects can't do.
+    PeerUnreachable.code: 502,
+    PeerFailed.code: 502,
+    "not-sent": 502,
+    "identifier": 400,
+    "too-many-instances": 413,
+    "no-retrieve": 501,
+    "resource": 503,
+    UnsupportedPixels.code: 406,
 }
 
 
@@ -69,6 +81,29 @@ class NotFound(Refused):
 
     code, status = "not-found", 404
     hint = "Look at the list."
+
+
+class NotAcceptable(Refused):
+    """What is asked for is offered in none of the accepted types."""
+
+    code, status = "not-acceptable", 406
+    hint = "Ask for another media type or transfer syntax; docs/dicomweb.md lists what is offered."
+
+
+class Gone(Refused):
+    """It was there, and the archive has it no more."""
+
+    code, status = "gone", 410
+    hint = "Look at the archive for who removed it."
+
+
+class Withheld(Refused):
+    """The object is not what was sealed, and the policy says that it is not handed out."""
+
+    code, status = "withheld", 403
+    hint = (
+        "Do not report on it; the metadata and /api/v1/findings say what is wrong, the audit log who asked."
+    )
 
 
 class TooSlow(Refused):

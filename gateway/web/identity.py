@@ -47,7 +47,8 @@ class Callers:
         """
         if not self.take_tokens:
             if self._settings.verifies_for_all:
-                return Caller(None, frozenset({"verify"}))
+                more: set[Role] = {"retrieve"} if self._settings.retrieves_for_all else set()
+                return Caller(None, frozenset({"verify", *more}))
             raise Unauthenticated(
                 "no caller is configured",
                 hint="Add [[http.token]] (made with `sealgate token`) or [http.oidc].",

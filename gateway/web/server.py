@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.config.http import HttpSettings
+from gateway.errors import ResourceError
 from gateway.tls import renew, server_context
 
 STOP_TIMEOUT_S = 5
@@ -107,9 +108,12 @@ class BoundedListening(socket.socket):
 class WebServer:
     """Serves an application until it is stopped."""
 
-    def __init__(self, app: Starlette, settings: HttpSettings) -> None:
-        """Raises KeyFileError."""
-        self._settings = settings
+    def __init__(self, app: Starlette, settings: HttpSettings, *, name: str = "http") -> None:
+        """name: the table of the configuration that has the address.
+
+        Raises KeyFileError.
+        """
+        self._settings, self._name = settings, name
         self._context = server_context(settings.tls) if settings.tls is not None else None
         config = uvicorn.Config(
             app,
@@ -132,18 +136,21 @@ class WebServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> int:
-        """Return the port when the server listens. Raises OSError when the address can't be used."""
+        """Return the port when the server listens. Raises ResourceError naming the key when that can't be."""
         family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
         listening = BoundedListening(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((self._settings.host, self._settings.port))
-        except OSError:
+        except OSError as error:
             listening.close()
-            raise
+            raise ResourceError(
+                f"{self._name}: {self._settings.host}:{self._settings.port}: {error.strerror}",
+                hint=f"Change {self._name}.host or {self._name}.port.",
+            ) from error
         listening.listen(128)
         self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listening]}, name="http", daemon=True
+            target=self._server.run, kwargs={"sockets": [listening]}, name=self._name, daemon=True
         )
         self._thread.start()
         return int(listening.getsockname()[1])

@@ -12,6 +12,7 @@ from gateway.dicom.inflation import check_inflated
 from gateway.dicom.lazy_bytes import ByteSource
 from gateway.dicom.part10 import read
 from gateway.dicom.pixels import transcode
+from gateway.dicom.rendering import native_frame, rendered
 from gateway.dicom.tags import SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gateway.dicom.warning import with_warning
 from gateway.errors import KeyFileError, ResourceError, UnreadableObject
@@ -42,6 +43,7 @@ from gateway.spool import LocalSpool, Spool
 from gateway.spool.stored import decrypted, opened
 from gateway.work.keyring import KeyRing, spool_key
 from gateway.work.ledger_entries import entry_of
+from gateway.work.presenting import Told
 from gateway.work.tasks import (
     KEYWORDS_MAX,
     AmendedObject,
@@ -53,6 +55,7 @@ from gateway.work.tasks import (
     ConvertTask,
     ExtractTask,
     Failure,
+    FrameTask,
     MarkTask,
     OpenedOriginal,
     OpenedRecord,
@@ -136,6 +139,8 @@ class Executor:
             case ConvertFileTask():
                 task.target.write(transcode(task.file.read(), task.syntax))
                 return ConvertedFile()
+            case FrameTask():
+                return self._frame(task)
             case _:
                 assert_never(task)
 
@@ -301,6 +306,7 @@ class Executor:
                 verdict, reason = Verdict.MISIDENTIFIED, "another-object"
             treatment = task.policy.get(verdict, "withhold")
             written = restored = False
+            handed = data
             if treatment == "deliver" and verdict in GOOD:
                 original, restoration = restore_reported(
                     examination, report, recipient_key=self._recipient_key()
@@ -310,11 +316,16 @@ class Executor:
                     treatment, reason = "mark", f"not-restored-{restoration.reason}"
                 else:
                     task.target.write(original)
-                    written = restored = True
+                    handed, written, restored = original, True, True
             keywords = _changed_keywords(report)
             if treatment == "mark":
-                task.target.write(with_warning(data, _warning(reason, keywords)))
+                handed = with_warning(data, _warning(reason, keywords))
+                task.target.write(handed)
                 written = True
+            presentation = None
+            if task.address:
+                told = Told(task, str(verdict), reason, keywords, report)
+                presentation = told.withheld(data) if treatment == "withhold" else told.presented(handed)
         return Returned(
             verdict=str(verdict),
             treatment=treatment,
@@ -323,7 +334,18 @@ class Executor:
             reason=reason,
             tiles=len(report.tampered_tiles),
             keywords=keywords,
+            presentation=presentation,
         )
+
+    def _frame(self, task: FrameTask) -> ConvertedFile:
+        with opened(task.file.path, task.file.key) as data:
+            self._check_size(data)
+            file = read(data)
+            if task.rendering is None:
+                task.target.write(native_frame(file, task.number))
+            else:
+                task.target.write(rendered(file, task.number, task.rendering))
+        return ConvertedFile()
 
     def _check_size(self, data: ByteSource) -> None:
         """Raises TooMuchMemory before an object takes it."""

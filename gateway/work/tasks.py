@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
+from gateway.dicom.rendering import Rendering
 from gateway.errors import GatewayError
 from gateway.seal.amending import Correcting
 from gateway.seal.findings import Extraction, Report, Restoration
 from gateway.work.handover import SecretFile
 
+# The name of the file of frames that were taken out of their object.
+FRAMES_APART = "frames"
 # Elements that are named in what a viewer is told.
 KEYWORDS_MAX = 8
 
@@ -106,6 +109,26 @@ class SignedNote:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Presentation:
+    """What a viewer that asks over HTTP needs of an object, so that the service need not parse it.
+
+    syntax: UID of the transfer syntax of what is handed out.
+    metadata: DICOM JSON model (PS3.18 F) without its bulk data, deflated.
+    report: the report of verification as JSON, deflated.
+    frames: of each frame, the byte ranges (start, stop) that hold it; empty where it has none, or they can't be told.
+    apart: whether the frames lie in a file of their own, in Explicit VR Little Endian.
+    bulk: tag -> byte range (start, stop) of a long value.
+    """
+
+    syntax: str
+    metadata: bytes
+    report: bytes
+    frames: tuple[tuple[tuple[int, int], ...], ...] = ()
+    apart: bool = False
+    bulk: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Returned:
     """What came of a ReturnTask.
 
@@ -116,6 +139,7 @@ class Returned:
     reason: a code word, the verdict or what is behind it.
     tiles: how many tiles of the pixels changed.
     keywords: of the elements that differ, at most KEYWORDS_MAX. No values.
+    presentation: where the task asked for it.
     """
 
     verdict: str
@@ -125,11 +149,12 @@ class Returned:
     reason: str
     tiles: int = 0
     keywords: tuple[str, ...] = ()
+    presentation: Presentation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertedFile:
-    """What came of a ConvertFileTask: the object is in the task's `target`."""
+    """What came of a ConvertFileTask or a FrameTask: it is in the task's `target`."""
 
 
 Result: TypeAlias = (
@@ -245,6 +270,9 @@ class ReturnTask(Task[Returned]):
 
     sop_instance, study_instance: UIDs of the object that was asked for.
     policy: verdict -> treatment, for every verdict.
+    address: where a viewer that asks over HTTP finds the instance; it needs a Presentation. Frames that can't be cut
+        out of the object are then written beside `target`, to FRAMES_APART. Empty for other viewers.
+    series_instance: UID, as the archive names it; needed with an address.
     """
 
     file: SecretFile
@@ -252,6 +280,8 @@ class ReturnTask(Task[Returned]):
     sop_instance: str
     study_instance: str
     policy: Mapping[str, str]
+    address: str = ""
+    series_instance: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,6 +291,20 @@ class ConvertFileTask(Task[ConvertedFile]):
     file: SecretFile
     target: SecretFile
     syntax: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameTask(Task[ConvertedFile]):
+    """Write one frame of the file to `target`: its samples in Explicit VR Little Endian, or as a picture.
+
+    number: of the frame, from 1.
+    rendering: how the picture is made; None for samples.
+    """
+
+    file: SecretFile
+    target: SecretFile
+    number: int
+    rendering: Rendering | None = None
 
 
 AnyTask: TypeAlias = (
@@ -276,4 +320,5 @@ AnyTask: TypeAlias = (
     | AmendTask
     | ReturnTask
     | ConvertFileTask
+    | FrameTask
 )

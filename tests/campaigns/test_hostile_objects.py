@@ -126,7 +126,9 @@ def hostile_batches(line: Line, codec: Codec, progress: Progress, *, with_collec
     for first in range(progress.values.get("done", 0), progress.plan["objects"], size):
         numbers = range(first, min(first + size, progress.plan["objects"]))
         draws = [random.Random(progress.plan["seed"] * 1_000_003 + one) for one in numbers]
-        batch = [hostile(draw, begin, one) for draw, one in zip(draws, numbers, strict=True)]
+        drawn = [hostile(draw, begin, one) for draw, one in zip(draws, numbers, strict=True)]
+        # pynetdicom announces an empty data set, and never sends its end.
+        batch = [item for item in drawn if item.dataset]
         run_batch(line, codec, batch, tuple(ACTIONS)[first // size % len(ACTIONS)], found)
         found.counted.update(ask(line, item) for item in batch[::HTTP_EVERY])
         assert_well(line)

@@ -140,6 +140,8 @@ def test_temporary_files_are_made_by_a_module_that_encrypts_them_and_for_the_sit
     assert sorted(module for module in IMPORTS if "tempfile" in IMPORTS[module]) == [
         # For a program that needs a clear file: in memory, in a folder of its own.
         "gateway.commands.common.deidentifying",
+        # The files of OHIF.
+        "gateway.web.viewer.bundle",
         "gateway.work.handover",
     ]
     assert [module for module, path in MODULES.items() if ".form(" in path.read_text()] == []

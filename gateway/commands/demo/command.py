@@ -14,7 +14,11 @@ from gateway.commands.demo.story import Demo
 
 
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Stay up until Ctrl-C, to look around.")
+@click.option(
+    "--keep/--no-keep",
+    default=None,
+    help="Stay up until Ctrl-C, to look around. Without either: on a terminal.",
+)
 @click.option(
     "--study",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -27,11 +31,13 @@ from gateway.commands.demo.story import Demo
     show_default=True,
     help="Working folder; emptied at the start.",
 )
-def command(keep: bool, study: Path | None, work: Path) -> None:
+def command(keep: bool | None, study: Path | None, work: Path) -> None:
     """Start a PACS and the gateway on this machine, send a study through, and show what can be proven.
 
     Needs Orthanc and DCMTK. Exit code 3 if anything is not as it should be.
     """
     # Otherwise the PACS would go on running without us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.INTERRUPTED))
+    if keep is None:
+        keep = sys.stdin.isatty() and sys.stdout.isatty()
     sys.exit(Demo(work=work, study=study, keep=keep).run())

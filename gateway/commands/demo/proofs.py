@@ -161,6 +161,26 @@ class Proofs:
             )
         self._of_tools(sealed, folder)
 
+    def on_the_way_back(self, gateway: GatewayProcess, changed: Received) -> None:
+        """What DICOMweb and the findings say of a study of which one object was changed in the PACS."""
+        header = dcmread(io.BytesIO(changed.data), stop_before_pixels=True)
+        study_uid = str(header.StudyInstanceUID)
+        findings = json.loads(gateway.get(f"/api/v1/findings/studies/{study_uid}"))
+        worst = findings["instances"][0]
+        self.check(
+            findings["counts"].get("tampered") == 1
+            and worst["sop_instance_uid"] == changed.uid
+            and bool(worst["tampered_tiles"]),
+            f"of {sum(findings['counts'].values())} objects that a viewer asks for, the one that was changed is "
+            f"named, with {len(worst['tampered_tiles'])} tiles",
+        )
+        metadata = json.loads(gateway.get(f"/dicom-web/studies/{study_uid}/metadata"))
+        told = {each["00080018"]["Value"][0]: each["00991001"]["Value"][0] for each in metadata}
+        self.check(
+            told.pop(changed.uid, None) == "tampered" and "tampered" not in told.values(),
+            f"the viewer is told so, and of the {len(told)} others that they are not",
+        )
+
     def _of_tools(self, sealed: Received, folder: Path) -> None:
         plain = folder / "as-sealed.dcm"
         plain.write_bytes(sealed.data)

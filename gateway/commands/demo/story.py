@@ -26,11 +26,40 @@ from gateway.commands.demo.proofs import Material, Proofs, Received
 from gateway.dicom.pixels import transcode
 from gateway.errors import PeerError, ResourceError, UsageError
 from gateway.seal.codec.codec import Codec
+from gateway.web.viewer import bundle
 
 ARRIVAL_TIMEOUT_S = 900.0
 STALL_TIMEOUT_S = 120.0
 # A file in folders that a demo may empty.
 MARKER = ".sealgate-demo"
+
+
+# The demo shows what was tampered with; by default it is withheld.
+WAY_BACK = """
+[retrieve]
+archive = "pacs"
+ae_title = "SEALVIEW"
+web_policy = { tampered = "mark" }
+"""
+
+
+@dataclass(frozen=True)
+class DemoViewer:
+    """OHIF at a port of the demo's gateway.
+
+    folder: where the viewer was fetched to.
+    """
+
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def table(self) -> str:
+        return f"[viewer]\nenabled = true\nport = {self.port}\nfolder = {json.dumps(str(self.folder))}\n"
 
 
 @dataclass
@@ -59,9 +88,10 @@ class Demo:
             files = files or study.make_series(work / "modality")
             self._say(f"Sealgate demo, working in {work}")
             self._say(f"The study: {name}")
-            with _pacs(work) as pacs, _gateway(work, pacs) as gateway:
+            viewer = self._viewer()
+            with _pacs(work) as pacs, _gateway(work, pacs, viewer) as gateway:
                 proofs = self._through(work, files, pacs, gateway)
-                self._conclude(proofs, pacs, gateway)
+                self._conclude(proofs, pacs, gateway, viewer)
                 if self.keep:
                     self._stay(pacs, gateway)
             self._say("Stopped: gateway and PACS.")
@@ -101,7 +131,20 @@ class Demo:
         else:
             plain = Received.of(transcode(sealed.data, ExplicitVRLittleEndian))
             proofs.of_attacks(plain, work / "copies")
+            self._step("Somebody changes an image inside the PACS, and a viewer asks for the study")
+            pacs.request("POST", "/instances", study.with_a_patch(plain.data))
+            proofs.on_the_way_back(gateway, plain)
         return proofs
+
+    def _viewer(self) -> DemoViewer | None:
+        """OHIF, kept beside the demo's folder; None where it can't be fetched."""
+        folder = self.work.resolve().with_name("viewer")
+        try:
+            bundle.fetch(folder, registry=os.environ.get("NPM_CONFIG_REGISTRY") or bundle.REGISTRY)
+        except bundle.ViewerNotFetched as error:
+            self._say(f"No viewer: {error}. {error.hint}")
+            return None
+        return DemoViewer(folder, free_port(8081))
 
     def _wait_for(self, pacs: Orthanc, expected: int) -> int:
         """Wait until the PACS holds all objects, or nothing more came for a while. Returns how many it holds."""
@@ -130,13 +173,16 @@ class Demo:
             traces = [word for word in ("SEALGATE", "ContributingEquipmentSequence") if word in simple]
             self._say(f"            sealed by us, as its header says: {', '.join(traces) or 'nothing found'}")
 
-    def _conclude(self, proofs: Proofs, pacs: Orthanc, gateway: GatewayProcess) -> None:
+    def _conclude(
+        self, proofs: Proofs, pacs: Orthanc, gateway: GatewayProcess, viewer: DemoViewer | None
+    ) -> None:
         self._step("HTTP endpoints of the gateway")
         for path, what in (
             ("/healthz", "alive"),
             ("/readyz", "ready"),
             ("/metrics", "Prometheus"),
             ("/api/v1/verify", "POST an object, get its verdict"),
+            ("/dicom-web", "the PACS, verified and restored (QIDO-RS, WADO-RS)"),
         ):
             self._say(f"  {gateway.url + path:<40} {what}")
         self._say(f"  {pacs.url + '/app/explorer.html':<40} the PACS")
@@ -144,6 +190,9 @@ class Demo:
         self._say("")
         self._say("Levels: " + ", ".join(f"{count} {level}" for level, count in levels.most_common()))
         proofs.say_what_was_proven()
+        if viewer is not None:
+            self._say("")
+            self._say(f"See it in OHIF: {viewer.url}" + ("" if self.keep else "  (make demo KEEP=1)"))
 
     def _stay(self, pacs: Orthanc, gateway: GatewayProcess) -> None:
         self._say("")
@@ -174,13 +223,16 @@ def load_material(gateway: GatewayProcess, codec: Codec) -> Material:
 
 
 def _pacs(work: Path) -> Orthanc:
-    return Orthanc(work / "pacs", dicom_port=free_port(4343), http_port=free_port(8043))
+    """One that answers the gateway's queries."""
+    settings = {"DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True}
+    return Orthanc(work / "pacs", dicom_port=free_port(4343), http_port=free_port(8043), settings=settings)
 
 
-def _gateway(work: Path, pacs: Orthanc) -> GatewayProcess:
+def _gateway(work: Path, pacs: Orthanc, viewer: DemoViewer | None) -> GatewayProcess:
     node = DemoDestination(name="pacs", ae_title=pacs.ae_title, port=pacs.dicom_port)
     route = DemoRoute(called="SEALGATE", action="seal", to=("pacs",))
-    return GatewayProcess(work / "gateway", nodes=[node], routes=[route])
+    tables = WAY_BACK + (viewer.table if viewer is not None else "")
+    return GatewayProcess(work / "gateway", nodes=[node], routes=[route], extra=tables)
 
 
 @contextmanager

@@ -87,6 +87,21 @@ def with_one_pixel_changed(data: bytes, *, row: int, column: int) -> bytes:
     return _written(dataset)
 
 
+def with_a_patch(data: bytes) -> bytes:
+    """A copy of an uncompressed object with another look in the middle: a sixteenth of the first frame, inverted."""
+    dataset = dcmread(io.BytesIO(data))
+    size = dataset.BitsAllocated // 8 * dataset.SamplesPerPixel
+    pixels, width = bytearray(dataset.PixelData), dataset.Columns // 4 * size
+    most = (1 << dataset.BitsStored) - 1 if dataset.SamplesPerPixel == 1 else (1 << dataset.BitsAllocated) - 1
+    mask = most.to_bytes(dataset.BitsAllocated // 8, "little") * (width // (dataset.BitsAllocated // 8))
+    for row in range(dataset.Rows * 3 // 8, dataset.Rows * 5 // 8):
+        start = row * dataset.Columns * size + dataset.Columns * 3 // 8 * size
+        piece = int.from_bytes(pixels[start : start + width], "little") ^ int.from_bytes(mask, "little")
+        pixels[start : start + width] = piece.to_bytes(width, "little")
+    dataset.PixelData = bytes(pixels)
+    return _written(dataset)
+
+
 def alterations(header: Dataset) -> list[tuple[str, str, dict[str, Any]]]:
     """Changes that show or measure something else: a name, what was done, and keyword -> new value."""
     orientation = [-float(number) for number in header.get("ImageOrientationPatient") or ()]

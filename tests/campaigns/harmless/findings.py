@@ -52,11 +52,18 @@ FINDINGS = (
         sample="JLSL_08_07|JPEGLSNearLossless|jls_lossy|leadtools-8BitsJpegLossy|JLSN_RGB",
     ),
     Finding(
-        "Pixel data in a sequence (pydicom: an icon; the gateway: in a private sequence only) stays in the old "
-        "transfer syntax when an image is decompressed: no reader knows how to read it",
+        "Pixel data in a sequence (an icon, a private sequence) stays in the old transfer syntax when pydicom "
+        "decompresses an image: no reader knows how to read it",
         r"^0 the pixel data is not in the form of its transfer syntax",
-        tool="pydicom|gateway",
+        tool="pydicom",
         sample="GH133|slicethickness_empty",
+    ),
+    Finding(
+        "DCMTK without new VRs (`-u`) writes OB where a private creator had UN: pydicom no longer finds whose block it "
+        "is (check 0)",
+        r"^0 \(0019,0010\) is a private creator of another VR than LO",
+        tool="dcmconv",
+        sample="dcm4che__MR-JPEGLosslessSV1",
     ),
     Finding(
         "pydicom writes a segmentation of one bit as one of eight, and the header says one",

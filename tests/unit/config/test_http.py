@@ -45,6 +45,10 @@ OIDC = {"issuer": "i", "audience": "a", "jwks_url": "https://i/jwks", "roles": {
         ({"oidc": OIDC | {"algorithms": ["HS256"]}}, "algorithms"),
         ({"oidc": OIDC | {"algorithms": ["none"]}}, "algorithms"),
         ({"oidc": OIDC | {"roles": {}}}, "roles"),
+        ({"allowed_origins": "*"}, "no origin"),
+        ({"allowed_origins": ["null"]}, "no origin"),
+        ({"allowed_origins": ["https://viewer.example/"]}, "no origin"),
+        ({"allowed_origins": ["https://a@viewer.example"]}, "no origin"),
     ],
     ids=str,
 )
@@ -72,6 +76,24 @@ def test_verification_is_for_all_on_loopback_or_where_that_is_written(
     settings: dict[str, Any], open_to_all: bool
 ) -> None:
     assert HttpSettings.model_validate(settings).verifies_for_all == open_to_all
+
+
+@pytest.mark.parametrize(
+    ("settings", "open_to_all"),
+    [
+        ({}, True),
+        ({"host": "::1"}, True),
+        ({"token": "t" * 32}, False),
+        ({"oidc": OIDC}, False),
+        ({"host": "0.0.0.0", "insecure": True}, False),
+    ],
+    ids=str,
+)
+def test_the_archive_is_for_programs_on_this_machine_alone(
+    settings: dict[str, Any], open_to_all: bool
+) -> None:
+    """`insecure` lets others verify without a token; patients are another matter."""
+    assert HttpSettings.model_validate(settings).retrieves_for_all == open_to_all
 
 
 def test_a_made_token_is_the_one_whose_hash_is_printed() -> None:

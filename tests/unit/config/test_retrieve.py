@@ -60,7 +60,7 @@ def test_the_way_back_has_a_title_of_its_own(tmp_path: Path) -> None:
         ('ae_title = "SEALVIEW"', "", "retrieve.ae_title: "),
         ('"SEALVIEW"', '"SEALGATE"', "retrieve.ae_title: the listener, or a route"),
         ('"SEALVIEW"', '"SEALVIEW"\nfetch = "ftp"', "retrieve.fetch: "),
-        ('"SEALVIEW"', '"SEALVIEW"\nfetch = "wado"', "'wado' is not in this version"),
+        ('"SEALVIEW"', '"SEALVIEW"\nfetch = "wado"', "retrieve: dicomweb: missing"),
         ('"SEALVIEW"', '"SEALVIEW"\nfetch = "c-move"', "no node ORTHANC may store"),
         ('"SEALVIEW"', '"SEALVIEW"\ndicomweb = "ftp://a"', "retrieve.dicomweb: "),
         ('"SEALVIEW"', '"SEALVIEW"\ninstances = 70000', "retrieve.instances: "),

@@ -47,3 +47,11 @@ def test_a_file_cut_off_in_its_meta_information_is_unreadable(length: int) -> No
     cut = whole[: min(length, end_of_syntax - 1)]
     with pytest.raises(UnreadableObject):
         unwrap(cut)
+
+
+def test_a_sequence_in_the_file_meta_information_is_unreadable() -> None:
+    """Some readers look into it, and find the rest of the elements elsewhere."""
+    whole = objects.ct(rows=16, columns=16)
+    version = whole.index(b"\x02\x00\x01\x00OB\0\0")
+    with pytest.raises(UnreadableObject, match="has a sequence"):
+        unwrap(whole[: version + 4] + b"SQ" + whole[version + 6 :])

@@ -13,11 +13,12 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 
 from gateway.retrieve import pdf
-from gateway.retrieve.findings import WORDS, ReturnFinding
+from gateway.retrieve.findings import ReturnFinding
 from gateway.retrieve.lettering import lettered
 from gateway.retrieve.plan import Wanted
 from gateway.retrieve.seal_report import ENCAPSULATED_PDF, PAGES_MAX, SECONDARY_CAPTURE, reports
 from gateway.seal.findings import GOOD, Verdict
+from gateway.work.words import WORDS
 from tests.support.dcmtk import tool
 
 STUDY = "1.2.840.1"

@@ -297,8 +297,11 @@ def test_a_lossy_copy_with_another_slope_is_altered_and_says_that_it_is_a_copy(d
     assert any("compressed with loss" in check.detail for check in report.checks)
 
 
-def with_encoded_icon(*, filler: int) -> bytes:
-    """A CT in JPEG-LS with an icon in JPEG-LS. filler: length of a private value in the icon, in bytes."""
+ICON_IMAGE, PRIVATE_SEQUENCE, REFERENCED_IMAGES = 0x00880200, 0x000910CE, 0x00081140
+
+
+def with_encoded_items(tag: int, *, filler: int = 10) -> bytes:
+    """A CT in JPEG-LS with an image in JPEG-LS in a sequence. filler: length of a text beside it, in bytes."""
     icon = Dataset()
     icon.Rows = icon.Columns = 16
     icon.BitsAllocated, icon.BitsStored, icon.HighBit, icon.PixelRepresentation = 8, 8, 7, 0
@@ -307,17 +310,40 @@ def with_encoded_icon(*, filler: int) -> bytes:
     icon["PixelData"].VR, icon["PixelData"].is_undefined_length = "OB", True
     icon.ImageComments = "x" * filler
     dataset = pydicom.dcmread(io.BytesIO(transcode(objects.ct(rows=64, columns=64), JPEG_LS)))
-    dataset.IconImageSequence = [icon]
+    if tag == PRIVATE_SEQUENCE:
+        dataset.add_new(0x00090010, "LO", "PREVIEWS")
+    dataset.add_new(tag, "SQ", [icon])
     target = io.BytesIO()
     dataset.save_as(target, enforce_file_format=True)
     return target.getvalue()
+
+
+def test_a_private_sequence_of_another_transfer_syntax_is_left_out_and_the_rest_comes_back(
+    desk: Desk,
+) -> None:
+    data = with_encoded_items(PRIVATE_SEQUENCE)
+    sealed, _ = desk.seal(data)
+    for syntax in (EXPLICIT, IMPLICIT, JPEG_2000):
+        moved = transcode(sealed, syntax)
+        assert PRIVATE_SEQUENCE not in read(moved).index
+        report = desk.verify(moved)
+        assert report.verdict is Verdict.TRANSCODED, report.checks
+        original, restoration = desk.restore(moved)
+        assert original is not None, restoration.reason
+        assert (PRIVATE_SEQUENCE in read(original).index) is restoration.whole
+
+
+def test_what_holds_other_encoded_pixel_data_is_not_transcoded() -> None:
+    """Neither can it be read afterwards, nor is it for us to leave out."""
+    with pytest.raises(UnsupportedPixels, match=r"encapsulated pixel data in \(0008,1140\)"):
+        transcode(with_encoded_items(REFERENCED_IMAGES), EXPLICIT)
 
 
 @pytest.mark.parametrize("filler", [10, 6000], ids=["small", "large"])
 def test_an_icon_of_another_transfer_syntax_is_left_out_and_the_rest_comes_back(
     desk: Desk, filler: int
 ) -> None:
-    data = with_encoded_icon(filler=filler)
+    data = with_encoded_items(ICON_IMAGE, filler=filler)
     sealed, _ = desk.seal(data)
     assert 0x00880200 in read(sealed).index
     assert desk.verify(sealed).verdict is Verdict.INTACT
