@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, UsageError
 
 # Each is a module below gateway.commands that holds its click command as `command`.
 COMMANDS = (
-    "keygen", "keys", "token", "password", "seal", "verify", "extract", "restore", "release", "amend", "serve",
+    "keygen", "keys", "token", "password", "wrap", "seal", "verify", "extract", "restore", "release", "amend", "serve",
     "check", "queue",
     "quarantine", "ledger", "viewer", "backup", "demo",
 )  # fmt: skip

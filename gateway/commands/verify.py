@@ -15,9 +15,11 @@ from gateway.commands.common.exits import Exit
 from gateway.commands.common.files import InputFile, inputs, opened_input
 from gateway.commands.common.ledgered import LedgerFindings, Whole
 from gateway.commands.common.printing import Printer
+from gateway.commands.common.study_table import StudyTable
+from gateway.dicom.tags import STUDY_INSTANCE_UID
 from gateway.errors import UsageError
 from gateway.seal.header.classes import HeaderClasses, moved
-from gateway.seal.verifying import Report, verify
+from gateway.seal.verifying import Examination, Report, Verdict, verify_examined
 
 TILES_SHOWN = 4
 
@@ -41,19 +43,22 @@ class VerifyFile:
 
     def __call__(self, item: InputFile) -> batch.FileResult:
         with opened_input(item, self.memory_bytes) as data:
-            report = verify(
-                data,
+            examination = Examination(data, loading.codec())
+            report = verify_examined(
+                examination,
                 trusted=loading.trusted_signers(self.signers) if self.signers else None,
                 recipient_key=loading.recipient_key(self.recipient_key) if self.recipient_key else None,
-                codec=loading.codec(),
                 classes=self.classes,
                 certificates=loading.certificate_trust(self.certificates) if self.certificates else None,
             )
+            readable = report.verdict is not Verdict.UNREADABLE
+            study = examination.file.text(STUDY_INSTANCE_UID) if readable else ""
         return batch.FileResult(
             line={"path": str(item.source)} | report.to_json(),
             word=report.verdict.value,
             text=f"{item.source}{described(report)}",
             exit_code=Exit.OK if report.ok else Exit.FINDINGS,
+            group=study,
         )
 
     def failed(self, item: InputFile, code: str, message: str) -> dict[str, Any]:
@@ -116,7 +121,8 @@ def command(
     """Verify the file IN, or every file of the folder IN.
 
     Exit code 0 only if all are intact, transcoded or amended; 3 if any is not. With --ledger also 3 if a newer sealed
-    version exists, a seal was removed, or a folder is not complete.
+    version exists, a seal was removed, or a folder is not complete. At a terminal, a folder is told as one table for
+    each study, the worst first; elsewhere as a line for each file.
     """
     if with_ledger and config_path is None:
         raise UsageError(
@@ -132,13 +138,25 @@ def command(
     classes = moved(settings.verify.classes or {}) if settings else HeaderClasses()
     task = VerifyFile(signers, recipient_key, memory, certificates, classes)
     limits = batch.FileLimits(memory_bytes=memory, timeout_s=timeout)
-    printer, items = Printer(as_json=as_json), inputs(given)
-    if not with_ledger or settings is None:
-        sys.exit(batch.run(task, items, jobs=jobs, printer=printer, limits=limits))
-    findings = LedgerFindings(settings, items, whole=complete, memory_bytes=memory, limits=limits)
-    code = batch.run(task, items, jobs=jobs, printer=printer, limits=limits, added=findings.added)
-    if given.is_dir() and findings.tell_whether_complete(given, printer) is not Exit.OK and code is Exit.OK:
-        code = Exit.FINDINGS
+    # At a terminal a folder is told by study; pipes and files get a line for each file, as ever.
+    table = StudyTable() if sys.stdout.isatty() and not as_json and given.is_dir() else None
+    printer, items = table or Printer(as_json=as_json), inputs(given)
+    findings = None
+    if with_ledger and settings is not None:
+        findings = LedgerFindings(settings, items, whole=complete, memory_bytes=memory, limits=limits)
+
+    def added(item: InputFile, result: batch.FileResult) -> batch.FileResult:
+        completed = findings.added(item, result) if findings else result
+        if table:
+            table.add(completed)
+        return completed
+
+    code = batch.run(task, items, jobs=jobs, printer=printer, limits=limits, added=added)
+    if findings and given.is_dir():
+        whole = findings.tell_whether_complete(given, printer)
+        code = whole if code is Exit.OK else code
+    if table:
+        table.show()
     sys.exit(code)
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from gateway import keys
 from gateway.commands.demo.process import free_port
@@ -66,7 +68,9 @@ SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """keys/, other-keys/, ct.dcm, mr.dcm, pdf.dcm, garbage.bin, study/ with two levels, configurations.
+    """keys/, other-keys/, ct.dcm, mr.dcm, pdf.dcm, garbage.bin, study/ with two levels, configurations, images.
+
+    photo.png, photo.jpg; cut.png is truncated.
 
     releasing.toml and others name commands that de-identify, well or badly.
     sealgate.toml is the example we ship, its destinations moved to ports where nobody listens.
@@ -78,6 +82,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "pdf.dcm").write_bytes(objects.report())
     (tmp_path / "garbage.bin").write_bytes(b"this is not DICOM at all" * 20)
     (tmp_path / "empty").mkdir()
+    _draw(tmp_path)
     study = tmp_path / "study" / "series"
     study.mkdir(parents=True)
     example = (REPOSITORY / "deploy" / "sealgate.toml").read_text()
@@ -97,6 +102,14 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_commands_behave_as_the_script_says(script: Path, folder: Path) -> None:
     play(script.read_text(), folder)
+
+
+def _draw(folder: Path) -> None:
+    noise = np.random.default_rng(5).normal(120, 25, (256, 256, 3)).clip(0, 255).astype(np.uint8)
+    image = Image.fromarray(noise)
+    image.save(folder / "photo.png")
+    image.save(folder / "photo.jpg")
+    (folder / "cut.png").write_bytes((folder / "photo.png").read_bytes()[:5000])
 
 
 def _prepare_releasing(folder: Path) -> None:

@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("work", "receive", "commitment"),
     ("dimse",),
     ("seal", "spool", "queue", "ledger", "tls"),
-    ("keys", "config", "observe"),
+    ("keys", "config", "observe", "images"),
     ("dicom", "runtime"),
     ("errors",),
 )
@@ -28,11 +28,12 @@ NARROW = {
     "seal": {"keys", "dicom", "errors"},
     "ledger": {"keys", "runtime", "errors"},
     "keys": {"runtime", "errors"},
+    "images": {"dicom", "errors"},
     "dicom": {"errors"},
     "runtime": {"errors"},
 }
 # Rooms of pure functions: no disk, clock, network, processes, logs.
-PURE = ("seal", "dicom")
+PURE = ("seal", "dicom", "images")
 NOT_IN_PURE = {
     "socket",
     "threading",

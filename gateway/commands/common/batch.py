@@ -43,6 +43,7 @@ class FileResult:
     word, text: the same for people.
     exit_code: OK, FINDINGS, or FAILED for an internal error.
     notes: further prose for stderr.
+    group: what the file belongs to, where a command tells that; never printed in JSON.
     """
 
     line: dict[str, Any]
@@ -50,6 +51,7 @@ class FileResult:
     text: str
     exit_code: Exit = Exit.OK
     notes: tuple[str, ...] = field(default=())
+    group: str = ""
 
 
 class FileTask(Protocol):
